@@ -1,0 +1,43 @@
+# Every target makes its own virtual environment; the stamp keeps it until pyproject.toml changes.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO_OUT ?= demo-out
+VIDEO  ?= synthetic:flood
+LOSS   ?= 0.10
+BURST  ?= 3
+SEED   ?= 1
+
+.PHONY: demo test check fmt bench-link clean
+
+$(VENV)/.demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[edge,base]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(BIN)/gvc-base rehearse $(VIDEO) --profile sik-64 --loss $(LOSS) --burst $(BURST) --seed $(SEED) --out $(DEMO_OUT)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest
+
+fmt: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-link: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.link --out bench-out
+
+clean:
+	rm -rf $(VENV) $(DEMO_OUT) bench-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Base station: datagrams in, archive, decoded video and its marks out."""

@@ -1,0 +1,1 @@
+"""Link profiles: one complete TOML file a radio, and their loader."""

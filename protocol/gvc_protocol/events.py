@@ -1,0 +1,75 @@
+"""What sender and receiver have to say. Events are values; the air never raises an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gvc_protocol.codec import ReceivedUnit
+from gvc_protocol.wire import RejectReason
+
+__all__ = [
+    "DatagramRejected",
+    "LinkCounters",
+    "ReceiverEvent",
+    "SenderDropped",
+    "SessionStarted",
+    "UnitReady",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted:
+    """First datagram of a stream and boot that the receiver did not know."""
+
+    stream_id: int
+    boot_id: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatagramRejected:
+    """Bytes that are no datagram of ours, or one that contradicts what came before."""
+
+    reason: RejectReason
+    raw: bytes
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitReady:
+    """A unit was closed, whole or not. Units of one stream come in rising order, with gaps."""
+
+    stream_id: int
+    boot_id: int
+    unit: ReceivedUnit
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderDropped:
+    """The sender's queue was over its limit and these symbols will not be sent."""
+
+    unit_no: int
+    part: int
+    symbols: int
+    now: int
+
+
+ReceiverEvent = SessionStarted | DatagramRejected | UnitReady
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """Running totals of a receiver; all are counts of datagrams unless named otherwise."""
+
+    received: int = 0
+    duplicates: int = 0
+    late: int = 0
+    "Arrived after their unit was closed (the spare parity of a whole unit, too): archived, not used."
+    rejected: dict[RejectReason, int] = field(default_factory=dict)
+    bytes_received: int = 0
+    repaired_symbols: int = 0
+    blocks_restored: int = 0
+    blocks_failed: int = 0
+    units_whole: int = 0
+    units_degraded: int = 0

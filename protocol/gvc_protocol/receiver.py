@@ -1,0 +1,131 @@
+"""Sans-IO receiver: `(bytes, now)` in, events out. Never raises for what it is fed.
+
+Timers run at the time they were due, not at the time somebody looked: `receive(data, now)` first runs
+what was due before `now`. So a replay of the recorded `(time, bytes)` gives exactly the live events.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from gvc_protocol.codec import ReceivedUnit
+from gvc_protocol.events import (
+    DatagramRejected,
+    LinkCounters,
+    ReceiverEvent,
+    SessionStarted,
+    UnitReady,
+)
+from gvc_protocol.framing import Deframer, Rejected
+from gvc_protocol.params import SECOND, LinkParams
+from gvc_protocol.session import UnitOutcome, UnitSession
+from gvc_protocol.wire import Datagram, RejectReason
+
+__all__ = ["LinkReceiver"]
+
+_MAX_SESSIONS = 32
+_STALL_NS = 2 * SECOND
+"A datagram whose rest does not come within this time was a false sync word or a cut."
+
+
+class LinkReceiver:
+    """Everything that arrives on one link, from any number of streams and boots."""
+
+    def __init__(self, params: LinkParams) -> None:
+        self._params = params
+        self._deframer = Deframer(params.framing)
+        self._sessions: OrderedDict[tuple[int, int], UnitSession] = OrderedDict()
+        self._events: deque[ReceiverEvent] = deque()
+        self._stall_at: int | None = None
+        self.counters = LinkCounters()
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take what the radio gave: one packet, or any piece of a byte stream."""
+        self.handle_timer(now)
+        self.counters.bytes_received += len(data)
+        self._take(self._deframer.feed(data), now)
+        self._stall_at = now + _STALL_NS if self._deframer.pending else None
+
+    def next_event(self) -> ReceiverEvent | None:
+        """The oldest event not yet taken, or None: more bytes or time are needed."""
+        return self._events.popleft() if self._events else None
+
+    def next_timer(self) -> int | None:
+        """When `handle_timer` has something to do, or None."""
+        times = [t for s in self._sessions.values() if (t := s.next_timer()) is not None]
+        if self._stall_at is not None:
+            times.append(self._stall_at)
+        return min(times, default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Run every timer that is due by `now`, each at its own time, in order."""
+        while (due := self.next_timer()) is not None and due <= now:
+            if due == self._stall_at:
+                self._stall_at = None
+                self._take(self._deframer.flush(), due)
+            for key, session in list(self._sessions.items()):
+                self._emit(key, session.handle_timer(due), due)
+
+    def close(self, now: int) -> None:
+        """No more bytes will come: close every unit with what it has."""
+        self.handle_timer(now)
+        self._take(self._deframer.flush(), now)
+        for key, session in self._sessions.items():
+            self._emit(key, session.close(), now)
+
+    def lost_datagrams(self) -> int:
+        """Sequence numbers that were passed over so far, all sessions together."""
+        return sum(s.lost for s in self._sessions.values()) + self._lost_in_evicted
+
+    _lost_in_evicted = 0
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes of a stream that belonged to no datagram."""
+        return self._deframer.skipped_bytes
+
+    def _take(self, items: list[Datagram | Rejected], now: int) -> None:
+        for item in items:
+            if isinstance(item, Rejected):
+                self._reject(item.reason, item.raw, now)
+            else:
+                self._datagram(item, now)
+
+    def _reject(self, reason: RejectReason, raw: bytes, now: int) -> None:
+        self.counters.rejected[reason] = self.counters.rejected.get(reason, 0) + 1
+        self._events.append(DatagramRejected(reason=reason, raw=raw, now=now))
+
+    def _datagram(self, datagram: Datagram, now: int) -> None:
+        key = (datagram.stream_id, datagram.boot_id)
+        session = self._sessions.get(key)
+        if session is None:
+            session = self._start(key, now)
+        outcome = session.add(datagram, now)
+        counters = self.counters
+        if outcome is UnitOutcome.CONFLICT:
+            self._reject(RejectReason.CONFLICT, datagram.payload, now)
+        elif outcome is UnitOutcome.DUPLICATE:
+            counters.duplicates += 1
+        else:
+            counters.received += 1
+            counters.late += outcome is UnitOutcome.LATE
+        self._emit(key, session.take_ready(now), now)
+
+    def _start(self, key: tuple[int, int], now: int) -> UnitSession:
+        if len(self._sessions) >= _MAX_SESSIONS:
+            # Bounded: a forger who invents streams costs memory for 32 of them, not more.
+            old_key, old = self._sessions.popitem(last=False)
+            self._emit(old_key, old.close(), now)
+            self._lost_in_evicted += old.lost
+        session = self._sessions[key] = UnitSession(self._params, self.counters)
+        self._events.append(SessionStarted(stream_id=key[0], boot_id=key[1], now=now))
+        return session
+
+    def _emit(self, key: tuple[int, int], units: list[ReceivedUnit], now: int) -> None:
+        for unit in units:
+            if unit.whole:
+                self.counters.units_whole += 1
+            else:
+                self.counters.units_degraded += 1
+            event = UnitReady(stream_id=key[0], boot_id=key[1], unit=unit, now=now)
+            self._events.append(event)

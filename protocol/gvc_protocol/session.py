@@ -1,0 +1,229 @@
+"""One stream and boot as the receiver sees it: sequence numbers, open units, what is ready.
+
+A unit is closed when it is whole, when a later unit has been on the air for `reorder_ns`, or after
+`hold_ns` of silence. Closed units leave in rising order; a gap in the numbers is a unit of which
+nothing at all arrived.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from gvc_protocol.blocks import BlockAssembly
+from gvc_protocol.codec import PartData, ReceivedUnit
+from gvc_protocol.descriptors import Descriptors
+from gvc_protocol.events import LinkCounters
+from gvc_protocol.params import LinkParams
+from gvc_protocol.wire import SEQ_BITS, UNIT_BITS, Datagram, WirePart, nearest
+
+__all__ = ["UnitOutcome", "UnitSession"]
+
+_SEQ_WINDOW = 1024
+_MAX_OPEN_UNITS = 16
+_MAX_OPEN_BYTES = 16 << 20
+_MAX_UNIT_JUMP = 1 << 15
+
+
+class UnitOutcome(Enum):
+    """What became of one datagram."""
+
+    TAKEN = auto()
+    DUPLICATE = auto()
+    LATE = auto()
+    CONFLICT = auto()
+
+
+@dataclass(slots=True)
+class _PartAssembly:
+    blocks: dict[int, BlockAssembly] = field(default_factory=dict)
+    last_block: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        if self.last_block is None:
+            return False
+        wanted = range(self.last_block + 1)
+        return all(i in self.blocks and self.blocks[i].content is not None for i in wanted)
+
+    def data(self, *, sent: bool) -> PartData:
+        """Everything that can be placed, in order."""
+        ranges: list[tuple[int, bytes]] = []
+        hint: int | None = 0
+        previous = -1
+        for number in sorted(self.blocks):
+            block = self.blocks[number]
+            if number != previous + 1:
+                hint = None
+            runs = block.salvage(hint)
+            whole = block.content is not None
+            hint = block.offset + len(block.content or b"") if whole else None
+            previous = number
+            for at, chunk in runs:
+                _append_run(ranges, at, chunk)
+        complete = self.complete and len(ranges) <= 1 and (not ranges or ranges[0][0] == 0)
+        return PartData(ranges=tuple(ranges), complete=complete, sent=sent)
+
+
+def _append_run(ranges: list[tuple[int, bytes]], at: int, chunk: bytes) -> None:
+    """Join or add a run; a run that overlaps what is there is a contradiction and is left out."""
+    end = ranges[-1][0] + len(ranges[-1][1]) if ranges else 0
+    if ranges and at == end:
+        ranges[-1] = (ranges[-1][0], ranges[-1][1] + chunk)
+    elif at >= end and chunk:
+        ranges.append((at, chunk))
+
+
+@dataclass(slots=True)
+class _UnitAssembly:
+    unit_no: int
+    deadline: int
+    k_sent: bool = False
+    f_sent: bool = False
+    parts: dict[int, _PartAssembly] = field(default_factory=dict)
+    held_bytes: int = 0
+    closed: bool = False
+
+    @property
+    def complete(self) -> bool:
+        wanted = [WirePart.DESCRIPTORS]
+        wanted += [WirePart.KEYFRAME] if self.k_sent else []
+        wanted += [WirePart.FEATURES] if self.f_sent else []
+        return all(p in self.parts and self.parts[p].complete for p in wanted)
+
+    def received(self) -> ReceivedUnit:
+        empty = _PartAssembly()
+        d = self.parts.get(WirePart.DESCRIPTORS, empty).data(sent=True).whole
+        return ReceivedUnit(
+            unit_no=self.unit_no,
+            descriptors=Descriptors.unpack(d) if d is not None else None,
+            keyframe=self.parts.get(WirePart.KEYFRAME, empty).data(sent=self.k_sent),
+            features=self.parts.get(WirePart.FEATURES, empty).data(sent=self.f_sent),
+        )
+
+
+class UnitSession:
+    """State of one (stream, boot). `add` datagrams; take units from `take_ready`."""
+
+    def __init__(self, params: LinkParams, counters: LinkCounters) -> None:
+        self._params = params
+        self._counters = counters
+        self._units: dict[int, _UnitAssembly] = {}
+        self._next_unit = 0
+        self._highest_unit = -1
+        self._highest_seq = -1
+        self._lowest_seq = 0
+        self._distinct = 0
+        self._seen = 0  # bit i = highest_seq - i was seen
+
+    @property
+    def lost(self) -> int:
+        """Sequence numbers between the first and the highest that never came."""
+        return max(0, self._highest_seq + 1 - self._lowest_seq - self._distinct)
+
+    def add(self, datagram: Datagram, now: int) -> UnitOutcome:
+        """File one datagram under its unit, part and block."""
+        if not self._new_sequence(nearest(datagram.seq, SEQ_BITS, self._highest_seq + 1)):
+            return UnitOutcome.DUPLICATE
+        unit_no = nearest(datagram.unit_no, UNIT_BITS, max(0, self._highest_unit))
+        if unit_no < self._next_unit:
+            return UnitOutcome.LATE
+        if self._highest_unit >= 0 and unit_no > self._highest_unit + _MAX_UNIT_JUMP:
+            return UnitOutcome.CONFLICT
+        unit = self._unit(unit_no, now)
+        if unit.closed:
+            return UnitOutcome.LATE
+        if datagram.part == WirePart.MESSAGE:
+            return UnitOutcome.CONFLICT  # version 1.0 sends no messages
+        return self._file(unit, datagram)
+
+    def take_ready(self, now: int) -> list[ReceivedUnit]:
+        """Close what is whole or over a limit; return closed units in rising order."""
+        for unit in self._units.values():
+            unit.closed = unit.closed or unit.complete
+        while self._over_limit():
+            oldest = self._units[min(self._units)]
+            if oldest.closed:
+                break
+            oldest.closed = True
+        return self._pop_closed()
+
+    def next_timer(self) -> int | None:
+        """Deadline of the open unit that is due first."""
+        return min((u.deadline for u in self._units.values() if not u.closed), default=None)
+
+    def handle_timer(self, now: int) -> list[ReceivedUnit]:
+        """Close the units whose deadline is `now` or before."""
+        for unit in self._units.values():
+            if unit.deadline <= now:
+                unit.closed = True
+        return self._pop_closed()
+
+    def close(self) -> list[ReceivedUnit]:
+        """Close everything."""
+        for unit in self._units.values():
+            unit.closed = True
+        return self._pop_closed()
+
+    def _new_sequence(self, seq: int) -> bool:
+        if self._highest_seq < 0:
+            self._highest_seq, self._lowest_seq, self._seen, self._distinct = seq, seq, 1, 1
+            return True
+        ahead = seq - self._highest_seq
+        if ahead > 0:
+            self._seen = (self._seen << min(ahead, _SEQ_WINDOW) | 1) & (1 << _SEQ_WINDOW) - 1
+            self._highest_seq = seq
+        else:
+            if -ahead >= _SEQ_WINDOW or self._seen >> -ahead & 1:
+                return False
+            self._seen |= 1 << -ahead
+            self._lowest_seq = min(self._lowest_seq, seq)
+        self._distinct += 1
+        return True
+
+    def _unit(self, unit_no: int, now: int) -> _UnitAssembly:
+        hold = now + self._params.hold_ns
+        unit = self._units.setdefault(unit_no, _UnitAssembly(unit_no=unit_no, deadline=hold))
+        if unit_no >= self._highest_unit:
+            self._highest_unit = unit_no
+            unit.deadline = hold
+        soon = now + self._params.reorder_ns
+        for other in self._units.values():
+            if other.unit_no < self._highest_unit:
+                other.deadline = min(other.deadline, soon)
+        return unit
+
+    def _file(self, unit: _UnitAssembly, datagram: Datagram) -> UnitOutcome:
+        part = unit.parts.setdefault(datagram.part, _PartAssembly())
+        size = len(datagram.payload)
+        fresh = BlockAssembly(k=datagram.k, symbol_bytes=size)
+        block = part.blocks.setdefault(datagram.block_no, fresh)
+        if (block.k, block.symbol_bytes) != (datagram.k, size):
+            return UnitOutcome.CONFLICT
+        unit.k_sent |= datagram.k_sent
+        unit.f_sent |= datagram.f_sent
+        if datagram.last:
+            part.last_block = max(datagram.block_no, part.last_block or 0)
+        unit.held_bytes += size
+        if block.add(datagram.symbol, datagram.payload):
+            self._counters.blocks_restored += 1
+            self._counters.repaired_symbols += block.repaired
+        return UnitOutcome.TAKEN
+
+    def _over_limit(self) -> bool:
+        held = sum(u.held_bytes for u in self._units.values() if not u.closed)
+        return len(self._units) > _MAX_OPEN_UNITS or held > _MAX_OPEN_BYTES
+
+    def _pop_closed(self) -> list[ReceivedUnit]:
+        out = []
+        while self._units:
+            oldest = min(self._units)
+            unit = self._units[oldest]
+            if not unit.closed:
+                break
+            del self._units[oldest]
+            self._next_unit = oldest + 1
+            failed = (b for p in unit.parts.values() for b in p.blocks.values())
+            self._counters.blocks_failed += sum(1 for b in failed if b.content is None)
+            out.append(unit.received())
+        return out
