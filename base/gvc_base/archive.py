@@ -1,0 +1,348 @@
+"""The mission archive: every byte that the link gave, on disk before anybody is told so.
+
+`append` commits and syncs its rows in one transaction, then returns the last row id: rows up to that
+id survive a kill -9 and, as far as the disk keeps its promises, a power cut. When the disk is full or
+gone, nothing is raised: the rows wait in memory in their order, `health` says so in one line, and the
+next `append` tries again. `datagrams` is the record; `units` and the receiver's `events` are derived
+and can be written anew by feeding the record to a receiver with the session's settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlite_utils import Database
+
+from gvc_base.archive_json import (
+    descriptors_to_json,
+    params_from_json,
+    params_to_json,
+    part_state,
+)
+from gvc_base.archive_queue import DatagramRow, Health, WriteQueue, checked, transaction
+from gvc_base.archive_schema import (
+    WriterLock,
+    connect_reader,
+    connect_writer,
+    expect_archive,
+    explain,
+)
+from gvc_protocol.errors import LocalProtocolError, UserError
+from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.params import LinkParams
+
+__all__ = ["Archive", "Health", "SessionRow", "params_from_json", "params_to_json"]
+
+_BACKLOG_BYTES = 64 << 20
+"Two hours of a 64 kbit/s radio."
+_PAGE_ROWS = 512
+_SESSION_STARTED = "session_started"
+_REJECTED = "datagram_rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One run of the base on one link."""
+
+    id: int
+    started_us: int
+    link_url: str
+    profile_id: str
+    params: LinkParams
+    "Exactly what the receiver was made with: a replay must use the same."
+    authenticated: bool
+
+
+class Archive:
+    """One archive file. Safe to share between the threads of one process.
+
+    One process writes at a time (`archive_schema.WriterLock` says why), any number read.
+    """
+
+    def __init__(
+        self, db: Database, path: Path, *, lock: WriterLock | None = None,
+        queue: WriteQueue | None = None,
+    ) -> None:  # fmt: skip
+        """Use `create_or_open` or `open_readonly`."""
+        self._db = db
+        self._path = path
+        self._lock = lock
+        self._queue = queue
+        self._mutex = threading.RLock()
+        self._closed = False
+        self._sessions = {int(row[0]) for row in self._fetch("SELECT id FROM sessions")}
+
+    @classmethod
+    def create_or_open(
+        cls, path: Path, *, backlog_bytes: int = _BACKLOG_BYTES,
+        on_health: Callable[[str], None] = lambda _: None,
+    ) -> Archive:  # fmt: skip
+        """Open for writing; a file that is there is appended to.
+
+        Args:
+            backlog_bytes: memory for datagrams that the disk does not take.
+            on_health: given one line when the disk fails, when datagrams are first dropped, and
+                when all is well again.
+
+        Raises:
+            UserError: another process writes it, the file is no archive of this version, or the
+                folder or disk does not take it.
+        """
+        path = path.resolve()  # two names of one file must meet at one lock
+        expect_archive(path, may_be_empty=True)
+        lock = WriterLock(path)
+        try:
+            db = connect_writer(path)
+            queue = WriteQueue(db.conn, path, limit_bytes=backlog_bytes, on_health=on_health)
+            return cls(db, path, lock=lock, queue=queue)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def open_readonly(cls, path: Path) -> Archive:
+        """Open for reading: beside a live writer, or what a crash left, with or without its `-wal`.
+
+        Raises:
+            UserError: the file is missing, no archive of this version, or cannot be read.
+        """
+        path = path.resolve()
+        return cls(connect_reader(path), path)
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The archive's file, absolute."""
+        return self._path
+
+    @property
+    def health(self) -> Health:
+        """The state of the disk side, as of the last try to write."""
+        return Health() if self._queue is None else self._queue.health
+
+    @property
+    def last_id(self) -> int:
+        """Id of the last datagram on disk, 0 when there is none."""
+        if self._queue is not None:
+            return self._queue.last_id
+        return int(self._fetch("SELECT coalesce(max(id), 0) FROM datagrams")[0][0])
+
+    def start_session(
+        self, *, link_url: str, profile_id: str, params: LinkParams, now_ns: int
+    ) -> int:
+        """Open a session and put it on disk; returns its id.
+
+        Raises:
+            UserError: the disk does not take it. The mission has not begun, so this one is raised.
+        """
+        made = json.loads(params_to_json(params))
+        framing = json.dumps(made.pop("framing"))
+        row = checked((now_ns // 1000, link_url, profile_id, framing, json.dumps(made)))
+        sql = (
+            "INSERT INTO sessions (started_us, link_url, profile_id, framing, params)"
+            " VALUES (?, ?, ?, ?, ?)"
+        )
+        with self._mutex:
+            self._writer()
+            try:
+                with transaction(self._db.conn) as conn:
+                    session_id = int(conn.execute(sql, row).lastrowid or 0)
+            except sqlite3.Error as error:
+                raise UserError(f"cannot write archive {self._path}: {explain(error)}") from None
+            self._sessions.add(session_id)
+            return session_id
+
+    def append(self, session_id: int, items: Sequence[tuple[int, str, bytes]]) -> int:
+        """Put datagrams on disk, in one synced transaction.
+
+        Args:
+            items: (received_ns, source, data), data exactly as the link gave it.
+
+        Returns:
+            The acknowledgement: the id of the last datagram on disk. With a failing disk that is
+            an older one, and `health` tells how many wait.
+
+        Raises:
+            LocalProtocolError: the session is unknown or an item is malformed.
+        """
+        batch: list[DatagramRow] = []
+        for received_ns, source, data in items:
+            if not isinstance(data, bytes):
+                raise LocalProtocolError(f"a datagram is bytes, not {type(data).__name__}")
+            batch.append(checked((session_id, received_ns, source, data)))
+        with self._mutex:
+            queue = self._writer(session_id)
+            queue.put(batch)
+            queue.commit()
+            return queue.last_id
+
+    def record(self, session_id: int, event: ReceiverEvent) -> None:
+        """Note an event of the receiver: a unit as a unit, all others as events."""
+        if isinstance(event, UnitReady):
+            self.record_unit(session_id, event)
+        elif isinstance(event, SessionStarted):
+            detail = {"stream_id": event.stream_id, "boot_id": event.boot_id}
+            self.record_event(session_id, event.now, _SESSION_STARTED, detail)
+        elif isinstance(event, DatagramRejected):
+            why = {"reason": event.reason.name.lower(), "bytes": len(event.raw)}
+            self.record_event(session_id, event.now, _REJECTED, why)
+
+    def record_unit(self, session_id: int, event: UnitReady) -> None:
+        """Note a closed unit; on disk with the next `append`, `flush` or `close`."""
+        unit = event.unit
+        about = None if unit.descriptors is None else descriptors_to_json(unit.descriptors)
+        states = (part_state(unit.keyframe), part_state(unit.features))
+        key = (session_id, event.stream_id, event.boot_id, unit.unit_no)
+        with self._mutex:
+            queue = self._writer(session_id)
+            queue.put_unit(checked((*key, event.now, int(unit.whole), about, *states)))
+
+    def record_event(
+        self, session_id: int, time_ns: int, kind: str, detail: Mapping[str, Any]
+    ) -> None:
+        """Note an event; on disk with the next `append`, `flush` or `close`.
+
+        Raises:
+            LocalProtocolError: the session is unknown or `detail` is no JSON.
+        """
+        try:
+            text = json.dumps(dict(detail), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise LocalProtocolError(
+                f"event {kind} has a detail that is no JSON: {error}"
+            ) from None
+        with self._mutex:
+            queue = self._writer(session_id)
+            queue.put_event(checked((session_id, time_ns, kind, text)))
+
+    def flush(self) -> None:
+        """Write what waits, backlog and derived rows. A failure goes to `health`."""
+        with self._mutex:
+            self._writer().commit()
+
+    def clear_derived(self, session_id: int) -> None:
+        """Forget a session's units and the receiver's events, before a replay writes them anew.
+
+        The base's own events (kinds that no receiver makes) stay: no replay could bring them back.
+
+        Raises:
+            UserError: the disk does not take it.
+        """
+        with self._mutex:
+            queue = self._writer(session_id)
+            queue.commit()  # what waits of this session must not come back behind the deletion
+            try:
+                with transaction(self._db.conn) as conn:
+                    conn.execute("DELETE FROM units WHERE session_id = ?", (session_id,))
+                    conn.execute(
+                        "DELETE FROM events WHERE session_id = ? AND kind IN (?, ?)",
+                        (session_id, _SESSION_STARTED, _REJECTED),
+                    )
+            except sqlite3.Error as error:
+                raise UserError(f"cannot write archive {self._path}: {explain(error)}") from None
+
+    def sessions(self) -> list[SessionRow]:
+        """All sessions, oldest first.
+
+        Raises:
+            UserError: the file is damaged, or holds settings that this version does not know.
+        """
+        sql = (
+            "SELECT id, started_us, link_url, profile_id, framing, params, authenticated"
+            " FROM sessions ORDER BY id"
+        )
+        return [_session_row(*row) for row in self._fetch(sql)]
+
+    def datagrams(self, session_id: int) -> Iterator[tuple[int, bytes]]:
+        """(received_ns, data) in the order of arrival, read in small pages.
+
+        Beside a live writer it gives what is on disk when the end is reached.
+
+        Raises:
+            UserError: there is no such session, or the file is damaged.
+        """
+        if not self._fetch("SELECT 1 FROM sessions WHERE id = ?", (session_id,)):
+            known = ", ".join(str(row[0]) for row in self._fetch("SELECT id FROM sessions"))
+            raise UserError(
+                f"archive {self._path} has no session {session_id}; it has: {known or 'none'}"
+            )
+        return self._pages(session_id)
+
+    def close(self) -> None:
+        """Write what waits, fold the log into the main file, free the lock. Twice is once.
+
+        Raises:
+            UserError: the disk still does not take datagrams that wait; they are lost now.
+        """
+        with self._mutex:
+            if self._closed:
+                return
+            if self._queue is not None:
+                self._queue.commit()
+                with contextlib.suppress(sqlite3.Error):
+                    # A reader may hold the log; then the last one to close folds it in.
+                    self._db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._closed = True
+            self._db.conn.close()
+            if self._lock is not None:
+                self._lock.release()
+            if self.health.waiting_rows:
+                raise UserError(f"{self.health.line}; they are lost")
+
+    def _pages(self, session_id: int) -> Iterator[tuple[int, bytes]]:
+        # Pages, not one long cursor: an open read would keep the writer's log from being folded in.
+        last = 0
+        sql = (
+            "SELECT id, received_ns, data FROM datagrams"
+            " WHERE session_id = ? AND id > ? ORDER BY id LIMIT ?"
+        )
+        while rows := self._fetch(sql, (session_id, last, _PAGE_ROWS)):
+            for row_id, received_ns, data in rows:
+                yield received_ns, data
+                last = row_id
+
+    def _fetch(self, sql: str, values: tuple[int, ...] = ()) -> list[Any]:
+        with self._mutex:
+            if self._closed:
+                raise LocalProtocolError(f"archive {self._path} is closed")
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise UserError(f"cannot read archive {self._path}: {explain(error)}") from None
+
+    def _writer(self, session_id: int | None = None) -> WriteQueue:
+        if self._queue is None or self._closed:
+            raise LocalProtocolError(f"archive {self._path} is not open for writing")
+        if session_id is not None and session_id not in self._sessions:
+            raise LocalProtocolError(f"session {session_id} was not started in this archive")
+        return self._queue
+
+
+def _session_row(
+    row_id: int, started_us: int, link_url: str, profile_id: str, framing: str, params: str,
+    authenticated: int,
+) -> SessionRow:  # fmt: skip
+    try:
+        merged = json.dumps({**json.loads(params), "framing": json.loads(framing)})
+    except (ValueError, TypeError, RecursionError):
+        raise UserError(f"the archive's session {row_id} has damaged link settings") from None
+    return SessionRow(
+        id=row_id, started_us=started_us, link_url=link_url, profile_id=profile_id,
+        params=params_from_json(merged), authenticated=bool(authenticated),
+    )  # fmt: skip

@@ -1,0 +1,301 @@
+"""`gvc-base`: the base-station operator's and the analyst's command line. Thin."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional, cast, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gvc_base.archive import Archive
+from gvc_base.channel import ChannelSpec
+from gvc_base.decode import Outputs, decode_recording, marks_path_for
+from gvc_base.impair import impair_capture
+from gvc_base.live import LiveBase
+from gvc_base.recording import open_recording
+from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
+from gvc_profiles import load
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import UdpLink, open_link
+from gvc_profiles.listing import print_profiles
+from gvc_profiles.params import link_params
+from gvc_protocol.codec import Quality
+from gvc_protocol.errors import UserError
+
+app = typer.Typer(
+    name="gvc-base", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
+    help="Base station: receive, archive, decode and mark what a gvc-edge sent.",
+)  # fmt: skip
+
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")]
+QualityOption = Annotated[str, typer.Option("--quality", help="preview, standard or best.")]
+StreamOption = Annotated[
+    Optional[int], typer.Option("--stream", help="Camera to follow; default: the first heard.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+LossOption = Annotated[float, typer.Option("--loss", help="Share of packets lost, 0 to 0.95.")]
+BurstOption = Annotated[float, typer.Option("--burst", help="Mean length of a loss burst, packets.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same losses.")]
+BerOption = Annotated[float, typer.Option("--ber", help="Bit error rate.")]
+SlipOption = Annotated[float, typer.Option("--slip", help="Bytes deleted or inserted, per byte.")]
+DupOption = Annotated[float, typer.Option("--dup", help="Share of packets that come twice.")]
+ReorderOption = Annotated[float, typer.Option("--reorder", help="Share of packets out of order.")]
+
+
+@app.command()
+def decode(
+    recording: Annotated[Path, typer.Argument(help="Capture (.pcap) or mission archive (.db).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Video to write (.mp4).")],
+    burned: Annotated[bool, typer.Option("--overlay", help="Burn the marks into --out.")] = False,
+    marks: Annotated[
+        Optional[Path], typer.Option("--marks", help="Marks file; default: beside the video.")
+    ] = None,
+    marked: Annotated[
+        Optional[Path], typer.Option("--marked", help="A second video, marks burned in.")
+    ] = None,
+    archive: Annotated[
+        Optional[Path], typer.Option("--archive", help="Store the recording in an archive, too.")
+    ] = None,
+    quality: QualityOption = "standard",
+    stream: StreamOption = None,
+    boot: Annotated[Optional[int], typer.Option("--boot", help="Only this start of the edge.")] = None,
+    session: Annotated[Optional[int], typer.Option("--session", help="Session of an archive.")] = None,
+    profile: Annotated[
+        Optional[str], typer.Option("--profile", "-p", help="Radio of a capture; few need it.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode a recording to video and marks; frames align with the source whatever was lost."""
+    params = None if profile is None else link_params(load(profile), bps=None, fec="auto", packets=True)
+    chosen = _quality(quality)
+    opened = open_recording(recording, params, session)
+    marks_path = marks or marks_path_for(out)
+    _refuse_overwrite(recording, [out, marks_path, marked, archive])
+    if archive is not None:
+        _store(opened, archive)
+    outputs = Outputs(
+        plain=None if burned else out, marked=out if burned else marked, marks=marks_path
+    )
+    with _progress("decoding", quiet=as_json) as step:
+        report = decode_recording(
+            opened, outputs, quality=chosen, stream_id=stream, boot_id=boot,
+            on_frame=lambda done, total: step("decoding", done / total if total else 0.0),
+        )  # fmt: skip
+    report.out = str(out)
+    print(report.as_json() if as_json else f"{out}: {report.as_text()}\nmarks: {marks_path}")
+
+
+@app.command()
+def run(
+    link: Annotated[str, typer.Option("--link", help="serial:/dev/ttyUSB0 or udp://HOST:PORT")],
+    profile: ProfileOption,
+    archive: Annotated[Path, typer.Option("--archive", help="Mission archive (.db).")],
+    quality: QualityOption = "preview",
+    stream: StreamOption = None,
+    snapshot: Annotated[
+        Optional[Path], typer.Option("--snapshot", help="Newest picture; default: ARCHIVE.png.")
+    ] = None,
+    record: Annotated[
+        Optional[Path], typer.Option("--record", help="Live recording (.mp4), marks burned in.")
+    ] = None,
+    queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
+    seconds: Annotated[Optional[float], typer.Option("--seconds", help="Stop after this long.")] = None,
+    acks: Annotated[bool, typer.Option("--acks", help="Print each committed archive row.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Receive a mission: store every byte, decode, mark, show the newest picture."""
+    chosen = load(profile)
+    params = link_params(chosen, bps=None, fec="auto", packets=link.startswith("udp:"))
+    say = _say_to_stderr()
+    radio = open_link(link, chosen, listen=True)
+    store: Archive | None = None
+    try:
+        store = Archive.create_or_open(archive)
+        session_id = store.start_session(
+            link_url=link, profile_id=chosen.id, params=params, now_ns=steady_clock()()
+        )
+        base = LiveBase(
+            radio, store, params, session_id=session_id, quality=_quality(quality),
+            snapshot=snapshot or archive.with_suffix(".png"), record=record,
+            queue_limit=max(1, queue_limit), stream_id=stream, say=say,
+            on_ack=lambda row, _: print(f"ack {row}", flush=True) if acks else None,
+        )  # fmt: skip
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: base.stop())
+        where = f"udp port {radio.port}" if isinstance(radio, UdpLink) else link
+        say(f"listening on {where}, profile {chosen.id}, unauthenticated, archive {archive}")
+        report = base.run(seconds=seconds)
+    finally:
+        radio.close()
+        if store is not None:
+            store.close()
+    report.out = str(archive)
+    print(report.as_json() if as_json else f"{archive}: {report.as_text()}")
+
+
+@app.command()
+def impair(
+    capture: Annotated[Path, typer.Argument(help="Capture written by gvc-edge.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Capture to write.")],
+    loss: LossOption = 0.0,
+    burst: BurstOption = 1.0,
+    ber: BerOption = 0.0,
+    slip: SlipOption = 0.0,
+    dup: DupOption = 0.0,
+    reorder: ReorderOption = 0.0,
+    seed: SeedOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a capture through a bad link (Gilbert-Elliott losses, errors, slips), seeded."""
+    spec = ChannelSpec(
+        loss=loss, burst=burst, ber=ber, slip=slip, dup=dup, reorder=reorder, seed=seed
+    )
+    _refuse_overwrite(capture, [out])
+    report = impair_capture(capture, out, spec)
+    print(report.as_json() if as_json else f"{out}: {report.as_text()}")
+
+
+@app.command()
+def rehearse(
+    video: Annotated[str, typer.Argument(help="A video file, or synthetic:flood.")],
+    profile: ProfileOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything.")],
+    loss: LossOption = 0.0,
+    burst: BurstOption = 1.0,
+    ber: BerOption = 0.0,
+    slip: SlipOption = 0.0,
+    seed: SeedOption = 1,
+    bps: Annotated[Optional[float], typer.Option("--bps", help="On-air bit/s.")] = None,
+    fec: Annotated[str, typer.Option("--fec", help="auto, off, or percent.")] = "auto",
+    latency: Annotated[float, typer.Option("--latency", help="Seconds a unit covers.")] = 2.0,
+    seconds: Annotated[Optional[float], typer.Option("--seconds", help="Use only this much.")] = None,
+    quality: QualityOption = "standard",
+    as_json: JsonOption = False,
+) -> None:
+    """Fly a video over a simulated link with the real programs, and show what arrives."""
+    _quality(quality)
+    spec = ChannelSpec(loss=loss, burst=burst, ber=ber, slip=slip, dup=0, reorder=0, seed=seed)
+    chosen = load(profile)
+    with _progress("rehearsing", quiet=as_json) as step:
+        result = Rehearsal(
+            video, chosen, profile, spec, out, seconds=seconds, bps=bps, fec=fec,
+            latency=latency, quality=quality, step=step,
+        ).run()  # fmt: skip
+    if as_json:
+        print(_result_json(result))
+    else:
+        _print_result(result)
+
+
+@app.command()
+def profiles() -> None:
+    """List the radio profiles."""
+    print_profiles()
+
+
+def _quality(name: str) -> Quality:
+    if name not in get_args(Quality):
+        raise UserError(f"unknown quality {name!r}; choose {', '.join(get_args(Quality))}")
+    return cast(Quality, name)
+
+
+def _refuse_overwrite(source: Path, targets: list[Path | None]) -> None:
+    for target in targets:
+        if target is not None and target.exists() and target.samefile(source):
+            raise UserError(f"{target} is the input; write the output to another file")
+
+
+def _store(recording: Any, path: Path) -> None:
+    """Copy a recording's packets into an archive, before anything of it is parsed."""
+    store = Archive.create_or_open(path)
+    try:
+        session_id: int | None = None
+        batch: list[tuple[int, str, bytes]] = []
+        for time_ns, data in recording.packets():
+            if session_id is None:
+                session_id = store.start_session(
+                    link_url=f"file:{recording.path}", profile_id="capture",
+                    params=recording.params, now_ns=time_ns,
+                )  # fmt: skip
+            batch.append((time_ns, str(recording.path), data))
+            if len(batch) >= 256:
+                store.append(session_id, batch)
+                batch = []
+        if session_id is not None and batch:
+            store.append(session_id, batch)
+    finally:
+        store.close()
+
+
+def _result_json(result: RehearsalResult) -> str:
+    import json
+
+    paths = {
+        "side_by_side": str(result.side_by_side), "sheet": str(result.sheet),
+        "archive": str(result.archive), "decoded": str(result.decoded),
+        "marked": str(result.marked), "marks": str(result.marks),
+    }  # fmt: skip
+    return json.dumps({"edge": result.edge, "base": result.base, "proxy": result.proxy, **paths})
+
+
+def _print_result(result: RehearsalResult) -> None:
+    edge, base = result.edge, result.base
+    table = Table(show_header=False, box=None, pad_edge=False)
+    rows = (
+        ("on the air", f"{edge['air_bps'] / 1000:.2f} of {edge['rate_bps'] / 1000:.2f} kbit/s, "
+         f"{100 * edge['payload_bytes'] / max(1, edge['air_bytes']):.0f} % of it payload"),
+        ("packets", f"{edge['packets_sent']} sent, {base['packets_received']} received, "
+         f"{base['packets_repaired']} repaired"),
+        ("units", f"{base['units_sent']}: {base['units_whole']} whole, "
+         f"{base['units_degraded']} degraded, {base['units_lost']} lost"),
+        ("picture", f"{base['seconds']:.1f} s, {base['frames']} frames, decoded at "
+         f"{base['frames_per_s']:.0f} frames/s ({base['quality']})"),
+        ("tiles", ", ".join(f"{k} {100 * v:.0f} %" for k, v in base["marks"].items())),
+        ("source | decoded | marked", str(result.side_by_side)),
+        ("contact sheet", str(result.sheet)),
+        ("archive", str(result.archive)),
+        ("marks", str(result.marks)),
+    )  # fmt: skip
+    for name, value in rows:
+        table.add_row(name, value)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@contextmanager
+def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on stderr; nothing where it is no terminal or JSON was asked for."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _what, _share: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda text, share: bar.update(task, description=text, completed=share)
+
+
+def _say_to_stderr() -> Callable[[str], None]:
+    return lambda line: print(f"gvc-base: {line}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Entry point: a UserError is one line and exit code 2, a failed rehearsal one line and 1."""
+    try:
+        app()
+    except UserError as error:
+        print(f"gvc-base: {error}", file=sys.stderr)
+        sys.exit(2)
+    except RehearsalFailedError as error:
+        print(f"gvc-base: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""`gvc-base decode`: a recording to video, marks and totals. One pass, one unit in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.decoders import make_decoder
+from gvc_base.marksfile import MarksWriter
+from gvc_base.mission import Mission
+from gvc_base.recording import Recording
+from gvc_base.render import overlay
+from gvc_base.report import DecodeReport
+from gvc_base.timeline import DecodeJob
+from gvc_base.video import Mp4Writer
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.events import ReceiverEvent
+from gvc_protocol.marks import Mark
+
+__all__ = ["Outputs", "decode_recording", "marks_path_for"]
+
+UNMARKED_COMMENT = (
+    "GVC decode without burned-in marks: parts of this picture are not received pixels. "
+    "What is real in it: {marks}"
+)
+MARKED_COMMENT = "GVC decode, marks burned in. Hatched areas are not received pixels. Also: {marks}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """Files to write; the marks always are, because no picture goes out without them."""
+
+    plain: Path | None
+    marked: Path | None
+    marks: Path
+
+
+def marks_path_for(video: Path) -> Path:
+    """Where the marks of a video lie when the user named no place: VIDEO.marks.npz beside it."""
+    return video.with_name(video.stem + ".marks.npz")
+
+
+class _Sinks:
+    """The open output files; made when the first frame tells the size."""
+
+    def __init__(self, outputs: Outputs, stack: ExitStack) -> None:
+        self._outputs, self._stack = outputs, stack
+        self._plain: Mp4Writer | None = None
+        self._marked: Mp4Writer | None = None
+        self._marks: MarksWriter | None = None
+        self._size: tuple[int, int] | None = None
+        self.tiles: NDArray[np.int64] = np.zeros(len(Mark), np.int64)
+        self.frames = 0
+
+    def write(self, frame: DecodedFrame, job: DecodeJob) -> None:
+        size = (job.span.width, job.span.height)
+        if self._size is None:
+            self._size = size
+            self._open(job)
+        if size != self._size:
+            raise UserError(
+                f"the source changed from {self._size[0]}x{self._size[1]} to {size[0]}x{size[1]} "
+                "after a restart of the edge; decode the boots apart with --boot"
+            )
+        self.frames += 1
+        self.tiles += np.bincount(frame.mark.ravel(), minlength=len(Mark))
+        assert self._marks is not None
+        self._marks.write(frame.mark, frame.p_wrong, frame.age_ms)
+        if self._plain is not None:
+            self._plain.write(frame.pixels)
+        if self._marked is not None:
+            self._marked.write(overlay(frame))
+
+    def _open(self, job: DecodeJob) -> None:
+        span, outputs = job.span, self._outputs
+        size = {"width": span.width, "height": span.height}
+        self._marks = self._stack.enter_context(MarksWriter(outputs.marks, fps=span.fps, **size))
+        for path, comment in (
+            (outputs.plain, UNMARKED_COMMENT),
+            (outputs.marked, MARKED_COMMENT),
+        ):
+            if path is None:
+                continue
+            text = comment.format(marks=outputs.marks.name)
+            writer = self._stack.enter_context(
+                Mp4Writer(path, fps=span.fps, comment=text, **size)
+            )
+            if path is outputs.plain:
+                self._plain = writer
+            else:
+                self._marked = writer
+
+
+def decode_recording(
+    recording: Recording, outputs: Outputs, *, quality: Quality, stream_id: int | None = None,
+    boot_id: int | None = None,
+    on_event: Callable[[ReceiverEvent], None] = lambda _: None,
+    on_frame: Callable[[int, int], None] = lambda _done, _total: None,
+) -> DecodeReport:  # fmt: skip
+    """Decode everything that a recording holds.
+
+    Args:
+        on_frame: called with (frames so far, frames of the source or 0) after each frame.
+
+    Raises:
+        UserError: no unit can be decoded, or an output cannot be written.
+    """
+    mission = Mission(recording.params, stream_id=stream_id, boot_id=boot_id, on_event=on_event)
+    report = DecodeReport(quality=quality)
+    began = time.perf_counter()
+    with ExitStack() as stack:
+        sinks = _Sinks(outputs, stack)
+        decoder: UnitDecoder | None = None
+        for job in _jobs(recording, mission):
+            if decoder is None or decoder.spec != job.spec:
+                decoder = make_decoder(job.spec, quality)
+            _count(report, job)
+            for frame in decoder.decode(job.unit, job.span):
+                if frame.frame_no >= job.first_new_frame:
+                    sinks.write(frame, job)
+                    on_frame(sinks.frames, mission.total_frames)
+            report.seconds += float(
+                (job.span.first_frame + job.span.frames - job.first_new_frame) / job.span.fps
+            )
+        if sinks.frames == 0:
+            raise UserError(
+                f"{recording.path} holds no GVC unit that can be decoded; was it recorded on a GVC "
+                "link, and did any descriptor packet arrive?"
+            )
+    report.frames = sinks.frames
+    report.frames_per_s = sinks.frames / max(1e-9, time.perf_counter() - began)
+    mission.fill_report(report)
+    report.air_bps = report.air_bytes * 8 / report.seconds if report.seconds else 0.0
+    total = max(1, int(sinks.tiles.sum()))
+    report.marks = {m.name.lower(): round(int(sinks.tiles[m]) / total, 4) for m in Mark}
+    return report
+
+
+def _jobs(recording: Recording, mission: Mission) -> Iterator[DecodeJob]:
+    now = 0
+    for now, data in recording.packets():
+        yield from mission.receive(data, now)
+    yield from mission.close(now, to_total=True)
+
+
+def _count(report: DecodeReport, job: DecodeJob) -> None:
+    report.units_sent += 1
+    if job.empty:
+        report.units_lost += 1
+    else:
+        report.units_decoded += 1

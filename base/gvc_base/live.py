@@ -1,0 +1,254 @@
+"""`gvc-base run`: store, then parse, then decode; a slow decoder never slows the store.
+
+    ByteLink -> Archive (committed) -> Mission -> DecodeQueue (bounded) -> decoder thread -> live picture
+
+Everything that is lost in here is a picture of this moment only: the archive has every byte, and
+`gvc-base decode MISSION.db` gives the same pictures again, all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from enum import Enum
+from pathlib import Path
+
+import cv2
+
+from gvc_base.archive import Archive
+from gvc_base.decoders import make_decoder
+from gvc_base.mission import Mission
+from gvc_base.render import overlay
+from gvc_base.report import DecodeReport
+from gvc_base.timeline import DecodeJob
+from gvc_base.video import Mp4Writer
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import ByteLink
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.params import LinkParams
+
+__all__ = ["DecodeQueue", "DropPolicy", "LiveBase"]
+
+_POLL_S = 0.2
+_RECONNECT_S = 1.0
+_SNAPSHOT_S = 1.0
+
+
+class DropPolicy(Enum):
+    """What gives way when units come faster than they are decoded."""
+
+    OLDEST_AS_LOST = "oldest-as-lost"
+    """The oldest waiting unit is shown as lost: the operator wants the newest picture, the timeline
+    stays whole, and the archive still has the unit for `decode`."""
+
+
+class DecodeQueue:
+    """Bounded queue of decode jobs between the receiver and the decoder thread."""
+
+    def __init__(self, limit: int, policy: DropPolicy = DropPolicy.OLDEST_AS_LOST) -> None:
+        self.policy = policy
+        self.dropped = 0
+        self._limit = limit
+        self._jobs: deque[DecodeJob] = deque()
+        self._wanted = threading.Condition()
+        self._closed = False
+
+    def put(self, job: DecodeJob) -> None:
+        """Add a job; over the limit the oldest real one turns into a lost one. Never blocks."""
+        with self._wanted:
+            self._jobs.append(job)
+            waiting = [i for i, j in enumerate(self._jobs) if not j.empty]
+            if len(waiting) > self._limit:
+                self._jobs[waiting[0]] = self._jobs[waiting[0]].as_lost()
+                self.dropped += 1
+            self._wanted.notify()
+
+    def close(self) -> None:
+        """No more jobs; `get` gives what is left, then None."""
+        with self._wanted:
+            self._closed = True
+            self._wanted.notify_all()
+
+    def get(self) -> DecodeJob | None:
+        """The next job, waiting for it; None when closed and empty."""
+        with self._wanted:
+            while not self._jobs:
+                if self._closed:
+                    return None
+                self._wanted.wait()
+            return self._jobs.popleft()
+
+
+class LiveBase:
+    """One link, one archive session, one live picture."""
+
+    def __init__(
+        self, link: ByteLink, archive: Archive, params: LinkParams, *, session_id: int,
+        quality: Quality, snapshot: Path, record: Path | None, queue_limit: int,
+        stream_id: int | None, say: Callable[[str], None],
+        on_ack: Callable[[int, int], None] = lambda _row, _count: None,
+    ) -> None:  # fmt: skip
+        """Args:
+        snapshot: PNG that always holds the newest picture, marks burned in.
+        record: fragmented MP4 of the live picture, marks burned in; None for none.
+        on_ack: called with (last archive row, rows) after each commit.
+        """
+        self._link, self._archive, self._session_id = link, archive, session_id
+        self._mission = Mission(params, stream_id=stream_id, on_event=self._log)
+        self._quality, self._snapshot, self._record = quality, snapshot, record
+        self._queue = DecodeQueue(queue_limit)
+        self._say, self._on_ack = say, on_ack
+        self._stop = threading.Event()
+        self._stats = DecodeReport(quality=quality)
+        self._down = False
+        self._now = steady_clock()
+
+    def stop(self) -> None:
+        """End the mission: close open units, finish the picture, return from `run`."""
+        self._stop.set()
+
+    def run(self, *, seconds: float | None = None) -> DecodeReport:
+        """Receive until `stop` or for so many seconds."""
+        decoder = threading.Thread(target=self._decode_loop, name="decode", daemon=True)
+        decoder.start()
+        until = None if seconds is None else time.monotonic() + seconds
+        while not self._stop.is_set() and (until is None or time.monotonic() < until):
+            self._step()
+        self._jobs(self._mission.close(self._now(), to_total=False))
+        self._queue.close()
+        decoder.join(timeout=60)
+        self._archive.flush()
+        self._mission.fill_report(self._stats)
+        stats = self._stats
+        stats.air_bps = stats.air_bytes * 8 / stats.seconds if stats.seconds else 0.0
+        if self._queue.dropped:
+            stats.notes.append(
+                f"{self._queue.dropped} units were too many for the live decoder "
+                f"({self._queue.policy.value}); `gvc-base decode` shows them"
+            )
+        return stats
+
+    def _step(self) -> None:
+        try:
+            got = self._link.receive(self._wait_s())
+        except OSError as error:
+            self._reconnect(error)
+            return
+        now = self._now()
+        if got:
+            # On disk first: a crash from here on loses no received byte.
+            row = self._archive.append(
+                self._session_id, [(now, item.source, item.data) for item in got]
+            )
+            self._on_ack(row, len(got))
+            if self._archive.health:
+                self._say(self._archive.health)
+        for item in got:
+            self._jobs(self._mission.receive(item.data, now))
+        self._jobs(self._mission.handle_timer(now))
+
+    def _wait_s(self) -> float:
+        due = self._mission.next_timer()
+        if due is None:
+            return _POLL_S
+        return min(_POLL_S, max(0.001, (due - self._now()) / 1e9))
+
+    def _reconnect(self, error: OSError) -> None:
+        if not self._down:
+            self._say(f"link is down ({error}); trying again every second")
+        self._down = True
+        self._stop.wait(_RECONNECT_S)
+        with suppress(OSError):
+            self._link.reopen()
+            self._down = False
+            self._say("link is back")
+
+    def _jobs(self, jobs: list[DecodeJob]) -> None:
+        for job in jobs:
+            self._stats.units_sent += 1
+            self._stats.units_lost += job.empty
+            self._stats.units_decoded += not job.empty
+            self._queue.put(job)
+
+    def _log(self, event: ReceiverEvent) -> None:
+        """Derived rows of the archive and one line for the operator."""
+        archive, session_id = self._archive, self._session_id
+        if isinstance(event, UnitReady):
+            archive.record_unit(session_id, event)
+            state = "whole" if event.unit.whole else "degraded"
+            self._say(f"unit {event.unit.unit_no} of stream {event.stream_id}: {state}")
+        elif isinstance(event, SessionStarted):
+            archive.record_event(
+                session_id, event.now, "session",
+                {"stream_id": event.stream_id, "boot_id": event.boot_id},
+            )  # fmt: skip
+            self._say(f"stream {event.stream_id}, boot {event.boot_id}: heard (unauthenticated)")
+        elif isinstance(event, DatagramRejected):
+            detail = {"reason": event.reason.name, "bytes": len(event.raw)}
+            archive.record_event(session_id, event.now, "rejected", detail)
+
+    def _decode_loop(self) -> None:
+        decoder: UnitDecoder | None = None
+        began = time.perf_counter()
+        with ExitStack() as stack:
+            show = _LivePicture(self._snapshot, self._record, stack)
+            while (job := self._queue.get()) is not None:
+                try:
+                    if decoder is None or decoder.spec != job.spec:
+                        decoder = make_decoder(job.spec, self._quality)
+                    for frame in decoder.decode(job.unit, job.span):
+                        if frame.frame_no >= job.first_new_frame:
+                            show.frame(frame, job)
+                except UserError as error:
+                    self._say(f"cannot show unit {job.unit.unit_no}: {error}")
+            show.finish()
+        self._stats.frames = show.frames
+        self._stats.seconds = show.seconds
+        self._stats.frames_per_s = show.frames / max(1e-9, time.perf_counter() - began)
+
+
+class _LivePicture:
+    """The newest picture as PNG, and all of them as a recording that survives a power cut."""
+
+    def __init__(self, snapshot: Path, record: Path | None, stack: ExitStack) -> None:
+        self._snapshot, self._record, self._stack = snapshot, record, stack
+        self._writer: Mp4Writer | None = None
+        self._written_at = 0.0
+        self._last: DecodedFrame | None = None
+        self.frames = 0
+        self.seconds = 0.0
+
+    def frame(self, frame: DecodedFrame, job: DecodeJob) -> None:
+        self.frames += 1
+        self.seconds += float(1 / job.span.fps)
+        self._last = frame
+        if self._record is not None:
+            if self._writer is None:
+                span = job.span
+                self._writer = self._stack.enter_context(
+                    Mp4Writer(
+                        self._record, width=span.width, height=span.height, fps=span.fps,
+                        comment="GVC live picture, marks burned in", fragmented=True,
+                    )
+                )  # fmt: skip
+            self._writer.write(overlay(frame))
+        if time.monotonic() - self._written_at > _SNAPSHOT_S:
+            self._write_snapshot(frame)
+
+    def finish(self) -> None:
+        if self._last is not None:
+            self._write_snapshot(self._last)
+
+    def _write_snapshot(self, frame: DecodedFrame) -> None:
+        self._written_at = time.monotonic()
+        done, png = cv2.imencode(".png", overlay(frame))
+        if done:
+            part = self._snapshot.with_name(self._snapshot.name + ".part")
+            with suppress(OSError):  # a full disk costs the snapshot, not the mission
+                part.write_bytes(png.tobytes())
+                part.replace(self._snapshot)

@@ -1,0 +1,114 @@
+"""From received bytes to decode jobs: the code that live, `decode` and replay all run.
+
+    (time, bytes) -> LinkReceiver -> UnitReady -> Timeline (one a boot) -> DecodeJob
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gvc_base.report import DecodeReport
+from gvc_base.timeline import DecodeJob, Timeline
+from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.params import LinkParams
+from gvc_protocol.receiver import LinkReceiver
+
+__all__ = ["Mission"]
+
+
+class Mission:
+    """One stream as the base follows it. Sans-IO: the caller gives bytes and time."""
+
+    def __init__(
+        self, params: LinkParams, *, stream_id: int | None = None, boot_id: int | None = None,
+        on_event: Callable[[ReceiverEvent], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """Args:
+        stream_id: the camera to follow; None follows the first that is heard.
+        boot_id: only this start of the edge; None for all, one after the other.
+        on_event: sees every event of every stream, for the log.
+        """
+        self._receiver = LinkReceiver(params)
+        self._stream_id, self._boot_id = stream_id, boot_id
+        self._on_event = on_event
+        self._timelines: dict[int, Timeline] = {}
+        self._other_streams: set[int] = set()
+        self._payload = 0
+        self._whole = self._degraded = 0
+
+    @property
+    def stream_id(self) -> int | None:
+        """The stream that is followed, once known."""
+        return self._stream_id
+
+    @property
+    def total_frames(self) -> int:
+        """Frames of the whole source where it is a file, else 0."""
+        known = [t.known.total_frames for t in self._timelines.values() if t.known is not None]
+        return known[-1] if known else 0
+
+    def receive(self, data: bytes, now: int) -> list[DecodeJob]:
+        """Feed what the link gave; returns the jobs it made possible."""
+        self._receiver.receive(data, now)
+        return self._jobs()
+
+    def next_timer(self) -> int | None:
+        """When `handle_timer` has something to do."""
+        return self._receiver.next_timer()
+
+    def handle_timer(self, now: int) -> list[DecodeJob]:
+        """Close what is due."""
+        self._receiver.handle_timer(now)
+        return self._jobs()
+
+    def close(self, now: int, *, to_total: bool) -> list[DecodeJob]:
+        """The recording or the mission is over. `to_total`: fill a file's lost tail."""
+        self._receiver.close(now)
+        jobs = self._jobs()
+        if self._timelines:
+            # Only the boot that was on the air last: an earlier one ended where the next began.
+            last = list(self._timelines)[-1]
+            jobs += self._timelines[last].finish(to_total=to_total)
+        return jobs
+
+    def fill_report(self, report: DecodeReport) -> None:
+        """Put the link's totals into a report."""
+        counters = self._receiver.counters
+        report.air_bytes = counters.bytes_received
+        report.payload_bytes = self._payload
+        report.packets_received = counters.received
+        report.packets_lost = self._receiver.lost_datagrams()
+        report.packets_sent = counters.received + report.packets_lost
+        report.packets_repaired = counters.repaired_symbols
+        report.packets_rejected = {r.name.lower(): n for r, n in counters.rejected.items()}
+        report.packets_late, report.packets_duplicate = counters.late, counters.duplicates
+        report.units_whole, report.units_degraded = self._whole, self._degraded
+        for other in sorted(self._other_streams):
+            report.notes.append(f"stream {other} was heard, too; --stream {other} decodes it")
+        for boot, timeline in self._timelines.items():
+            report.notes += [f"boot {boot}, {line}" for line in timeline.refused]
+
+    def _jobs(self) -> list[DecodeJob]:
+        jobs: list[DecodeJob] = []
+        while (event := self._receiver.next_event()) is not None:
+            self._on_event(event)
+            if isinstance(event, DatagramRejected | SessionStarted):
+                continue
+            jobs += self._unit(event)
+        return jobs
+
+    def _unit(self, event: UnitReady) -> list[DecodeJob]:
+        if self._stream_id is None:
+            self._stream_id = event.stream_id
+        if event.stream_id != self._stream_id:
+            self._other_streams.add(event.stream_id)
+            return []
+        if self._boot_id is not None and event.boot_id != self._boot_id:
+            return []
+        unit = event.unit
+        parts = (unit.keyframe, unit.features)
+        self._payload += sum(len(data) for part in parts for _, data in part.ranges)
+        self._payload += len(unit.descriptors.pack()) if unit.descriptors is not None else 0
+        self._whole += unit.whole
+        self._degraded += not unit.whole
+        return self._timelines.setdefault(event.boot_id, Timeline()).add(event)

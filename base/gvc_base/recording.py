@@ -1,0 +1,84 @@
+"""Where recorded `(time, bytes)` come from: a capture file or a mission archive, told by content."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from gvc_base.archive import Archive
+from gvc_protocol.errors import UserError
+from gvc_protocol.framing import Framing
+from gvc_protocol.params import LinkParams
+from gvc_protocol.pcap import read_records
+
+__all__ = ["PCAP_PARAMS", "Recording", "open_recording"]
+
+PCAP_PARAMS = LinkParams(framing=Framing(mtu_bytes=1400), rate_bps=1e9, fec_percent=0)
+"How a capture is read: one record is one packet, plain or RS frame, of any profile."
+
+_SQLITE_MAGIC = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What was received, and the receiver settings it was received with."""
+
+    path: Path
+    params: LinkParams
+    session_id: int | None = None
+
+    def packets(self) -> Iterator[tuple[int, bytes]]:
+        """(time_ns, bytes as the link gave them), in order of arrival."""
+        if self.session_id is None:
+            with self.path.open("rb") as file:
+                for record in read_records(file, name=str(self.path)):
+                    yield record.time_ns, record.data
+            return
+        with closing(Archive.open_readonly(self.path)) as archive:
+            yield from archive.datagrams(self.session_id)
+
+
+def open_recording(path: Path, params: LinkParams | None, session: int | None = None) -> Recording:
+    """Look at a file and say how to read it.
+
+    Args:
+        params: receiver settings for a capture of a radio that needs them (segments), or None.
+        session: which session of an archive, None for the last one that holds datagrams.
+
+    Raises:
+        UserError: no such file, empty, neither capture nor archive, or an archive that cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_SQLITE_MAGIC))
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if not head:
+        raise UserError(f"{path} is empty; give a capture (.pcap) or a mission archive (.db)")
+    if head != _SQLITE_MAGIC:
+        with path.open("rb") as file:
+            next(read_records(file, name=str(path)), None)  # the header is checked here, early
+        return Recording(path=path, params=params or PCAP_PARAMS)
+    return _from_archive(path, session)
+
+
+def _from_archive(path: Path, session: int | None) -> Recording:
+    with closing(Archive.open_readonly(path)) as archive:
+        rows = archive.sessions()
+        if session is not None:
+            rows = [row for row in rows if row.session_id == session]
+            if not rows:
+                raise UserError(f"{path} has no session {session}; leave --session out for the last")
+        try:
+            filled = [r for r in rows if next(iter(archive.datagrams(r.session_id)), None) is not None]
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"{path} is damaged: {error}; try sqlite3's .recover on a copy") from None
+    if not filled:
+        raise UserError(f"{path} holds no datagram yet; nothing to decode")
+    chosen = filled[-1]
+    return Recording(path=path, params=chosen.params, session_id=chosen.session_id)

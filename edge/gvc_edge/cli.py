@@ -1,0 +1,241 @@
+"""`gvc-edge`: the field operator's command line. Thin: it reads options, calls, prints."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gvc_edge.codecs import make_encoder
+from gvc_edge.live import LiveRun, PcapLink
+from gvc_edge.offline import encode_to_packets
+from gvc_edge.rate import minimum_bps
+from gvc_edge.render_source import render
+from gvc_edge.report import SendReport
+from gvc_edge.sources import FrameSource, open_source
+from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
+from gvc_edge.units import frames_per_unit
+from gvc_profiles import load
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import ByteLink, open_link
+from gvc_profiles.model import LinkProfile
+from gvc_profiles.params import link_params
+from gvc_profiles.listing import print_profiles
+from gvc_protocol.codec import CodecId, UnitEncoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.params import LinkParams
+
+app = typer.Typer(
+    name="gvc-edge", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
+    help="Edge encoder: camera or video in, datagrams for a slow radio out.",
+)  # fmt: skip
+
+MIN_LATENCY_S, MAX_LATENCY_S = 0.5, 8.0
+
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")]
+BpsOption = Annotated[
+    Optional[float], typer.Option("--bps", help="On-air bit/s, everything included.")
+]
+FecOption = Annotated[
+    str, typer.Option("--fec", help="auto (the profile's), off, or redundancy in percent.")
+]
+LatencyOption = Annotated[
+    float, typer.Option("--latency", help="Seconds a unit covers, 0.5 to 8: longer is sharper.")
+]
+SecondsOption = Annotated[Optional[float], typer.Option("--seconds", help="Stop after this long.")]
+CropOption = Annotated[bool, typer.Option("--crop-even", help="Drop the last row/column if odd.")]
+StreamOption = Annotated[int, typer.Option("--stream", help="Camera number, 0 to 65535.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def encode(
+    video: Annotated[str, typer.Argument(help="A video file, or synthetic:flood.")],
+    profile: ProfileOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Capture file to write (.pcap).")],
+    bps: BpsOption = None,
+    fec: FecOption = "auto",
+    latency: LatencyOption = 2.0,
+    seconds: SecondsOption = None,
+    crop_even: CropOption = False,
+    stream: StreamOption = 1,
+    boot: Annotated[int, typer.Option("--boot", help="Boot number to write.")] = 1,
+    start: Annotated[
+        Optional[float], typer.Option("--start", help="Unix time of the first frame; default now.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Encode a video into a capture file, as it would leave for the radio."""
+    _check_ids(stream, boot)
+    chosen = load(profile)
+    params = link_params(chosen, bps=bps, fec=fec)
+    start_us = int((time.time() if start is None else start) * 1e6)
+    with _source(video, start_us, seconds, crop_even) as source:
+        unit_frames, encoder = _encoder_for(source, chosen, params, latency)
+        part = out.with_name(out.name + ".part")
+        file = PcapFile(part)
+        try:
+            with _progress("encoding", source.info.total_frames, quiet=as_json) as step:
+                report = encode_to_packets(
+                    source, encoder, params, file.write, unit_frames=unit_frames,
+                    stream_id=stream, boot_id=boot, on_frame=lambda _: step(1),
+                )  # fmt: skip
+            file.close()
+            part.replace(out)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    report.profile, report.out = chosen.id, str(out)
+    _print_report(report, as_json)
+
+
+@app.command()
+def run(
+    source: Annotated[str, typer.Option("--source", help="File, v4l2:/dev/video0, rtsp://..., synthetic:flood")],
+    link: Annotated[str, typer.Option("--link", help="serial:/dev/ttyUSB0, udp://HOST:PORT, file:x.pcap")],
+    profile: ProfileOption,
+    bps: BpsOption = None,
+    fec: FecOption = "auto",
+    latency: LatencyOption = 2.0,
+    seconds: SecondsOption = None,
+    crop_even: CropOption = False,
+    stream: StreamOption = 1,
+    state: Annotated[
+        Optional[Path], typer.Option("--state", help="Folder of the boot counter and the spool.")
+    ] = None,
+    spool_mib: Annotated[int, typer.Option("--spool-mib", help="Limit of the local copy.")] = 512,
+    as_json: JsonOption = False,
+) -> None:
+    """Encode a camera and send it, until the source ends or Ctrl-C."""
+    chosen = load(profile)
+    params = link_params(chosen, bps=bps, fec=fec)
+    folder = state or default_state_dir()
+    boot_id = next_boot_id(folder)
+    _check_ids(stream, boot_id)
+    with _source(source, time.time_ns() // 1000, seconds, crop_even) as opened:
+        unit_frames, encoder = _encoder_for(opened, chosen, params, latency)
+        radio = _open_link(link, chosen)
+        spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
+        say = _say_to_stderr()
+        mission = LiveRun(
+            opened, encoder, params, radio, spool, unit_frames=unit_frames, stream_id=stream,
+            boot_id=boot_id, say=say,
+            on_status=lambda r: None if as_json else say(r.as_text()),
+        )  # fmt: skip
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: mission.stop())
+        try:
+            report = mission.run()
+        finally:
+            radio.close()
+    report.profile, report.out = chosen.id, link
+    _print_report(report, as_json)
+
+
+@app.command("render")
+def render_command(
+    source: Annotated[str, typer.Argument(help="synthetic:flood[?seed=1&seconds=10] or a file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="MP4 to write.")],
+    seconds: SecondsOption = None,
+) -> None:
+    """Write a source to an MP4 (synthetic scenes with their true boxes as JSON beside it)."""
+    with _progress("rendering", 0, quiet=False) as step:
+        render(source, out, start_us=0, seconds=seconds, on_progress=lambda *_: step(1))
+
+
+@app.command()
+def profiles() -> None:
+    """List the radio profiles."""
+    print_profiles()
+
+
+def _encoder_for(
+    source: FrameSource, profile: LinkProfile, params: LinkParams, latency: float
+) -> tuple[int, UnitEncoder]:
+    """Frames a unit and the encoder, or a UserError when the rate cannot carry the codec."""
+    if not MIN_LATENCY_S <= latency <= MAX_LATENCY_S:
+        raise UserError(
+            f"--latency {latency:g} is out of range; give {MIN_LATENCY_S:g} to {MAX_LATENCY_S:g} s"
+        )
+    info = source.info
+    unit_frames = frames_per_unit(info, latency)
+    encoder = make_encoder(
+        CodecId.CLASSICAL, width=info.width, height=info.height, fps=info.fps,
+        frames_per_unit=unit_frames,
+    )  # fmt: skip
+    unit_s = float(unit_frames / info.fps)
+    least = minimum_bps(params, unit_s, encoder.minimum_payload)
+    if params.rate_bps < least:
+        raise UserError(
+            f"{params.rate_bps:.0f} bit/s is too small for profile {profile.id} with --latency "
+            f"{latency:g}: at least {least} bit/s are needed; raise --bps or --latency (up to "
+            f"{MAX_LATENCY_S:g}), or lower --fec"
+        )
+    return unit_frames, encoder
+
+
+def _open_link(url: str, profile: LinkProfile) -> ByteLink | PcapLink:
+    if url.startswith("file:"):
+        return PcapLink(PcapFile(Path(url.removeprefix("file:"))), steady_clock())
+    return open_link(url, profile, listen=False)
+
+
+@contextmanager
+def _source(
+    url: str, start_us: int, seconds: float | None, crop_even: bool
+) -> Iterator[FrameSource]:
+    if seconds is not None and seconds <= 0:
+        raise UserError(f"--seconds {seconds:g} is out of range; give a time above 0")
+    source = open_source(url, start_us=start_us, seconds=seconds, crop_even=crop_even)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def _check_ids(stream: int, boot: int) -> None:
+    for name, value in (("--stream", stream), ("--boot", boot)):
+        if not 0 <= value <= 0xFFFF:
+            raise UserError(f"{name} {value} is out of range; give 0 to 65535")
+
+
+@contextmanager
+def _progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr; nothing where it is no terminal or JSON was asked for."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed} frames"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total or None)
+        yield lambda count: bar.advance(task, count)
+
+
+def _say_to_stderr() -> Callable[[str], None]:
+    return lambda line: print(f"gvc-edge: {line}", file=sys.stderr, flush=True)
+
+
+def _print_report(report: SendReport, as_json: bool) -> None:
+    print(report.as_json() if as_json else f"{report.out}: {report.as_text()}")
+
+
+def main() -> None:
+    """Entry point: a UserError is one line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"gvc-edge: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Bytes for the next unit: what the link will carry while the unit lasts, less everything but payload.
+
+The account is kept in air bytes. A unit that came out smaller leaves a credit for the next, one that
+came out larger a debt; both are bounded, because the pacer holds the hard limit over any 10 s and a
+large credit would only become a queue, i.e. delay.
+"""
+
+from __future__ import annotations
+
+import math
+
+from gvc_protocol.params import LinkParams
+from gvc_protocol.sender import unit_air_bytes
+
+__all__ = ["TYPICAL_DESCRIPTOR_BYTES", "RateControl", "minimum_bps"]
+
+TYPICAL_DESCRIPTOR_BYTES = 48
+"Part D without telemetry or detections is below this; only used before the real one is known."
+
+_CARRY = 0.25
+"Largest credit or debt, as a share of one unit's air bytes."
+
+_FIRST_KEYFRAME_SHARE = 0.4
+
+
+class RateControl:
+    """Budget for one stream on one link."""
+
+    def __init__(self, params: LinkParams) -> None:
+        self._params = params
+        self._carry = 0.0
+        self._granted = 0.0
+        self._keyframe_share = _FIRST_KEYFRAME_SHARE
+
+    def payload_budget(self, seconds: float, backlog_air_bytes: int) -> int:
+        """Bytes that keyframe and features of the next unit may take together, 0 when none.
+
+        Args:
+            seconds: how long the unit lasts.
+            backlog_air_bytes: what of earlier units still waits beyond the usual one unit; it is
+                paid back from this one, so that delay does not build up.
+        """
+        self._granted = self._params.rate_bps * seconds / 8
+        air = self._granted + self._carry - backlog_air_bytes
+        low, high = 0, max(0, int(air))
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._air(middle) <= air:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def spent(self, descriptors: int, keyframe: int, features: int) -> int:
+        """Book a closed unit by the sizes of its parts; returns its air bytes."""
+        used = unit_air_bytes(self._params, descriptors, keyframe, features)
+        bound = _CARRY * self._granted
+        self._carry = max(-bound, min(bound, self._carry + self._granted - used))
+        if keyframe + features:
+            self._keyframe_share = keyframe / (keyframe + features)
+        return used
+
+    def _air(self, payload: int) -> int:
+        keyframe = int(payload * self._keyframe_share)
+        parts = (TYPICAL_DESCRIPTOR_BYTES, keyframe, payload - keyframe)
+        return unit_air_bytes(self._params, *parts)
+
+
+def minimum_bps(params: LinkParams, seconds: float, minimum_payload: int) -> int:
+    """Smallest on-air rate at which a unit of this length carries the codec's smallest payload."""
+    air = unit_air_bytes(params, TYPICAL_DESCRIPTOR_BYTES, 0, minimum_payload)
+    return math.ceil(air * 8 / seconds)

@@ -1,0 +1,97 @@
+"""Frames to closed units: the one loop that files, cameras and rehearsals share.
+
+    FrameSource -> UnitBuilder (RateControl, UnitEncoder) -> EncodedUnit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from gvc_edge.rate import RateControl
+from gvc_edge.sources import FrameSource, SourceInfo
+from gvc_protocol.codec import EncodedUnit, SourceFrame, UnitEncoder
+from gvc_protocol.descriptors import Descriptors
+
+__all__ = ["BuiltUnit", "build_units", "frames_per_unit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltUnit:
+    """A closed unit and when its last frame had been seen."""
+
+    unit: EncodedUnit
+    closed_us: int
+    "Capture time at which the unit's last frame ends, microseconds."
+    air_bytes: int
+
+
+def frames_per_unit(info: SourceInfo, latency_s: float) -> int:
+    """Source frames of one unit: as many as the operator's latency allows, at least one."""
+    return max(1, round(latency_s * info.fps))
+
+
+def build_units(
+    source: FrameSource,
+    encoder: UnitEncoder,
+    rate: RateControl,
+    *,
+    unit_frames: int,
+    backlog: Callable[[], int],
+    on_frame: Callable[[int], None] = lambda _: None,
+) -> Iterator[BuiltUnit]:
+    """Encode a source unit by unit.
+
+    Args:
+        unit_frames: frames a unit; the last may be shorter.
+        backlog: air bytes that wait at the sender beyond what is usual.
+        on_frame: called with each frame's number, for progress bars.
+    """
+    info = source.info
+    frames = iter(source.frames())
+    frame = next(frames, None)
+    unit_no = 0
+    while frame is not None:
+        left = info.total_frames - frame.frame_no
+        expected = min(unit_frames, left) if left > 0 else unit_frames
+        # A short last unit gets a short budget: the file's own average must stay within the rate.
+        encoder.begin(unit_no, rate.payload_budget(float(expected / info.fps), backlog()))
+        first, count = frame, 0
+        for frame in chain([frame], frames):
+            if count == unit_frames:
+                break
+            encoder.push(frame)
+            on_frame(frame.frame_no)
+            count += 1
+        else:
+            frame = None
+        unit = _close(encoder, info, unit_no, first, count, last=frame is None)
+        d_bytes = len(unit.descriptors.pack())
+        air = rate.spent(d_bytes, len(unit.keyframe), len(unit.features))
+        closed_us = first.capture_us + round(count * 1_000_000 / info.fps)
+        yield BuiltUnit(unit=unit, closed_us=closed_us, air_bytes=air)
+        unit_no += 1
+
+
+def _close(
+    encoder: UnitEncoder, info: SourceInfo, unit_no: int, first: SourceFrame, count: int, *, last: bool
+) -> EncodedUnit:
+    keyframe, features = encoder.close()
+    spec = encoder.spec
+    descriptors = Descriptors(
+        codec_id=spec.codec_id,
+        bitstream_version=spec.bitstream_version,
+        weights_prefix=spec.weights_sha256[:4],
+        capture_us=first.capture_us,
+        width=info.width,
+        height=info.height,
+        fps=info.fps,
+        first_frame=first.frame_no,
+        frames=count,
+        total_frames=info.total_frames,
+        end_of_stream=last,
+    )
+    return EncodedUnit(
+        unit_no=unit_no, spec=spec, descriptors=descriptors, keyframe=keyframe, features=features
+    )

@@ -1,0 +1,125 @@
+"""`make bench-link`: what a lossy link leaves of the units, and what the sender puts on the air.
+
+Real encoder, real captures, the `impair` channel, the base's own receiver; pictures are not decoded
+here, since only the units are counted. Every cell sums over seeds, as one clip has few units.
+
+usage: python -m tests.bench.link [--out FOLDER] [--clip VIDEO ...] [--profile NAME] [--seeds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gvc_base.channel import Channel, ChannelSpec
+from gvc_base.mission import Mission
+from gvc_base.recording import PCAP_PARAMS
+from gvc_base.report import DecodeReport
+from gvc_protocol.pcap import Record, read_records
+
+LOSSES = (0.0, 0.10, 0.20, 0.40)
+BURSTS = (1, 3, 8)
+WINDOW_NS = 10 * 10**9
+SHARED_CLIP = Path(__file__).resolve().parents[3] / "shared/clips/highway_udacity_540p25.mp4"
+
+
+def encode(clip: str, profile: str, out: Path) -> dict[str, object]:
+    """Run the real edge command; its JSON report."""
+    command = [sys.executable, "-m", "gvc_edge", "encode", clip, "--profile", profile]
+    command += ["--out", str(out), "--start", "0", "--json"]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    report: dict[str, object] = json.loads(result.stdout)
+    return report
+
+
+def peak_bps(records: list[Record]) -> float:
+    """Largest bit rate over any 10 s of the capture."""
+    best = total = start = 0
+    for end, record in enumerate(records):
+        total += len(record.data)
+        while records[start].time_ns + WINDOW_NS <= record.time_ns:
+            total -= len(records[start].data)
+            start += 1
+        best = max(best, total)
+        assert start <= end
+    return best * 8 / 10
+
+
+def fly(records: list[Record], spec: ChannelSpec) -> DecodeReport:
+    """Send a capture through the channel and count what the receiver makes of it."""
+    mission, channel = Mission(PCAP_PARAMS), Channel(spec)
+    report = DecodeReport()
+    jobs = []
+    for record in records:
+        for data in channel.pass_datagram(record.data):
+            jobs += mission.receive(data, record.time_ns)
+    for data in channel.flush():
+        jobs += mission.receive(data, records[-1].time_ns)
+    jobs += mission.close(records[-1].time_ns, to_total=True)
+    mission.fill_report(report)
+    report.units_sent = len(jobs)
+    report.units_lost = sum(job.empty for job in jobs)
+    return report
+
+
+def rows_for(clip: str, profile: str, folder: Path, seeds: int) -> Iterator[dict[str, object]]:
+    """One row a loss and burst, summed over seeds."""
+    capture = folder / f"{Path(clip.split('?')[0].replace(':', '-')).stem}-{profile}.pcap"
+    sent = encode(clip, profile, capture)
+    with capture.open("rb") as file:
+        records = list(read_records(file, name=str(capture)))
+    for loss in LOSSES:
+        for burst in BURSTS if loss else (1,):
+            flown = [
+                fly(records, ChannelSpec(loss=loss, burst=burst, ber=0, slip=0, dup=0, reorder=0, seed=s))
+                for s in range(seeds if loss else 1)
+            ]
+            units = sum(r.units_sent for r in flown) or int(str(sent["units_sent"])) * len(flown)
+            lost = units - sum(r.units_whole + r.units_degraded for r in flown)
+            yield {
+                "clip": clip, "profile": profile, "loss": loss, "burst": burst, "units": units,
+                "whole": sum(r.units_whole for r in flown),
+                "degraded": sum(r.units_degraded for r in flown), "lost": lost,
+                "air_bps": round(float(str(sent["air_bps"]))), "peak_10s_bps": round(peak_bps(records)),
+                "limit_bps": round(float(str(sent["rate_bps"]))),
+                "payload_share": round(
+                    float(str(sent["payload_bytes"])) / float(str(sent["air_bytes"])), 3
+                ),
+            }  # fmt: skip
+
+
+def main() -> None:
+    """Print the table and write it as CSV."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("bench-out"))
+    parser.add_argument("--clip", action="append", default=[])
+    parser.add_argument("--profile", default="sik-64")
+    parser.add_argument("--seeds", type=int, default=40)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    second = str(SHARED_CLIP) if SHARED_CLIP.exists() else "synthetic:flood?seed=2&seconds=20"
+    clips = options.clip or ["synthetic:flood?seed=1&seconds=20", second]
+    rows = [r for clip in clips for r in rows_for(clip, options.profile, options.out, options.seeds)]
+    path = options.out / "link.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"{'clip':34} loss burst units  whole degraded  lost | on air  peak 10 s  limit bit/s")
+    for r in rows:
+        units = int(str(r["units"]))
+        shares = [f"{100 * int(str(r[k])) / units:5.1f} %" for k in ("whole", "degraded", "lost")]
+        print(
+            f"{Path(str(r['clip'])).name[:34]:34} {float(str(r['loss'])):4.0%} {r['burst']:5} {units:5}"
+            f" {' '.join(shares)} | {r['air_bps']:6} {r['peak_10s_bps']:10} {r['limit_bps']:6}"
+        )
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

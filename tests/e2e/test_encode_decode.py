@@ -1,0 +1,139 @@
+"""encode -> impair -> decode through the real commands, with numeric pass marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gvc_base.video import probe, read_video
+from gvc_protocol.pcap import read_records
+from tests.e2e.conftest import Ran
+
+FRAMES = 90
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(1e-9, np.mean((a.astype(float) - b) ** 2))))
+
+
+def decode(base: Callable[..., Ran], capture: Path, folder: Path, *more: object) -> dict[str, Any]:
+    out = folder / "out.mp4"
+    done = base("decode", capture, "--out", out, "--marks", folder / "m.npz", "--json", *more)
+    assert done.code == 0, done.err
+    return done.json
+
+
+def test_edge_report_counts_every_byte_of_the_capture(capture: tuple[Path, dict[str, Any]]) -> None:
+    path, report = capture
+    with path.open("rb") as file:
+        records = list(read_records(file, name="x"))
+    assert sum(len(r.data) for r in records) == report["air_bytes"]
+    assert len(records) == report["packets_sent"]
+    assert report["units_sent"] == 3
+    assert report["air_bps"] <= report["rate_bps"] == 25_600
+    assert report["payload_bytes"] > 0.5 * report["air_bytes"]
+
+
+def test_any_10_s_keep_to_the_rate(clip: Path, tmp_path: Path, edge: Callable[..., Ran]) -> None:
+    path = tmp_path / "x.pcap"
+    ran = edge("encode", clip, "--profile", "udp", "--bps", 9000, "--out", path, "--start", 0, "--json")
+    assert ran.code == 0, ran.err
+    with path.open("rb") as file:
+        records = list(read_records(file, name="x"))
+    for i, first in enumerate(records):
+        window = [r for r in records[i:] if r.time_ns < first.time_ns + 10**10]
+        assert sum(len(r.data) for r in window) * 8 / 10 <= 9000
+
+
+def test_without_loss_all_is_whole_and_alike(
+    clip: Path, capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+) -> None:
+    report = decode(base, capture[0], tmp_path)
+    assert (report["units_whole"], report["units_degraded"], report["units_lost"]) == (3, 0, 0)
+    assert report["packets_lost"] == 0 and report["frames"] == FRAMES
+    assert report["marks"]["lost"] == 0
+    info = probe(tmp_path / "out.mp4")
+    assert (info.frames, info.width, info.height, info.fps) == (FRAMES, 320, 192, 15)
+    pairs = zip(read_video(clip), read_video(tmp_path / "out.mp4"), strict=True)
+    quality = [psnr(a, b) for a, b in pairs]
+    assert np.mean(quality) > 22  # a held first picture of this moving scene is below 18
+
+
+@pytest.mark.parametrize(("loss", "burst"), [(0.1, 3), (0.4, 3)])
+def test_with_loss_the_timeline_stays_whole(
+    loss: float, burst: int, capture: tuple[Path, dict[str, Any]], tmp_path: Path,
+    base: Callable[..., Ran],
+) -> None:  # fmt: skip
+    bad = tmp_path / "bad.pcap"
+    ran = base("impair", capture[0], "--out", bad, "--loss", loss, "--burst", burst, "--seed", 4, "--json")
+    assert ran.code == 0, ran.err
+    report = decode(base, bad, tmp_path, "--quality", "preview")
+    assert report["frames"] == FRAMES and report["seconds"] == pytest.approx(6.0)
+    assert report["units_decoded"] + report["units_lost"] == 3
+    marks = np.load(tmp_path / "m.npz")
+    assert marks["mark"].shape == (FRAMES, 24, 40) and marks["mark"].dtype == np.uint8
+    assert marks["p_wrong"].shape == (FRAMES, 24, 40) and marks["p_wrong"].dtype == np.float16
+
+
+def test_damage_of_every_kind_at_once_is_survived(
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+) -> None:
+    bad = tmp_path / "bad.pcap"
+    damage = ["--loss", 0.1, "--burst", 2, "--ber", 1e-4, "--slip", 1e-3, "--dup", 0.1, "--reorder", 0.1]
+    assert base("impair", capture[0], "--out", bad, *damage, "--seed", 9).code == 0
+    report = decode(base, bad, tmp_path, "--quality", "preview")
+    assert report["frames"] == FRAMES
+    assert sum(report["packets_rejected"].values()) > 0 and report["packets_duplicate"] > 0
+
+
+def test_the_lost_end_is_filled_and_marked_lost(
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+) -> None:
+    cut = tmp_path / "cut.pcap"
+    whole = capture[0].read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2 - 3])  # in the middle of a record
+    report = decode(base, cut, tmp_path, "--quality", "preview")
+    assert report["frames"] == FRAMES
+    assert (np.load(tmp_path / "m.npz")["mark"][-1] == 4).all()
+
+
+def test_impair_is_repeatable_and_decode_deterministic(
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+) -> None:
+    made = []
+    for name in "ab":
+        folder = tmp_path / name
+        folder.mkdir()
+        options = ("--loss", 0.2, "--burst", 3, "--seed", 7)
+        base("impair", capture[0], "--out", folder / "bad.pcap", *options)
+        decode(base, folder / "bad.pcap", folder, "--quality", "preview")
+        made.append((folder / "bad.pcap").read_bytes())
+        made.append(np.load(folder / "m.npz")["mark"].tobytes())
+    assert made[0] == made[2] and made[1] == made[3]
+
+
+def test_an_archive_decodes_to_the_same_pictures(
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    archive = tmp_path / "mission.db"
+    decode(base, capture[0], first, "--archive", archive)
+    decode(base, archive, second)
+    for a, b in zip(read_video(first / "out.mp4"), read_video(second / "out.mp4"), strict=True):
+        assert np.array_equal(a, b)
+    marks = [np.load(f / "m.npz")["mark"] for f in (first, second)]
+    assert np.array_equal(*marks)
+
+
+def test_overlay_burns_the_marks_in(
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+) -> None:
+    decode(base, capture[0], tmp_path, "--marked", tmp_path / "marked.mp4", "--quality", "preview")
+    plain, marked = next(read_video(tmp_path / "out.mp4")), next(read_video(tmp_path / "marked.mp4"))
+    assert plain.shape == marked.shape
+    assert psnr(plain, marked) < 40
