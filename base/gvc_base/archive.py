@@ -34,6 +34,7 @@ from gvc_base.archive_schema import (
     connect_writer,
     expect_archive,
     explain,
+    real_path,
 )
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
@@ -96,7 +97,7 @@ class Archive:
             UserError: another process writes it, the file is no archive of this version, or the
                 folder or disk does not take it.
         """
-        path = path.resolve()  # two names of one file must meet at one lock
+        path = real_path(path)
         expect_archive(path, may_be_empty=True)
         lock = WriterLock(path)
         try:
@@ -114,7 +115,7 @@ class Archive:
         Raises:
             UserError: the file is missing, no archive of this version, or cannot be read.
         """
-        path = path.resolve()
+        path = real_path(path)
         return cls(connect_reader(path), path)
 
     def __enter__(self) -> Archive:

@@ -1,8 +1,8 @@
 """What a mission archive looks like on disk: its tables, its identity, how it is opened and locked.
 
 Identity is SQLite's own: `application_id` says "a GVC archive", `user_version` says which version of
-the tables. Both stand in the first 100 bytes of the file and never change after creation, so a wrong
-file is refused before SQLite touches it and before any file appears beside it.
+the tables. Both stand in the main file's first page and never change after creation, so a wrong file
+is refused before anything is written to it or beside it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = [
     "connect_writer",
     "expect_archive",
     "explain",
+    "real_path",
 ]
 
 APPLICATION_ID = int.from_bytes(b"GVCA", "big")
@@ -35,8 +36,6 @@ SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 2000
 "How long a commit waits for somebody else's lock. The live base stands still meanwhile."
 
-_MAGIC = b"SQLite format 3\0"
-_HEADER_BYTES = 100
 _CHECKPOINT_PAGES = 256
 "1 MiB of WAL: what is missing when somebody copies the main file alone after a crash."
 
@@ -75,6 +74,18 @@ _TABLES = (
     "CREATE INDEX units_session ON units (session_id, stream_id, boot_id, unit_no)",
     "CREATE INDEX events_session ON events (session_id, time_ns)",
 )
+
+
+def real_path(path: Path) -> Path:
+    """Absolute and without links: two names of one file must meet at one lock.
+
+    Raises:
+        UserError: the path is a loop of links or no path at all.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        raise UserError(f"{path!s:.200} is no usable path; name a file for the archive") from None
 
 
 def explain(error: sqlite3.Error) -> str:
@@ -173,15 +184,15 @@ def connect_reader(path: Path) -> Database:
     try:
         return _connect_checked(path, "mode=ro")
     except sqlite3.OperationalError as error:
-        wal = Path(f"{path}-wal")
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise UserError(f"cannot read archive {path}: {explain(error)}") from None
-        if wal.exists() and wal.stat().st_size > 0:
-            # `immutable` would leave out the newest rows without a word.
-            raise UserError(
-                f"cannot read archive {path}: its newest rows are in {wal.name} and the folder is "
-                "read-only; copy both files to a folder that you can write in"
-            ) from None
+        for log in (Path(f"{path}-wal"), Path(f"{path}-journal")):
+            if log.exists() and log.stat().st_size > 0:
+                # `immutable` would leave out the newest rows without a word.
+                raise UserError(
+                    f"cannot read archive {path}: its newest rows are in {log.name} and the folder "
+                    "is read-only; copy both files to a folder that you can write in"
+                ) from None
     except sqlite3.Error as error:
         raise UserError(f"cannot read archive {path}: {explain(error)}") from None
     try:
@@ -273,26 +284,34 @@ def _check_identity(path: Path, application_id: int, user_version: int) -> None:
 
 
 def expect_archive(path: Path, *, may_be_empty: bool) -> None:
-    """Refuse a wrong file by its first bytes, leaving no trace beside it.
+    """Refuse a wrong file by its first page, leaving no trace beside it.
 
     Raises:
         UserError: the file is no archive of this version, or (unless `may_be_empty`) missing.
     """
     try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+        size = path.stat().st_size
+        if not path.is_file():
+            raise UserError(f"{path} is no file; name a file for the archive")
     except FileNotFoundError:
         if may_be_empty:
             return
         raise UserError(f"archive {path} does not exist; check the name") from None
     except OSError as error:
         raise UserError(f"cannot open archive {path}: {error.strerror}; check the name") from None
-    if not header:
+    if size == 0:
         if may_be_empty:
             return
         raise UserError(f"archive {path} is empty: nothing was ever recorded in it")
-    if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
-        raise UserError(f"{path} is not a mission archive (not a SQLite file); choose another file")
-    _check_identity(
-        path, int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big")
-    )
+    try:
+        # Through SQLite, not `open`: closing a plain file handle would free the POSIX locks that a
+        # writer in this very process has on the file. `immutable` takes none and makes no file.
+        db = _connect(path, "mode=ro&immutable=1")
+        try:
+            _check_identity(path, *_identity(db))
+        finally:
+            db.conn.close()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", -1) & 0xFF == sqlite3.SQLITE_NOTADB:
+            raise UserError(f"{path} is not a mission archive; choose another file") from None
+        raise UserError(f"cannot open archive {path}: {explain(error)}") from None

@@ -117,7 +117,7 @@ def run(
     radio = open_link(link, chosen, listen=True)
     store: Archive | None = None
     try:
-        store = Archive.create_or_open(archive)
+        store = Archive.create_or_open(archive, on_health=say)
         session_id = store.start_session(
             link_url=link, profile_id=chosen.id, params=params, now_ns=steady_clock()()
         )

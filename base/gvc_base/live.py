@@ -29,7 +29,7 @@ from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
-from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
 from gvc_protocol.params import LinkParams
 
 __all__ = ["DecodeQueue", "DropPolicy", "LiveBase"]
@@ -146,8 +146,6 @@ class LiveBase:
                 self._session_id, [(now, item.source, item.data) for item in got]
             )
             self._on_ack(row, len(got))
-            if self._archive.health:
-                self._say(self._archive.health)
         for item in got:
             self._jobs(self._mission.receive(item.data, now))
         self._jobs(self._mission.handle_timer(now))
@@ -177,20 +175,12 @@ class LiveBase:
 
     def _log(self, event: ReceiverEvent) -> None:
         """Derived rows of the archive and one line for the operator."""
-        archive, session_id = self._archive, self._session_id
+        self._archive.record(self._session_id, event)
         if isinstance(event, UnitReady):
-            archive.record_unit(session_id, event)
             state = "whole" if event.unit.whole else "degraded"
             self._say(f"unit {event.unit.unit_no} of stream {event.stream_id}: {state}")
         elif isinstance(event, SessionStarted):
-            archive.record_event(
-                session_id, event.now, "session",
-                {"stream_id": event.stream_id, "boot_id": event.boot_id},
-            )  # fmt: skip
             self._say(f"stream {event.stream_id}, boot {event.boot_id}: heard (unauthenticated)")
-        elif isinstance(event, DatagramRejected):
-            detail = {"reason": event.reason.name, "bytes": len(event.raw)}
-            archive.record_event(session_id, event.now, "rejected", detail)
 
     def _decode_loop(self) -> None:
         decoder: UnitDecoder | None = None

@@ -28,17 +28,19 @@ class Recording:
 
     path: Path
     params: LinkParams
-    session_id: int | None = None
+    session_ids: tuple[int, ...] = ()
+    "Sessions of an archive, in order; empty for a capture."
 
     def packets(self) -> Iterator[tuple[int, bytes]]:
         """(time_ns, bytes as the link gave them), in order of arrival."""
-        if self.session_id is None:
+        if not self.session_ids:
             with self.path.open("rb") as file:
                 for record in read_records(file, name=str(self.path)):
                     yield record.time_ns, record.data
             return
         with closing(Archive.open_readonly(self.path)) as archive:
-            yield from archive.datagrams(self.session_id)
+            for session_id in self.session_ids:
+                yield from archive.datagrams(session_id)
 
 
 def open_recording(path: Path, params: LinkParams | None, session: int | None = None) -> Recording:
@@ -46,7 +48,8 @@ def open_recording(path: Path, params: LinkParams | None, session: int | None = 
 
     Args:
         params: receiver settings for a capture of a radio that needs them (segments), or None.
-        session: which session of an archive, None for the last one that holds datagrams.
+        session: only this session of an archive. None takes all that were received with the same
+            settings as the last: a base that was restarted in the air goes on with one mission.
 
     Raises:
         UserError: no such file, empty, neither capture nor archive, or an archive that cannot be read.
@@ -71,14 +74,15 @@ def _from_archive(path: Path, session: int | None) -> Recording:
     with closing(Archive.open_readonly(path)) as archive:
         rows = archive.sessions()
         if session is not None:
-            rows = [row for row in rows if row.session_id == session]
+            rows = [row for row in rows if row.id == session]
             if not rows:
                 raise UserError(f"{path} has no session {session}; leave --session out for the last")
         try:
-            filled = [r for r in rows if next(iter(archive.datagrams(r.session_id)), None) is not None]
+            filled = [r for r in rows if next(iter(archive.datagrams(r.id)), None) is not None]
         except sqlite3.DatabaseError as error:
             raise UserError(f"{path} is damaged: {error}; try sqlite3's .recover on a copy") from None
     if not filled:
         raise UserError(f"{path} holds no datagram yet; nothing to decode")
-    chosen = filled[-1]
-    return Recording(path=path, params=chosen.params, session_id=chosen.session_id)
+    params = filled[-1].params
+    ids = tuple(row.id for row in filled if row.params == params)
+    return Recording(path=path, params=params, session_ids=ids)

@@ -1,0 +1,130 @@
+"""Motion on the decoder's side: dense flow between decoded frames, warping, and how far to trust it.
+
+All flow is float32[h, w, 2] in pixels of the grid it was made on, (dx, dy), and is used *backwards*:
+`warp(source, flow)[y, x] = source[y + dy, x + dx]`. So the flow that brings frame B onto frame A's
+grid is "A to B": for each pixel of A, where it lies in B.
+
+    coded A --a_to_b, b_to_a--> PairMotion.at(alpha) -> flows from the moment between to A and to B
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FlowEngine", "PairMotion", "agreement", "compose", "resize_flow", "warp"]
+
+F32 = NDArray[np.float32]
+
+_MIN_SIDE_PX = 16
+"DIS needs room for its coarsest pyramid level; smaller pictures are taken as still."
+
+_TOLERANCE_PX = 0.6
+_TOLERANCE_SHARE = 0.06
+"A flow vector and its way back may differ by this many pixels plus this share of their length."
+
+_grids: dict[tuple[int, int], F32] = {}
+
+
+def _grid(height: int, width: int) -> F32:
+    """Pixel coordinates (x, y), float32[h, w, 2]; the last few sizes are kept."""
+    key = (height, width)
+    if key not in _grids:
+        if len(_grids) >= 4:
+            _grids.pop(next(iter(_grids)))
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        _grids[key] = np.dstack([x, y])
+    return _grids[key]
+
+
+def warp(source: NDArray[Any], flow: F32, *, cubic: bool = False) -> NDArray[Any]:
+    """Sample `source` where `flow` points; beyond the edge the edge pixel is repeated.
+
+    Args:
+        source: uint8 or float32, [h, w] or [h, w, c], of the flow's size.
+        flow: float32[h, w, 2].
+    """
+    at = _grid(*flow.shape[:2]) + flow
+    how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    out: NDArray[Any] = cv2.remap(source, at, None, how, borderMode=cv2.BORDER_REPLICATE)
+    return out
+
+
+def compose(first: F32, then: F32) -> F32:
+    """Flow A to C from A to B (`first`) and B to C (`then`)."""
+    out: F32 = first + warp(then, first)
+    return out
+
+
+def resize_flow(flow: F32, width: int, height: int) -> F32:
+    """The same motion on another grid; vectors grow with the picture."""
+    h, w = flow.shape[:2]
+    if (w, h) == (width, height):
+        return flow
+    big = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
+    big *= np.array([width / w, height / h], np.float32)
+    out: F32 = big
+    return out
+
+
+def agreement(there: F32, back: F32) -> F32:
+    """How well `back` undoes `there`: float32[h, w], 1 where it does, falling to 0.
+
+    Vectors that leave the picture have nothing to return from and get 0.
+    """
+    h, w = there.shape[:2]
+    loop = there + warp(back, there)
+    error = np.sqrt(np.sum(loop * loop, axis=2))
+    length = np.sqrt(np.sum(there * there, axis=2))
+    ratio = error / (_TOLERANCE_PX + _TOLERANCE_SHARE * length)
+    at = _grid(h, w) + there
+    inside = (at[..., 0] >= -1) & (at[..., 0] <= w) & (at[..., 1] >= -1) & (at[..., 1] <= h)
+    out: F32 = (np.exp(-0.5 * ratio * ratio) * inside).astype(np.float32)
+    return out
+
+
+class FlowEngine:
+    """DIS optical flow with one preset.
+
+    Args:
+        fine: the medium preset with patches every third pixel instead of the fast preset.
+    """
+
+    def __init__(self, *, fine: bool, ultrafast: bool = False) -> None:
+        preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM if fine else cv2.DISOPTICAL_FLOW_PRESET_FAST
+        if ultrafast:
+            preset = cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
+        self._dis = cv2.DISOpticalFlow.create(preset)
+        if fine:
+            # The fast and medium presets stop at half size; thin objects need the last level.
+            self._dis.setFinestScale(0)
+
+    def flow(self, a: NDArray[np.uint8], b: NDArray[np.uint8], start: F32 | None = None) -> F32:
+        """Flow A to B of two grey pictures uint8[h, w]; `start` is a guess to refine."""
+        if min(a.shape) < _MIN_SIDE_PX:
+            return np.zeros((*a.shape, 2), np.float32)
+        out: F32 = self._dis.calc(a, b, None if start is None else start.copy())
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class PairMotion:
+    """Both flows between two neighbouring coded frames A and B."""
+
+    a_to_b: F32
+    b_to_a: F32
+
+    def at(self, alpha: float) -> tuple[F32, F32]:
+        """Flows (to A, to B) from the moment `alpha` of the way from A to B, 0 < alpha < 1.
+
+        Each is a mix of both measured flows: near A the flow measured on A's grid is the better
+        one, near B the other.
+        """
+        rest = 1 - alpha
+        to_a = (-alpha * rest) * self.a_to_b + (alpha * alpha) * self.b_to_a
+        to_b = (rest * rest) * self.a_to_b - (alpha * rest) * self.b_to_a
+        return to_a, to_b

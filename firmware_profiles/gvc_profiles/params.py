@@ -1,0 +1,70 @@
+"""From a profile and the operator's options to the numbers that sender and receiver run on."""
+
+from __future__ import annotations
+
+import math
+
+from gvc_profiles.model import LinkProfile
+from gvc_protocol.errors import UserError
+from gvc_protocol.framing import Framing
+from gvc_protocol.params import LinkParams
+
+__all__ = ["link_params"]
+
+_PACKETS_PER_SECOND = 6
+"Packets that a protected stream should have, so that a burst takes a few of them and not all."
+_SMALLEST_CUT_BYTES = 256
+
+
+def link_params(
+    profile: LinkProfile, *, bps: float | None, fec: str, packets: bool = False
+) -> LinkParams:
+    """Link parameters for one profile.
+
+    Args:
+        bps: on-air bit/s wanted, None for the profile's usable rate.
+        fec: `auto`, `off`, or redundancy in percent of the data.
+        packets: True when the link keeps packets whole though the radio is a byte stream (a capture,
+            a serial radio behind a UDP bridge).
+
+    Raises:
+        UserError: a rate or redundancy that this profile does not allow.
+    """
+    rate = _rate(profile, bps)
+    percent = _fec_percent(profile, fec)
+    inner_rs = profile.inner_rs_parity > 0
+    mtu = profile.mtu_bytes
+    if percent > 0 and not inner_rs:
+        # Small packets cost headers, but one packet a second cannot be protected at all.
+        mtu = min(mtu, max(_SMALLEST_CUT_BYTES, int(rate / 8 / _PACKETS_PER_SECOND)))
+    framing = Framing(
+        mtu_bytes=mtu, stream=profile.stream and not packets, inner_rs=inner_rs
+    )
+    return LinkParams(framing=framing, rate_bps=rate, fec_percent=percent)
+
+
+def _rate(profile: LinkProfile, bps: float | None) -> float:
+    if bps is None:
+        return profile.rate.usable_bps
+    if not (math.isfinite(bps) and bps > 0):
+        raise UserError(f"--bps {bps:g} is out of range; give bit/s above 0")
+    if profile.rate.fixed and bps > profile.rate.usable_bps:
+        raise UserError(
+            f"--bps {bps:.0f} is more than {profile.id} carries; "
+            f"give at most {profile.rate.usable_bps:.0f}, or leave it out"
+        )
+    return bps
+
+
+def _fec_percent(profile: LinkProfile, fec: str) -> float:
+    if fec == "auto":
+        return profile.fec.auto_percent
+    if fec == "off":
+        return 0.0
+    try:
+        percent = float(fec.removesuffix("%"))
+    except ValueError:
+        percent = math.nan
+    if not 0 <= percent <= 400:
+        raise UserError(f"--fec {fec} is neither auto, off nor a percentage from 0 to 400")
+    return percent
