@@ -110,7 +110,10 @@ class Archive:
 
     @classmethod
     def open_readonly(cls, path: Path) -> Archive:
-        """Open for reading: beside a live writer, or what a crash left, with or without its `-wal`.
+        """Open for reading: beside a live writer, or what a crash left.
+
+        After a crash the newest rows are in the `-wal` file, which belongs beside the archive. The
+        main file alone lacks them, and is damaged if the crash came while the log was folded in.
 
         Raises:
             UserError: the file is missing, no archive of this version, or cannot be read.

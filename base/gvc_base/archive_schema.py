@@ -37,7 +37,12 @@ BUSY_TIMEOUT_MS = 2000
 "How long a commit waits for somebody else's lock. The live base stands still meanwhile."
 
 _CHECKPOINT_PAGES = 256
-"1 MiB of WAL: what is missing when somebody copies the main file alone after a crash."
+"The log is folded into the main file at 1 MiB; after a crash it holds that much at most, about."
+
+_DAMAGED = (
+    "the file is damaged, or was copied without its -wal file; copy both, "
+    "or save what is left with `sqlite3 FILE .recover`"
+)
 
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -97,8 +102,8 @@ def explain(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_LOCKED: "another program holds it locked; close that program",
         sqlite3.SQLITE_READONLY: "the file or its folder is read-only; make both writable",
         sqlite3.SQLITE_CANTOPEN: "the file or its folder cannot be used; check the rights of both",
-        sqlite3.SQLITE_CORRUPT: "the file is damaged; save what is left with `sqlite3 FILE .recover`",
-        sqlite3.SQLITE_NOTADB: "the file is damaged; save what is left with `sqlite3 FILE .recover`",
+        sqlite3.SQLITE_CORRUPT: _DAMAGED,
+        sqlite3.SQLITE_NOTADB: _DAMAGED,
     }
     # The low byte is the primary code; errors of the Python module itself carry no code.
     primary = getattr(error, "sqlite_errorcode", -1) & 0xFF
@@ -314,4 +319,5 @@ def expect_archive(path: Path, *, may_be_empty: bool) -> None:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", -1) & 0xFF == sqlite3.SQLITE_NOTADB:
             raise UserError(f"{path} is not a mission archive; choose another file") from None
-        raise UserError(f"cannot open archive {path}: {explain(error)}") from None
+        # Anything else is for the real open to tell. A kill while the log was being folded in leaves
+        # a main file that looks damaged until it is read together with its log.

@@ -58,16 +58,29 @@ def run_and_kill(path: Path, seed: int, after_s: float) -> int:
     return max((int(line) for line in text.split(b"\n")[:-1]), default=0)
 
 
+def check_main_file_alone(path: Path, acknowledged: int) -> None:
+    """Without its log the file is older, or refused with the reason; never a traceback."""
+    copy = path.with_name("copy.gvc")
+    shutil.copy(path, copy)
+    try:
+        with Archive.open_readonly(copy) as archive:
+            assert archive.last_id <= acknowledged + 40
+            for session in archive.sessions():
+                assert all(data == content(t // 1000) for t, data in archive.datagrams(session.id))
+    except UserError as error:
+        assert "copied without its -wal file" in str(error)
+    finally:
+        for end in ("", "-wal", "-shm"):
+            Path(f"{copy}{end}").unlink(missing_ok=True)
+
+
 def test_ten_kills_over_one_archive_lose_no_acknowledged_row(tmp_path: Path) -> None:
     path = tmp_path / "mission.gvc"
     rng = random.Random(20)
     acknowledged = 0
     for life in range(10):
         acknowledged = run_and_kill(path, life, rng.uniform(0.0, 0.12))
-        copy = tmp_path / "copy.gvc"
-        shutil.copy(path, copy)
-        assert rows_of(copy) <= acknowledged + 40  # the main file alone is whole, if older
-        copy.unlink()
+        check_main_file_alone(path, acknowledged)
         kept = rows_of(path)
         assert kept >= acknowledged > 0
         assert kept <= acknowledged + 40, "more than the one append under way is on disk"
@@ -149,6 +162,31 @@ def test_any_beginning_of_the_log_gives_a_beginning_of_the_record(tmp_path: Path
         Path(f"{copy}-wal").write_bytes(log[:cut] + tail)
         wanted = max((last for size, last in marks if size <= cut), default=0)
         assert rows_of(copy) >= wanted
+
+
+def test_a_kill_while_the_log_is_folded_in_loses_nothing(tmp_path: Path) -> None:
+    """Any mixture of old and new pages of the main file is whole with its log beside it."""
+    page = 4096
+    path = tmp_path / "mission.gvc"
+    archive = Archive.create_or_open(path)
+    session = archive.start_session(link_url="l", profile_id="p", params=PARAMS, now_ns=1)
+    for _ in range(12):
+        last = append_next(archive, session, 5)
+    old, log = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+    archive.close()
+    new = path.read_bytes()
+    assert len(new) > len(old)
+    rng = random.Random(8)
+    for trial in range(30):
+        copy = tmp_path / f"mixed-{trial}.gvc"
+        size = rng.randrange(len(old), len(new) + page, page)
+        sources = [rng.choice((old, new)) if i < len(old) else new for i in range(0, size, page)]
+        at = range(0, size, page)
+        copy.write_bytes(b"".join(s[i : i + page] for i, s in zip(at, sources, strict=True)))
+        Path(f"{copy}-wal").write_bytes(log)
+        assert rows_of(copy) == last
+        Archive.create_or_open(copy).close()
+        assert rows_of(copy) == last
 
 
 def test_rows_in_another_process_are_seen_and_its_death_frees_the_lock(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""What a radio is, as data: one frozen `LinkProfile`, every field named with its unit.
+
+The classes are the schema: `load.py` reads types, ranges and choices from `field(metadata=...)`, so a
+field is declared once and an unknown, missing or mistyped one in a TOML file is told by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "Airtime", "Dialogue", "Fec", "Latency", "Legal", "LinkProfile", "Rate", "SerialSettings",
+]  # fmt: skip
+
+
+def _range(low: float, high: float) -> Any:
+    return field(metadata={"range": (low, high)})
+
+
+def _choice(*names: str) -> Any:
+    return field(metadata={"choices": names})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SerialSettings:
+    """How the host talks to the radio."""
+
+    baud: int = _range(1200, 4_000_000)
+    rtscts: bool
+    settle_ms: int = _range(0, 60_000)
+    "Silence after opening before the radio listens."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """One step of a command dialogue: send, then wait for an answer that contains `expect`."""
+
+    send: str
+    expect: str
+    timeout_ms: int = _range(1, 60_000)
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Bits per second on the air, all bytes counted."""
+
+    nominal_bps: float = _range(1, 1e9)
+    "What the radio itself carries at best."
+    usable_bps: float = _range(1, 1e9)
+    "What one may really load on it."
+    fixed: bool
+    "True: `--bps` may only lower it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """One way, host to host."""
+
+    p50_ms: float = _range(0, 600_000)
+    p95_ms: float = _range(0, 600_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Airtime:
+    """How long a packet occupies the channel."""
+
+    model: str = _choice("bytes", "lora")
+    per_packet_overhead_bytes: int = _range(0, 1000)
+    spreading_factor: int = _range(0, 12)
+    "LoRa only, else 0."
+    bandwidth_hz: int = _range(0, 2_000_000)
+    coding_rate: int = _range(0, 8)
+    "LoRa: 5..8 for 4/5..4/8, else 0."
+    preamble_symbols: int = _range(0, 65_535)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legal:
+    """What the law of the region allows; the operator answers for it."""
+
+    region: str
+    subband: str
+    duty_cycle: float = _range(0.0001, 1)
+    dwell_ms: float = _range(0, 60_000)
+    "Longest time on one channel, 0 = no limit."
+    encryption: str = _choice("allowed", "forbidden")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fec:
+    """Redundancy that `--fec auto` stands for."""
+
+    auto_percent: float = _range(0, 400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkProfile:
+    """Everything that the toolkit knows of one radio in one setting."""
+
+    id: str
+    title: str
+    summary: str
+    framing: str = _choice("raw", "udp")
+    stream: bool
+    "True: a byte stream that can slip. False: packet boundaries are kept."
+    mtu_bytes: int = _range(14, 1400)
+    "Largest datagram of ours, header included."
+    radio_packet_bytes: int = _range(14, 65_535)
+    "Largest packet that the radio itself sends."
+    errors: str = _choice("erasure", "byte", "both")
+    inner_rs_parity: int = field(metadata={"choices": (0, 32)})
+    delivers_corrupted: bool
+    may_inject_foreign_bytes: bool
+    ordered: bool
+    duplicates: bool
+    duplex: str = _choice("half", "full")
+    turnaround_ms: float = _range(0, 60_000)
+    queue_bytes: int = _range(256, 1 << 24)
+    "Host buffer of the radio; what overflows is dropped without a word."
+    rssi: str = _choice("none", "sik-ati7", "meshtastic")
+    verified: str = _choice("hardware", "source", "documentation")
+    sources: tuple[str, ...]
+    rate: Rate
+    latency: Latency
+    airtime: Airtime
+    legal: Legal
+    fec: Fec
+    serial: SerialSettings | None = None
+    init: tuple[Dialogue, ...] = ()
+    "Probe of the radio's settings; only ever reads."
+    exit: tuple[Dialogue, ...] = ()
