@@ -15,9 +15,8 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from gvc_protocol.errors import UserError
+from sqlite_utils import Database
 
 __all__ = [
     "APPLICATION_ID",
@@ -35,6 +34,9 @@ APPLICATION_ID = int.from_bytes(b"GVCA", "big")
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 2000
 "How long a commit waits for somebody else's lock. The live base stands still meanwhile."
+
+_SYNCHRONOUS = "FULL"
+"In WAL mode, NORMAL would lose the last commits to a power cut."
 
 _CHECKPOINT_PAGES = 256
 "The log is folded into the main file at 1 MiB; after a crash it holds that much at most, about."
@@ -229,6 +231,7 @@ def _connect_checked(path: Path, query: str) -> Database:
 
 
 def _prepare_writer(db: Database, path: Path) -> None:
+    db.execute(f"PRAGMA synchronous={_SYNCHRONOUS}")
     if not any(_identity(db)) and not db.table_names():
         _create_tables(db)
     _check_identity(path, *_identity(db))
@@ -238,8 +241,6 @@ def _prepare_writer(db: Database, path: Path) -> None:
             f"cannot write archive {path}: its file system has no shared memory for the log "
             f"(journal mode {mode}); put the archive on a local disk"
         )
-    # FULL: in WAL mode, NORMAL may lose the last commits to a power cut.
-    db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA foreign_keys=ON")
     db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}").fetchone()
 

@@ -7,9 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
+from gvc_profiles import load
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import UdpLink, open_link
+from gvc_profiles.listing import print_profiles
+from gvc_profiles.params import link_params
+from gvc_protocol.codec import Quality
+from gvc_protocol.errors import UserError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,27 +28,24 @@ from gvc_base.impair import impair_capture
 from gvc_base.live import LiveBase
 from gvc_base.recording import open_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
-from gvc_profiles import load
-from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import UdpLink, open_link
-from gvc_profiles.listing import print_profiles
-from gvc_profiles.params import link_params
-from gvc_protocol.codec import Quality
-from gvc_protocol.errors import UserError
 
 app = typer.Typer(
     name="gvc-base", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Base station: receive, archive, decode and mark what a gvc-edge sent.",
 )  # fmt: skip
 
-ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
+]
 QualityOption = Annotated[str, typer.Option("--quality", help="preview, standard or best.")]
 StreamOption = Annotated[
-    Optional[int], typer.Option("--stream", help="Camera to follow; default: the first heard.")
+    int | None, typer.Option("--stream", help="Camera to follow; default: the first heard.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LossOption = Annotated[float, typer.Option("--loss", help="Share of packets lost, 0 to 0.95.")]
-BurstOption = Annotated[float, typer.Option("--burst", help="Mean length of a loss burst, packets.")]
+BurstOption = Annotated[
+    float, typer.Option("--burst", help="Mean length of a loss burst, packets.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same losses.")]
 BerOption = Annotated[float, typer.Option("--ber", help="Bit error rate.")]
 SlipOption = Annotated[float, typer.Option("--slip", help="Bytes deleted or inserted, per byte.")]
@@ -55,25 +59,31 @@ def decode(
     out: Annotated[Path, typer.Option("--out", "-o", help="Video to write (.mp4).")],
     burned: Annotated[bool, typer.Option("--overlay", help="Burn the marks into --out.")] = False,
     marks: Annotated[
-        Optional[Path], typer.Option("--marks", help="Marks file; default: beside the video.")
+        Path | None, typer.Option("--marks", help="Marks file; default: beside the video.")
     ] = None,
     marked: Annotated[
-        Optional[Path], typer.Option("--marked", help="A second video, marks burned in.")
+        Path | None, typer.Option("--marked", help="A second video, marks burned in.")
     ] = None,
     archive: Annotated[
-        Optional[Path], typer.Option("--archive", help="Store the recording in an archive, too.")
+        Path | None, typer.Option("--archive", help="Store the recording in an archive, too.")
     ] = None,
     quality: QualityOption = "standard",
     stream: StreamOption = None,
-    boot: Annotated[Optional[int], typer.Option("--boot", help="Only this start of the edge.")] = None,
-    session: Annotated[Optional[int], typer.Option("--session", help="Session of an archive.")] = None,
+    boot: Annotated[
+        int | None, typer.Option("--boot", help="Only this start of the edge.")
+    ] = None,
+    session: Annotated[
+        int | None, typer.Option("--session", help="Session of an archive.")
+    ] = None,
     profile: Annotated[
-        Optional[str], typer.Option("--profile", "-p", help="Radio of a capture; few need it.")
+        str | None, typer.Option("--profile", "-p", help="Radio of a capture; few need it.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decode a recording to video and marks; frames align with the source whatever was lost."""
-    params = None if profile is None else link_params(load(profile), bps=None, fec="auto", packets=True)
+    params = (
+        None if profile is None else link_params(load(profile), bps=None, fec="auto", packets=True)
+    )
     chosen = _quality(quality)
     opened = open_recording(recording, params, session)
     marks_path = marks or marks_path_for(out)
@@ -100,13 +110,15 @@ def run(
     quality: QualityOption = "preview",
     stream: StreamOption = None,
     snapshot: Annotated[
-        Optional[Path], typer.Option("--snapshot", help="Newest picture; default: ARCHIVE.png.")
+        Path | None, typer.Option("--snapshot", help="Newest picture; default: ARCHIVE.png.")
     ] = None,
     record: Annotated[
-        Optional[Path], typer.Option("--record", help="Live recording (.mp4), marks burned in.")
+        Path | None, typer.Option("--record", help="Live recording (.mp4), marks burned in.")
     ] = None,
     queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
-    seconds: Annotated[Optional[float], typer.Option("--seconds", help="Stop after this long.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Stop after this long.")
+    ] = None,
     acks: Annotated[bool, typer.Option("--acks", help="Print each committed archive row.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -172,10 +184,12 @@ def rehearse(
     ber: BerOption = 0.0,
     slip: SlipOption = 0.0,
     seed: SeedOption = 1,
-    bps: Annotated[Optional[float], typer.Option("--bps", help="On-air bit/s.")] = None,
+    bps: Annotated[float | None, typer.Option("--bps", help="On-air bit/s.")] = None,
     fec: Annotated[str, typer.Option("--fec", help="auto, off, or percent.")] = "auto",
     latency: Annotated[float, typer.Option("--latency", help="Seconds a unit covers.")] = 2.0,
-    seconds: Annotated[Optional[float], typer.Option("--seconds", help="Use only this much.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Use only this much.")
+    ] = None,
     quality: QualityOption = "standard",
     as_json: JsonOption = False,
 ) -> None:

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.events import ReceiverEvent
+from gvc_protocol.marks import Mark
 from numpy.typing import NDArray
 
 from gvc_base.decoders import make_decoder
@@ -19,10 +23,6 @@ from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
-from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
-from gvc_protocol.errors import UserError
-from gvc_protocol.events import ReceiverEvent
-from gvc_protocol.marks import Mark
 
 __all__ = ["Outputs", "decode_recording", "marks_path_for"]
 
@@ -89,9 +89,7 @@ class _Sinks:
             if path is None:
                 continue
             text = comment.format(marks=outputs.marks.name)
-            writer = self._stack.enter_context(
-                Mp4Writer(path, fps=span.fps, comment=text, **size)
-            )
+            writer = self._stack.enter_context(Mp4Writer(path, fps=span.fps, comment=text, **size))
             if path is outputs.plain:
                 self._plain = writer
             else:

@@ -17,6 +17,12 @@ from enum import Enum
 from pathlib import Path
 
 import cv2
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import ByteLink
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.params import LinkParams
 
 from gvc_base.archive import Archive
 from gvc_base.decoders import make_decoder
@@ -25,12 +31,6 @@ from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
-from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink
-from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
-from gvc_protocol.errors import UserError
-from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
-from gvc_protocol.params import LinkParams
 
 __all__ = ["DecodeQueue", "DropPolicy", "LiveBase"]
 

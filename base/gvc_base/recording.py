@@ -8,11 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from gvc_base.archive import Archive
 from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import read_records
+
+from gvc_base.archive import Archive
 
 __all__ = ["PCAP_PARAMS", "Recording", "open_recording"]
 
@@ -76,11 +77,15 @@ def _from_archive(path: Path, session: int | None) -> Recording:
         if session is not None:
             rows = [row for row in rows if row.id == session]
             if not rows:
-                raise UserError(f"{path} has no session {session}; leave --session out for the last")
+                raise UserError(
+                    f"{path} has no session {session}; leave --session out for the last"
+                )
         try:
             filled = [r for r in rows if next(iter(archive.datagrams(r.id)), None) is not None]
         except sqlite3.DatabaseError as error:
-            raise UserError(f"{path} is damaged: {error}; try sqlite3's .recover on a copy") from None
+            raise UserError(
+                f"{path} is damaged: {error}; try sqlite3's .recover on a copy"
+            ) from None
     if not filled:
         raise UserError(f"{path} holds no datagram yet; nothing to decode")
     params = filled[-1].params

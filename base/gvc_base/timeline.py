@@ -149,9 +149,7 @@ class Timeline:
     def _job(self, unit: ReceivedUnit, first: int, frames: int) -> DecodeJob:
         assert self._known is not None
         d = self._known
-        span = UnitSpan(
-            first_frame=first, frames=frames, fps=d.fps, width=d.width, height=d.height
-        )
+        span = UnitSpan(first_frame=first, frames=frames, fps=d.fps, width=d.width, height=d.height)
         spec = CodecSpec(codec_id=d.codec_id, bitstream_version=d.bitstream_version)
         job = DecodeJob(unit=unit, span=span, spec=spec, first_new_frame=self._next_frame)
         self._next_frame = max(self._next_frame, first + frames)

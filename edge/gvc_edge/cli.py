@@ -5,12 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
+from gvc_profiles import load
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import ByteLink, open_link
+from gvc_profiles.listing import print_profiles
+from gvc_profiles.model import LinkProfile
+from gvc_profiles.params import link_params
+from gvc_protocol.codec import CodecId, UnitEncoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.params import LinkParams
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -23,15 +32,6 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_edge.units import frames_per_unit
-from gvc_profiles import load
-from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink, open_link
-from gvc_profiles.model import LinkProfile
-from gvc_profiles.params import link_params
-from gvc_profiles.listing import print_profiles
-from gvc_protocol.codec import CodecId, UnitEncoder
-from gvc_protocol.errors import UserError
-from gvc_protocol.params import LinkParams
 
 app = typer.Typer(
     name="gvc-edge", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -40,9 +40,11 @@ app = typer.Typer(
 
 MIN_LATENCY_S, MAX_LATENCY_S = 0.5, 8.0
 
-ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
+]
 BpsOption = Annotated[
-    Optional[float], typer.Option("--bps", help="On-air bit/s, everything included.")
+    float | None, typer.Option("--bps", help="On-air bit/s, everything included.")
 ]
 FecOption = Annotated[
     str, typer.Option("--fec", help="auto (the profile's), off, or redundancy in percent.")
@@ -50,7 +52,7 @@ FecOption = Annotated[
 LatencyOption = Annotated[
     float, typer.Option("--latency", help="Seconds a unit covers, 0.5 to 8: longer is sharper.")
 ]
-SecondsOption = Annotated[Optional[float], typer.Option("--seconds", help="Stop after this long.")]
+SecondsOption = Annotated[float | None, typer.Option("--seconds", help="Stop after this long.")]
 CropOption = Annotated[bool, typer.Option("--crop-even", help="Drop the last row/column if odd.")]
 StreamOption = Annotated[int, typer.Option("--stream", help="Camera number, 0 to 65535.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -69,7 +71,7 @@ def encode(
     stream: StreamOption = 1,
     boot: Annotated[int, typer.Option("--boot", help="Boot number to write.")] = 1,
     start: Annotated[
-        Optional[float], typer.Option("--start", help="Unix time of the first frame; default now.")
+        float | None, typer.Option("--start", help="Unix time of the first frame; default now.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,8 +101,12 @@ def encode(
 
 @app.command()
 def run(
-    source: Annotated[str, typer.Option("--source", help="File, v4l2:/dev/video0, rtsp://..., synthetic:flood")],
-    link: Annotated[str, typer.Option("--link", help="serial:/dev/ttyUSB0, udp://HOST:PORT, file:x.pcap")],
+    source: Annotated[
+        str, typer.Option("--source", help="File, v4l2:/dev/video0, rtsp://..., synthetic:flood")
+    ],
+    link: Annotated[
+        str, typer.Option("--link", help="serial:/dev/ttyUSB0, udp://HOST:PORT, file:x.pcap")
+    ],
     profile: ProfileOption,
     bps: BpsOption = None,
     fec: FecOption = "auto",
@@ -109,7 +115,7 @@ def run(
     crop_even: CropOption = False,
     stream: StreamOption = 1,
     state: Annotated[
-        Optional[Path], typer.Option("--state", help="Folder of the boot counter and the spool.")
+        Path | None, typer.Option("--state", help="Folder of the boot counter and the spool.")
     ] = None,
     spool_mib: Annotated[int, typer.Option("--spool-mib", help="Limit of the local copy.")] = 512,
     as_json: JsonOption = False,
@@ -214,7 +220,12 @@ def _progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int],
     if quiet or not console.is_terminal:
         yield lambda _: None
         return
-    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed} frames"), TimeRemainingColumn())
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.completed} frames"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total or None)
         yield lambda count: bar.advance(task, count)

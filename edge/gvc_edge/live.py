@@ -1,7 +1,7 @@
 """`gvc-edge run`: encode in one thread, send in another, keep going whatever the radio does.
 
-    camera -> build_units (worker thread) -> queue -> LinkSender -> ByteLink
-                                                          \\-> Spool
+camera -> build_units (worker thread) -> queue -> LinkSender -> ByteLink
+                                                      \\-> Spool
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import ByteLink
+from gvc_protocol.codec import SourceFrame, UnitEncoder
+from gvc_protocol.params import LinkParams
+from gvc_protocol.sender import LinkSender
+
 from gvc_edge.offline import fill_report
 from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
 from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
-from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink
-from gvc_protocol.codec import SourceFrame, UnitEncoder
-from gvc_protocol.params import LinkParams
-from gvc_protocol.sender import LinkSender
 
 __all__ = ["LiveRun", "PcapLink"]
 
@@ -101,7 +102,7 @@ class LiveRun:
             for built in units:
                 self._units.put(built)
             self._units.put(None)
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
+        except BaseException as error:
             self._units.put(_Failure(error))
 
     def _take_unit(self) -> bool:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gvc_edge.rate import RateControl
-from gvc_edge.report import SendReport
-from gvc_edge.sources import FrameSource
-from gvc_edge.units import build_units
 from gvc_protocol.codec import UnitEncoder
 from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import OVERHEAD_BYTES
+
+from gvc_edge.rate import RateControl
+from gvc_edge.report import SendReport
+from gvc_edge.sources import FrameSource
+from gvc_edge.units import build_units
 
 __all__ = ["encode_to_packets"]
 
@@ -55,9 +56,7 @@ def encode_to_packets(
     return report
 
 
-def fill_report(
-    report: SendReport, sender: LinkSender, params: LinkParams, seconds: float
-) -> None:
+def fill_report(report: SendReport, sender: LinkSender, params: LinkParams, seconds: float) -> None:
     """Put the sender's totals into the report; `seconds` is the duration of the source so far."""
     counters = sender.counters
     report.air_bytes, report.payload_bytes = counters.air_bytes, counters.payload_bytes

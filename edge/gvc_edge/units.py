@@ -1,6 +1,6 @@
 """Frames to closed units: the one loop that files, cameras and rehearsals share.
 
-    FrameSource -> UnitBuilder (RateControl, UnitEncoder) -> EncodedUnit
+FrameSource -> UnitBuilder (RateControl, UnitEncoder) -> EncodedUnit
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from gvc_edge.rate import RateControl
-from gvc_edge.sources import FrameSource, SourceInfo
 from gvc_protocol.codec import EncodedUnit, SourceFrame, UnitEncoder
 from gvc_protocol.descriptors import Descriptors
+
+from gvc_edge.rate import RateControl
+from gvc_edge.sources import FrameSource, SourceInfo
 
 __all__ = ["BuiltUnit", "build_units", "frames_per_unit"]
 
@@ -75,7 +76,13 @@ def build_units(
 
 
 def _close(
-    encoder: UnitEncoder, info: SourceInfo, unit_no: int, first: SourceFrame, count: int, *, last: bool
+    encoder: UnitEncoder,
+    info: SourceInfo,
+    unit_no: int,
+    first: SourceFrame,
+    count: int,
+    *,
+    last: bool,
 ) -> EncodedUnit:
     keyframe, features = encoder.close()
     spec = encoder.spec

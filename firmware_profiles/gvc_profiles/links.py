@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from gvc_profiles.model import LinkProfile
 from gvc_protocol.errors import UserError
+
+from gvc_profiles.model import LinkProfile
 
 __all__ = ["ByteLink", "Received", "SerialLink", "UdpLink", "open_link"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gvc_protocol.wire import OVERHEAD_BYTES
+
 from gvc_profiles.load import load, names
 from gvc_profiles.params import link_params
-from gvc_protocol.wire import OVERHEAD_BYTES
 
 __all__ = ["print_profiles", "profile_lines"]
 
@@ -30,7 +31,9 @@ def profile_lines() -> list[str]:
             profile.verified,
         ))  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def print_profiles() -> None:

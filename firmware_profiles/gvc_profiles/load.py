@@ -10,9 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from gvc_protocol.errors import UserError
+
 from gvc_profiles.airtime import lora_airtime_ms
 from gvc_profiles.model import LinkProfile
-from gvc_protocol.errors import UserError
 
 __all__ = ["load", "names", "parse"]
 
@@ -22,7 +23,9 @@ T = TypeVar("T")
 def names() -> list[str]:
     """Names of the shipped profiles."""
     folder = files("gvc_profiles")
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load(name_or_path: str) -> LinkProfile:
@@ -68,13 +71,17 @@ class _Reader:
         fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
         for name in raw:
             if name not in fields:
-                raise self._error(f"{path}{name}", raw[name], f"is unknown; known: {', '.join(fields)}")
+                raise self._error(
+                    f"{path}{name}", raw[name], f"is unknown; known: {', '.join(fields)}"
+                )
         made = {}
         for name, f in fields.items():
             if name in raw:
                 made[name] = self._value(hints[name], raw[name], f"{path}{name}", f.metadata)
             elif f.default is dataclasses.MISSING:
-                raise UserError(f"{self._origin}: field {path}{name} is missing; {_allowed(hints[name], f.metadata)}")
+                raise UserError(
+                    f"{self._origin}: field {path}{name} is missing; {_allowed(hints[name], f.metadata)}"
+                )
         return kind(**made)
 
     def _value(self, hint: Any, raw: object, path: str, metadata: Any) -> object:
@@ -124,7 +131,9 @@ def _cross_check(p: LinkProfile, origin: str) -> None:
     longest_ms = 0.0
     if a.model == "lora":
         if not (5 <= a.spreading_factor <= 12 and a.bandwidth_hz and 5 <= a.coding_rate <= 8):
-            raise UserError(f"{origin}: airtime.model lora needs spreading_factor 5..12, bandwidth_hz and coding_rate 5..8")
+            raise UserError(
+                f"{origin}: airtime.model lora needs spreading_factor 5..12, bandwidth_hz and coding_rate 5..8"
+            )
         longest_ms = lora_airtime_ms(
             min(255, p.mtu_bytes + a.per_packet_overhead_bytes), spreading_factor=a.spreading_factor,
             bandwidth_hz=a.bandwidth_hz, coding_rate=a.coding_rate, preamble_symbols=a.preamble_symbols,

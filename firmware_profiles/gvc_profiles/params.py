@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from gvc_profiles.model import LinkProfile
 from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
+
+from gvc_profiles.model import LinkProfile
 
 __all__ = ["link_params"]
 
@@ -37,9 +38,7 @@ def link_params(
     if percent > 0 and not inner_rs:
         # Small packets cost headers, but one packet a second cannot be protected at all.
         mtu = min(mtu, max(_SMALLEST_CUT_BYTES, int(rate / 8 / _PACKETS_PER_SECOND)))
-    framing = Framing(
-        mtu_bytes=mtu, stream=profile.stream and not packets, inner_rs=inner_rs
-    )
+    framing = Framing(mtu_bytes=mtu, stream=profile.stream and not packets, inner_rs=inner_rs)
     return LinkParams(framing=framing, rate_bps=rate, fec_percent=percent)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import random
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from gvc_base.archive import Archive
 from gvc_protocol.framing import Framing
@@ -33,17 +34,17 @@ def append_next(archive: Archive, session_id: int, count: int) -> int:
     return archive.append(session_id, rows)
 
 
-def main() -> None:
-    """Runs until killed."""
-    rng = random.Random(int(sys.argv[2]))
-    archive = Archive.create_or_open(Path(sys.argv[1]))
+def run(path: Path, seed: int, out: TextIO) -> None:
+    """Append until killed; one acknowledged id a line to `out`."""
+    rng = random.Random(seed)
+    archive = Archive.create_or_open(path)
     session = archive.start_session(
         link_url="udp://0.0.0.0:1", profile_id="crash", params=PARAMS, now_ns=1
     )
     while True:
-        print(append_next(archive, session, rng.randint(1, 40)), flush=True)
+        print(append_next(archive, session, rng.randint(1, 40)), file=out, flush=True)
         archive.record_event(session, archive.last_id, "note", {"last_id": archive.last_id})
 
 
 if __name__ == "__main__":
-    main()
+    run(Path(sys.argv[1]), int(sys.argv[2]), sys.stdout)

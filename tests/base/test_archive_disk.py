@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from gvc_base.archive import Archive
 from gvc_base.archive_schema import APPLICATION_ID, SCHEMA_VERSION
 from gvc_protocol.errors import UserError
@@ -23,6 +22,12 @@ from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
 
 PARAMS = LinkParams(framing=Framing(mtu_bytes=250), rate_bps=5e4, fec_percent=30.0)
+
+
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in here is about power cuts; a busy disk shall not slow these tests down."""
+    monkeypatch.setattr("gvc_base.archive_schema._SYNCHRONOUS", "OFF")
 
 
 def start(archive: Archive) -> int:

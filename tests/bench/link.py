@@ -76,7 +76,10 @@ def rows_for(clip: str, profile: str, folder: Path, seeds: int) -> Iterator[dict
     for loss in LOSSES:
         for burst in BURSTS if loss else (1,):
             flown = [
-                fly(records, ChannelSpec(loss=loss, burst=burst, ber=0, slip=0, dup=0, reorder=0, seed=s))
+                fly(
+                    records,
+                    ChannelSpec(loss=loss, burst=burst, ber=0, slip=0, dup=0, reorder=0, seed=s),
+                )
                 for s in range(seeds if loss else 1)
             ]
             units = sum(r.units_sent for r in flown) or int(str(sent["units_sent"])) * len(flown)
@@ -95,7 +98,9 @@ def rows_for(clip: str, profile: str, folder: Path, seeds: int) -> Iterator[dict
 
 def main() -> None:
     """Print the table and write it as CSV."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
     parser.add_argument("--clip", action="append", default=[])
     parser.add_argument("--profile", default="sik-64")
@@ -104,7 +109,9 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     second = str(SHARED_CLIP) if SHARED_CLIP.exists() else "synthetic:flood?seed=2&seconds=20"
     clips = options.clip or ["synthetic:flood?seed=1&seconds=20", second]
-    rows = [r for clip in clips for r in rows_for(clip, options.profile, options.out, options.seeds)]
+    rows = [
+        r for clip in clips for r in rows_for(clip, options.profile, options.out, options.seeds)
+    ]
     path = options.out / "link.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))

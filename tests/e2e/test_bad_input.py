@@ -51,7 +51,18 @@ def video(path: Path, width: int, height: int, *, audio_only: bool = False) -> P
         (lambda d, c: "synthetic:fire", "synthetic"),
         (lambda d, c: "synthetic:flood?seconds=-1", "seconds"),
     ],
-    ids=["missing", "empty", "truncated", "text", "folder", "audio", "1x1", "odd", "scene", "query"],
+    ids=[
+        "missing",
+        "empty",
+        "truncated",
+        "text",
+        "folder",
+        "audio",
+        "1x1",
+        "odd",
+        "scene",
+        "query",
+    ],
 )
 def test_bad_video(make: Any, words: str, clip: Path, tmp_path: Path, edge: Command) -> None:
     source = make(tmp_path, clip)
@@ -69,7 +80,9 @@ def _write(path: Path, data: bytes) -> Path:
 
 def test_odd_size_works_with_crop_even(tmp_path: Path, edge: Command) -> None:
     source = video(tmp_path / "odd.mkv", 321, 241)
-    ran = edge("encode", source, "--profile", "udp", "--out", tmp_path / "o.pcap", "--crop-even", "--json")
+    ran = edge(
+        "encode", source, "--profile", "udp", "--out", tmp_path / "o.pcap", "--crop-even", "--json"
+    )
     assert ran.code == 0, ran.err
 
 
@@ -85,7 +98,9 @@ def test_odd_size_works_with_crop_even(tmp_path: Path, edge: Command) -> None:
         (["--profile", "sik-64", "--stream", "70000"], "--stream"),
     ],
 )
-def test_bad_options(options: list[str], words: str, clip: Path, tmp_path: Path, edge: Command) -> None:
+def test_bad_options(
+    options: list[str], words: str, clip: Path, tmp_path: Path, edge: Command
+) -> None:
     ran = edge("encode", clip, "--out", tmp_path / "x.pcap", *options)
     assert words in ran.error_line
 
@@ -126,7 +141,9 @@ def test_recordings_that_are_something_else(
         assert not (tmp_path / "o.mp4").exists()
 
 
-def test_archive_of_another_version(capture: tuple[Path, Any], tmp_path: Path, base: Command) -> None:
+def test_archive_of_another_version(
+    capture: tuple[Path, Any], tmp_path: Path, base: Command
+) -> None:
     archive = tmp_path / "m.db"
     done = base("decode", capture[0], "--out", tmp_path / "o.mp4", "--archive", archive)
     assert done.code == 0, done.err
@@ -155,7 +172,9 @@ def test_port_that_is_taken(tmp_path: Path, base: Command) -> None:
     assert "in use" in ran.error_line
 
 
-@pytest.mark.parametrize("url", ["serial:/dev/nothing", "carrier:pigeon", "udp://host", "udp://h:99999"])
+@pytest.mark.parametrize(
+    "url", ["serial:/dev/nothing", "carrier:pigeon", "udp://host", "udp://h:99999"]
+)
 def test_bad_links(url: str, tmp_path: Path, base: Command) -> None:
     ran = base("run", "--link", url, "--profile", "sik-64", "--archive", tmp_path / "m.db")
     assert url.split(":")[-1] in ran.error_line

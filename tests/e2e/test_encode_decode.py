@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from gvc_base.video import probe, read_video
 from gvc_protocol.pcap import read_records
+
 from tests.e2e.conftest import Ran
 
 FRAMES = 90
@@ -40,7 +40,9 @@ def test_edge_report_counts_every_byte_of_the_capture(capture: tuple[Path, dict[
 
 def test_any_10_s_keep_to_the_rate(clip: Path, tmp_path: Path, edge: Callable[..., Ran]) -> None:
     path = tmp_path / "x.pcap"
-    ran = edge("encode", clip, "--profile", "udp", "--bps", 9000, "--out", path, "--start", 0, "--json")
+    ran = edge(
+        "encode", clip, "--profile", "udp", "--bps", 9000, "--out", path, "--start", 0, "--json"
+    )
     assert ran.code == 0, ran.err
     with path.open("rb") as file:
         records = list(read_records(file, name="x"))
@@ -69,7 +71,9 @@ def test_with_loss_the_timeline_stays_whole(
     base: Callable[..., Ran],
 ) -> None:  # fmt: skip
     bad = tmp_path / "bad.pcap"
-    ran = base("impair", capture[0], "--out", bad, "--loss", loss, "--burst", burst, "--seed", 4, "--json")
+    ran = base(
+        "impair", capture[0], "--out", bad, "--loss", loss, "--burst", burst, "--seed", 4, "--json"
+    )
     assert ran.code == 0, ran.err
     report = decode(base, bad, tmp_path, "--quality", "preview")
     assert report["frames"] == FRAMES and report["seconds"] == pytest.approx(6.0)
@@ -83,7 +87,20 @@ def test_damage_of_every_kind_at_once_is_survived(
     capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
 ) -> None:
     bad = tmp_path / "bad.pcap"
-    damage = ["--loss", 0.1, "--burst", 2, "--ber", 1e-4, "--slip", 1e-3, "--dup", 0.1, "--reorder", 0.1]
+    damage = [
+        "--loss",
+        0.1,
+        "--burst",
+        2,
+        "--ber",
+        1e-4,
+        "--slip",
+        1e-3,
+        "--dup",
+        0.1,
+        "--reorder",
+        0.1,
+    ]
     assert base("impair", capture[0], "--out", bad, *damage, "--seed", 9).code == 0
     report = decode(base, bad, tmp_path, "--quality", "preview")
     assert report["frames"] == FRAMES
@@ -134,6 +151,9 @@ def test_overlay_burns_the_marks_in(
     capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
 ) -> None:
     decode(base, capture[0], tmp_path, "--marked", tmp_path / "marked.mp4", "--quality", "preview")
-    plain, marked = next(read_video(tmp_path / "out.mp4")), next(read_video(tmp_path / "marked.mp4"))
+    plain, marked = (
+        next(read_video(tmp_path / "out.mp4")),
+        next(read_video(tmp_path / "marked.mp4")),
+    )
     assert plain.shape == marked.shape
     assert psnr(plain, marked) < 40

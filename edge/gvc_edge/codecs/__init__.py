@@ -1,0 +1,50 @@
+"""Encoders by codec id. A row names the id; the encoder's imports load only when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Protocol
+
+from gvc_protocol.codec import CodecId, UnitEncoder
+from gvc_protocol.errors import UserError
+
+__all__ = ["BudgetedEncoder", "make_encoder"]
+
+
+class BudgetedEncoder(UnitEncoder, Protocol):
+    """A unit encoder that tells the smallest budget it can make a picture of."""
+
+    @property
+    def minimum_payload(self) -> int:
+        """Bytes of keyframe and features below which a unit comes out empty."""
+
+
+def _classical(width: int, height: int, fps: Fraction, frames_per_unit: int) -> BudgetedEncoder:
+    from gvc_edge.codecs.classical import ClassicalEncoder
+
+    return ClassicalEncoder(width=width, height=height, fps=fps, frames_per_unit=frames_per_unit)
+
+
+_Factory = Callable[[int, int, Fraction, int], BudgetedEncoder]
+_ENCODERS: dict[int, _Factory] = {CodecId.CLASSICAL: _classical}
+
+
+def make_encoder(
+    codec_id: int, *, width: int, height: int, fps: Fraction, frames_per_unit: int
+) -> BudgetedEncoder:
+    """The encoder of a codec id.
+
+    Args:
+        width, height: source size in pixels, both even.
+        fps: source frames a second.
+        frames_per_unit: frames that a unit usually has; the last may have fewer.
+
+    Raises:
+        UserError: no codec has this id, or the codec cannot take this source.
+    """
+    factory = _ENCODERS.get(codec_id)
+    if factory is None:
+        known = ", ".join(str(int(i)) for i in sorted(_ENCODERS))
+        raise UserError(f"codec {codec_id} is not known to this encoder; give one of: {known}")
+    return factory(width, height, fps, frames_per_unit)

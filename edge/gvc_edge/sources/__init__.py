@@ -1,0 +1,42 @@
+"""Where frames come from: files, cameras, and the synthetic flood. `open_source` tells by the URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gvc_protocol.errors import UserError
+
+from gvc_edge.sources.base import FrameSource, SourceInfo
+from gvc_edge.sources.file import FileSource
+from gvc_edge.sources.flood import FloodSource, TrueBox, parse_flood_query
+from gvc_edge.sources.live import RtspSource, V4l2Source
+
+__all__ = ["FloodSource", "FrameSource", "SourceInfo", "TrueBox", "open_source"]
+
+
+def open_source(
+    url: str, *, start_us: int, seconds: float | None = None, crop_even: bool = False
+) -> FrameSource:
+    """Open a source.
+
+    Args:
+        url: a video file, `v4l2:/dev/video0`, `rtsp://...`, or `synthetic:flood[?seed=1&...]`.
+        start_us: Unix time of the first frame, microseconds; cameras stamp their own.
+        seconds: stop after this long; None for the whole.
+        crop_even: drop the last row or column of an odd size instead of refusing it.
+
+    Raises:
+        UserError: what is wrong with the source, and what to do.
+    """
+    if url.startswith("synthetic:"):
+        scene, _, query = url.removeprefix("synthetic:").partition("?")
+        if scene != "flood":
+            raise UserError(f"unknown synthetic scene {scene!r}; there is synthetic:flood")
+        return FloodSource(
+            parse_flood_query(query), start_us=start_us, seconds=seconds, crop_even=crop_even
+        )
+    if url.startswith("v4l2:"):
+        return V4l2Source(url.removeprefix("v4l2:"), seconds=seconds, crop_even=crop_even)
+    if url.startswith(("rtsp://", "rtsps://")):
+        return RtspSource(url, seconds=seconds, crop_even=crop_even)
+    return FileSource(Path(url), start_us=start_us, seconds=seconds, crop_even=crop_even)

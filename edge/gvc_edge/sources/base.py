@@ -1,0 +1,60 @@
+"""What a source of frames is, whatever it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from gvc_protocol.codec import SourceFrame
+from gvc_protocol.errors import UserError
+
+__all__ = ["MAX_SIDE_PX", "MIN_SIDE_PX", "FrameSource", "SourceInfo", "even_size"]
+
+MIN_SIDE_PX, MAX_SIDE_PX = 16, 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceInfo:
+    """A source's constant properties."""
+
+    name: str
+    width: int
+    height: int
+    fps: Fraction
+    total_frames: int
+    "Exactly what `frames` will give, or 0 when nobody can know (a camera)."
+    live: bool
+    "True when frames come by themselves; False when they must be paced to real time."
+    synthetic: bool = False
+
+
+class FrameSource(Protocol):
+    """Frames in order, numbered from 0 on a constant-rate timeline."""
+
+    @property
+    def info(self) -> SourceInfo: ...
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """Every frame once. Holds one frame at a time."""
+
+    def close(self) -> None: ...
+
+
+def even_size(name: str, width: int, height: int, *, crop_even: bool) -> tuple[int, int]:
+    """The size that will be sent.
+
+    Raises:
+        UserError: too small, too large, or odd without `crop_even`.
+    """
+    size = f"{name} is {width}x{height}"
+    if width < MIN_SIDE_PX or height < MIN_SIDE_PX:
+        raise UserError(f"{size}: too small, the least is {MIN_SIDE_PX}x{MIN_SIDE_PX}")
+    if width > MAX_SIDE_PX or height > MAX_SIDE_PX:
+        raise UserError(f"{size}: too large, scale it to at most {MAX_SIDE_PX} pixels a side")
+    if (width % 2 or height % 2) and not crop_even:
+        raise UserError(
+            f"{size}: width and height must be even; add --crop-even to drop the last row or column"
+        )
+    return width & ~1, height & ~1
