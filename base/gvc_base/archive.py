@@ -19,9 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
-from gvc_protocol.params import LinkParams
 from sqlite_utils import Database
 
 from gvc_base.archive_json import descriptors_to_json, params_from_json, params_to_json, part_state
@@ -34,6 +31,9 @@ from gvc_base.archive_schema import (
     explain,
     real_path,
 )
+from gvc_protocol.errors import LocalProtocolError, UserError
+from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.params import LinkParams
 
 __all__ = ["Archive", "Health", "SessionRow", "params_from_json", "params_to_json"]
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
-from gvc_protocol.errors import LocalProtocolError
-
 from gvc_base.archive_schema import BUSY_TIMEOUT_MS, explain
+from gvc_protocol.errors import LocalProtocolError
 
 __all__ = ["DatagramRow", "Health", "Row", "WriteQueue", "checked", "transaction"]
 

@@ -15,8 +15,9 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from gvc_protocol.errors import UserError
 from sqlite_utils import Database
+
+from gvc_protocol.errors import UserError
 
 __all__ = [
     "APPLICATION_ID",

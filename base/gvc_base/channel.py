@@ -29,7 +29,11 @@ class ChannelSpec:
 
     loss: float = 0.0
     burst: float = 1.0
-    "Mean length of a loss burst in datagrams; 1 with `loss` spread evenly is the shortest possible."
+    """Mean length of a loss burst in datagrams.
+
+    1 means that two in a row are never lost, which is kinder than chance: independent losses come in
+    bursts of 1 / (1 - loss).
+    """
     ber: float = 0.0
     "Probability that a bit is turned over."
     slip: float = 0.0
@@ -47,12 +51,18 @@ class ChannelSpec:
         for name, value, low, high in rows:
             if not (math.isfinite(value) and low <= value <= high):
                 raise UserError(f"--{name} {value:g} is out of range; give {low:g} to {high:g}")
-        least = self.loss / (1 - self.loss)
-        if self.burst < least - 1e-9:
-            raise UserError(
-                f"--loss {self.loss:g} cannot come in bursts of {self.burst:g}; "
-                f"give --burst {math.ceil(least * 100) / 100:g} or more"
-            )
+        _check_burst(self.loss, self.burst)
+
+
+def _check_burst(loss: float, burst: float) -> None:
+    """A good run has at least one datagram: loss / (1 - loss) is the shortest mean burst."""
+    least = loss / (1 - loss)
+    if burst < least - 1e-9:
+        most = math.floor(burst / (1 + burst) * 1000) / 1000  # down: the advice must be feasible
+        raise UserError(
+            f"--loss {loss:g} cannot come in bursts of {burst:g}; give --burst "
+            f"{math.ceil(least * 100) / 100:g} or more, or --loss {most:g} or less"
+        )
 
 
 @dataclass(slots=True)
@@ -76,9 +86,13 @@ class GilbertElliott:
     """Two states; in the bad one every datagram is lost (Gilbert 1960, Elliott 1963).
 
     With p = P(good -> bad) and r = P(bad -> good): mean burst 1/r, share lost p/(p + r).
+
+    Raises:
+        UserError: losses that cannot come in such short bursts (p would be above 1).
     """
 
     def __init__(self, loss: float, burst: float, dice: random.Random) -> None:
+        _check_burst(loss, burst)
         self._to_good = 1 / burst
         self._to_bad = loss * self._to_good / (1 - loss)
         self._dice = dice
@@ -97,16 +111,26 @@ class GilbertElliott:
 class Channel:
     """One direction of the link; the same seed and input give the same output."""
 
-    def __init__(self, spec: ChannelSpec) -> None:
+    def __init__(self, spec: ChannelSpec, *, lane: str = "") -> None:
+        """`lane` names a direction: each lane has dice of its own from the same seed."""
         self._spec = spec
         # One stream of dice an effect: turning one on leaves the losses of the others as they were.
         self._dice = {
-            name: random.Random(f"{spec.seed}/{name}")
+            name: random.Random("/".join(filter(None, (str(spec.seed), lane, name))))
             for name in ("loss", "ber", "slip", "dup", "reorder")
         }
         self._fate = GilbertElliott(spec.loss, spec.burst, self._dice["loss"])
         self._held: list[tuple[int, bytes]] = []
         self.stats = ChannelStats()
+
+    def opposite(self) -> Channel:
+        """A channel as bad as this one for the other direction, with other dice."""
+        return Channel(self._spec, lane="opposite")
+
+    @property
+    def holding(self) -> bool:
+        """True while a datagram waits to be overtaken; `flush` lets it go."""
+        return bool(self._held)
 
     def pass_datagram(self, data: bytes) -> list[bytes]:
         """What the far end gets now: nothing, this, this twice, or earlier ones with it."""
@@ -181,4 +205,5 @@ class Channel:
 
 def _gap(dice: random.Random, rate: float) -> int:
     """Number of unharmed positions before the next hit, geometric with this rate."""
-    return int(math.log(1 - dice.random()) / math.log(1 - rate))
+    # log1p: below 1e-16, 1 - rate is 1. The cap: a gap that outlasts any datagram needs no figure.
+    return int(min(math.log1p(-dice.random()) / math.log1p(-rate), 1e18))

@@ -10,13 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import typer
-from gvc_profiles import load
-from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import UdpLink, open_link
-from gvc_profiles.listing import print_profiles
-from gvc_profiles.params import link_params
-from gvc_protocol.codec import Quality
-from gvc_protocol.errors import UserError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -28,6 +21,13 @@ from gvc_base.impair import impair_capture
 from gvc_base.live import LiveBase
 from gvc_base.recording import open_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
+from gvc_profiles import load
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import UdpLink, open_link
+from gvc_profiles.listing import print_profiles
+from gvc_profiles.params import link_params
+from gvc_protocol.codec import Quality
+from gvc_protocol.errors import UserError
 
 app = typer.Typer(
     name="gvc-base", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -69,12 +69,8 @@ def decode(
     ] = None,
     quality: QualityOption = "standard",
     stream: StreamOption = None,
-    boot: Annotated[
-        int | None, typer.Option("--boot", help="Only this start of the edge.")
-    ] = None,
-    session: Annotated[
-        int | None, typer.Option("--session", help="Session of an archive.")
-    ] = None,
+    boot: Annotated[int | None, typer.Option("--boot", help="Only this start of the edge.")] = None,
+    session: Annotated[int | None, typer.Option("--session", help="Session of an archive.")] = None,
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", help="Radio of a capture; few need it.")
     ] = None,
@@ -187,9 +183,7 @@ def rehearse(
     bps: Annotated[float | None, typer.Option("--bps", help="On-air bit/s.")] = None,
     fec: Annotated[str, typer.Option("--fec", help="auto, off, or percent.")] = "auto",
     latency: Annotated[float, typer.Option("--latency", help="Seconds a unit covers.")] = 2.0,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", help="Use only this much.")
-    ] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Use only this much.")] = None,
     quality: QualityOption = "standard",
     as_json: JsonOption = False,
 ) -> None:

@@ -9,10 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
-from gvc_protocol.errors import UserError
-from gvc_protocol.events import ReceiverEvent
-from gvc_protocol.marks import Mark
 from numpy.typing import NDArray
 
 from gvc_base.decoders import make_decoder
@@ -23,6 +19,10 @@ from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.events import ReceiverEvent
+from gvc_protocol.marks import Mark
 
 __all__ = ["Outputs", "decode_recording", "marks_path_for"]
 

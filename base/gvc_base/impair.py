@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gvc_base.channel import Channel, ChannelSpec
 from gvc_protocol.errors import UserError
 from gvc_protocol.pcap import Record, pack_file_header, pack_record, read_records
-
-from gvc_base.channel import Channel, ChannelSpec
 
 __all__ = ["ImpairReport", "impair_capture"]
 

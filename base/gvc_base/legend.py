@@ -12,11 +12,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from gvc_protocol.marks import Mark
 from numpy.typing import NDArray
 
 from gvc_base.patterns import BLACK, WHITE, YELLOW, swatch
 from gvc_base.text import MIN_CAP_PX, ascii_only, draw_text, text_width_px
+from gvc_protocol.marks import Mark
 
 __all__ = ["WARNING", "draw_legend", "legend_height_px", "percent"]
 
@@ -29,12 +29,16 @@ _SHORT = {
     Mark.LOST: "lost",
 }  # fmt: skip
 _FULL = {mark: mark.name.lower() for mark in Mark}
+_MEDIUM = {**_FULL, Mark.REGENERATED: "regen"}
 _NONE: Mapping[Mark, str] = {}
 _CAP_SHARE = 0.021
 "Height of capitals by the picture's height; 10 px at 480, 23 px at 1080."
 
 _STRIP_SHARE = 0.17
 "The strip takes at most this much of the picture's height."
+
+_DIMMED = 0.12
+"How much of the picture shines through behind the text."
 
 _WIDEST = ">99%"
 
@@ -67,35 +71,45 @@ class _Layout:
     def height(self) -> int:
         return self.rows * self.row_px + 2
 
-    def cell_px(self) -> int:
-        """Width of the widest entry, with its gap to the next one."""
+    def column_px(self, column: int) -> int:
+        """Width of a column's widest entry, with its gap to the next one."""
         if not self.with_percent:
             return self.swatch_px + 2
-        texts = (f"{self.names.get(m, '')} {_WIDEST}".strip() for m in Mark)
+        marks = [m for m in Mark if m % self.columns == column]
+        texts = (f"{self.names.get(m, '')} {_WIDEST}".strip() for m in marks)
         widest = max(text_width_px(text, self.cap_px) for text in texts)
         return self.swatch_px + self.cap_px // 2 + widest + self.cap_px
+
+    def starts_px(self, width: int) -> list[int] | None:
+        """Left end of each column, what is left over shared out; None when they do not fit."""
+        wide = [self.column_px(c) for c in range(self.columns)]
+        spare = (width - sum(wide)) // self.columns
+        if spare < 0:
+            return None
+        return [sum(wide[:c]) + c * spare for c in range(self.columns)]
 
 
 @lru_cache(maxsize=16)
 def _layout(height: int, width: int) -> _Layout | None:
     """The most talkative layout that fits; None when not even bare swatches do."""
     wanted = max(MIN_CAP_PX, round(height * _CAP_SHARE))
+    variants: list[tuple[Mapping[Mark, str], int, int]]
     variants = [(_FULL, 5, cap) for cap in range(wanted, max(MIN_CAP_PX, wanted * 2 // 3) - 1, -1)]
-    variants += [(_FULL, 3, MIN_CAP_PX), (_SHORT, 5, MIN_CAP_PX), (_SHORT, 3, MIN_CAP_PX)]
-    variants += [(_NONE, 5, MIN_CAP_PX), (_NONE, 3, MIN_CAP_PX)]
+    for names in (_MEDIUM, _SHORT, _NONE):
+        variants += [(names, 5, MIN_CAP_PX), (names, 3, MIN_CAP_PX)]
     room = height * _STRIP_SHARE
     for names, columns, cap in variants:
         layout = _Layout(
             names=names, with_percent=True, columns=columns, cap_px=cap, text_row=True,
-            row_px=cap + max(3, cap // 2), swatch_px=max(12, round(cap * 2.4)),
+            row_px=cap + max(3, cap // 2), swatch_px=max(12, 2 * cap),
         )  # fmt: skip
-        if layout.height <= room and columns * layout.cell_px() <= width:
+        if layout.height <= room and layout.starts_px(width):
             return layout
     bare = _Layout(
         names=_NONE, with_percent=False, columns=5, cap_px=MIN_CAP_PX, text_row=False,
         row_px=6, swatch_px=10,
     )  # fmt: skip
-    return bare if bare.height <= height * 0.25 and 5 * bare.cell_px() <= width else None
+    return bare if bare.height <= height * 0.25 and bare.starts_px(width) else None
 
 
 def legend_height_px(height: int, width: int) -> int:
@@ -117,11 +131,12 @@ def draw_legend(image: Image, shares: Mapping[Mark, float], notes: tuple[str, ..
     if layout is None:
         return
     strip = image[height - layout.height :]
-    strip[:] = cv2.multiply(strip, (0.2, 0.2, 0.2, 0.0))
-    cell = width // layout.columns
+    strip[:] = cv2.convertScaleAbs(strip, alpha=_DIMMED)
+    starts = layout.starts_px(width)
+    assert starts is not None
     for mark in Mark:
         row, column = divmod(int(mark), layout.columns)
-        _draw_entry(strip, mark, shares[mark], column * cell, row * layout.row_px + 1, layout)
+        _draw_entry(strip, mark, shares[mark], starts[column], row * layout.row_px + 1, layout)
     if layout.text_row:
         _draw_notes(strip, notes, layout)
 

@@ -17,12 +17,6 @@ from enum import Enum
 from pathlib import Path
 
 import cv2
-from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink
-from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
-from gvc_protocol.errors import UserError
-from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
-from gvc_protocol.params import LinkParams
 
 from gvc_base.archive import Archive
 from gvc_base.decoders import make_decoder
@@ -31,6 +25,12 @@ from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import ByteLink
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.params import LinkParams
 
 __all__ = ["DecodeQueue", "DropPolicy", "LiveBase"]
 
@@ -119,7 +119,10 @@ class LiveBase:
         until = None if seconds is None else time.monotonic() + seconds
         while not self._stop.is_set() and (until is None or time.monotonic() < until):
             self._step()
-        self._jobs(self._mission.close(self._now(), to_total=False))
+        ended = self._now()
+        # An exact replay needs the moment at which open units were closed.
+        self._archive.record_event(self._session_id, ended, "session_ended", {})
+        self._jobs(self._mission.close(ended, to_total=False))
         self._queue.close()
         decoder.join(timeout=60)
         self._archive.flush()

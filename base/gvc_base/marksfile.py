@@ -1,24 +1,33 @@
 """MARKS.npz: the marks of every frame, written as they come, one frame in memory.
 
-A plain `numpy.load` opens it: `mark` uint8[N, R, C], `p_wrong` float16[N, R, C], `age_ms` uint16[N, R, C] with
-R = ceil(H/8), C = ceil(W/8), and the scalars `tile_px`, `fps` (numerator, denominator), `size` (W, H) and
-`codes` (the marks' names by number).
+A plain `numpy.load` opens it: `mark` uint8[N, R, C], `p_wrong` float16[N, R, C], `age_ms`
+uint16[N, R, C] with R = ceil(H/8), C = ceil(W/8), and `tile_px`, `fps` (numerator, denominator),
+`size` (W, H) and `codes` (the marks' names by number).
+
+An .npy says how many frames follow before the first one, and how many there are is known last. So
+the grids wait deflated in nameless files beside the target, and are copied once at the end; hours of
+marks take a few megabytes there, and a crash leaves none of it behind.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
-from gvc_protocol.errors import UserError
-from gvc_protocol.marks import TILE_PX, Mark, tile_grid
 from numpy.typing import NDArray
+
+from gvc_protocol.errors import LocalProtocolError, UserError
+from gvc_protocol.marks import TILE_PX, Mark, tile_grid
 
 __all__ = ["MarksWriter"]
 
@@ -26,8 +35,34 @@ _ARRAYS = (("mark", np.uint8), ("p_wrong", np.float16), ("age_ms", np.uint16))
 _CHUNK = 1 << 20
 
 
+class _Spool:
+    """Bytes in, the same bytes out, deflated on disk in between."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._deflate = file, zlib.compressobj(1)
+
+    def write(self, data: bytes) -> None:
+        self._file.write(self._deflate.compress(data))
+
+    def read_back(self) -> Iterator[bytes]:
+        self._file.write(self._deflate.flush())
+        self._file.seek(0)
+        inflate = zlib.decompressobj()
+        while chunk := self._file.read(_CHUNK):
+            while chunk:
+                yield inflate.decompress(chunk, _CHUNK)
+                chunk = inflate.unconsumed_tail
+        yield inflate.flush()
+
+
 class MarksWriter:
     """Context manager; the file appears under its name only when it is complete.
+
+    Where anything fails, what was under the name before stays as it was.
+
+    Args:
+        width, height: of the shown picture, pixels.
+        fps: exact frame rate.
 
     Raises:
         UserError: the file cannot be written.
@@ -41,24 +76,39 @@ class MarksWriter:
             "size": np.array([width, height]), "codes": np.array([m.name.lower() for m in Mark]),
         }  # fmt: skip
         self._frames = 0
-        try:
-            if path.is_dir():
-                raise IsADirectoryError(21, "it is a folder")
-            self._file = self._part.open("wb")
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from None
-        # The shape stands before the data in an .npy, and N is known last: spool, then copy.
-        self._spools: dict[str, IO[bytes]] = {
-            name: tempfile.TemporaryFile(dir=path.parent) for name, _ in _ARRAYS
-        }
+        with ExitStack() as stack:
+            try:
+                if path.is_dir():
+                    raise IsADirectoryError(21, "it is a folder")
+                self._file = stack.enter_context(self._part.open("wb"))
+                stack.callback(self._part.unlink, missing_ok=True)
+                self._spools = {
+                    name: _Spool(stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
+                    for name, _ in _ARRAYS
+                }
+            except OSError as error:
+                raise UserError(f"cannot write {path}: {error.strerror}") from None
+            self._cleanup = stack.pop_all()
 
     def write(
         self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16]
     ) -> None:
-        """Add one frame's grids."""
+        """Add one frame's grids: uint8, float16 and uint16 of [R, C].
+
+        Raises:
+            LocalProtocolError: a grid of another shape or type.
+            UserError: the disk is full.
+        """
         arrays: dict[str, NDArray[Any]] = {"mark": mark, "p_wrong": p_wrong, "age_ms": age_ms}
         for name, dtype in _ARRAYS:
-            self._spools[name].write(np.ascontiguousarray(arrays[name], dtype).tobytes())
+            if arrays[name].shape != self._grid or arrays[name].dtype != dtype:
+                wanted = f"{np.dtype(dtype).name}{list(self._grid)}"
+                raise LocalProtocolError(f"{name} must be {wanted}")
+        try:
+            for name, _ in _ARRAYS:
+                self._spools[name].write(arrays[name].tobytes())
+        except OSError as error:
+            raise UserError(f"cannot write {self._path}: {error.strerror}") from None
         self._frames += 1
 
     def __enter__(self) -> MarksWriter:
@@ -69,28 +119,24 @@ class MarksWriter:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         try:
-            if kind is None:
-                with zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as out:
-                    self._write_entries(out)
-                self._file.close()
-                self._part.replace(self._path)
+            with self._cleanup:
+                if kind is None:
+                    with zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED) as out:
+                        self._write_entries(out)
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+                    self._part.replace(self._path)
         except OSError as failed:
-            raise UserError(f"cannot write {self._path}: {failed.strerror}") from None
-        finally:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
-            for spool in self._spools.values():
-                spool.close()
+            if kind is None:
+                raise UserError(f"cannot write {self._path}: {failed.strerror}") from None
 
     def _write_entries(self, out: zipfile.ZipFile) -> None:
         shape = (self._frames, *self._grid)
         for name, dtype in _ARRAYS:
-            spool = self._spools[name]
-            spool.seek(0)
             with out.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(entry, header)
-                while chunk := spool.read(_CHUNK):
+                for chunk in self._spools[name].read_back():
                     entry.write(chunk)
         for name, value in self._scalars.items():
             buffer = io.BytesIO()

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gvc_base.report import DecodeReport
+from gvc_base.timeline import DecodeJob, Timeline
 from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
 from gvc_protocol.params import LinkParams
 from gvc_protocol.receiver import LinkReceiver
-
-from gvc_base.report import DecodeReport
-from gvc_base.timeline import DecodeJob, Timeline
 
 __all__ = ["Mission"]
 

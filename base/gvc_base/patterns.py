@@ -7,8 +7,8 @@
     lost          grey and dark, white crosses, an outline
 
 Colours are Okabe and Ito's. Shape alone tells the marks apart, each coloured shape has a dark side so
-that it shows on snow as on asphalt, and no period exceeds a tile: a single tile shows its mark. The
-first two stay sparse because they may cover the whole picture, which must still be readable.
+that it shows on snow as on asphalt, and no tile is without its share: a single tile shows its mark.
+The first two stay sparse because they may cover the whole picture, which must still be readable.
 
 Each pattern is kept for the last sizes as `out = picture * keep / 255 + ink`, so that a frame costs one
 multiplication and one addition whatever its marks are.
@@ -21,8 +21,9 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from gvc_protocol.marks import TILE_PX, Mark, tile_grid
 from numpy.typing import NDArray
+
+from gvc_protocol.marks import TILE_PX, Mark, tile_grid
 
 __all__ = ["BLACK", "SKY_BLUE", "VERMILLION", "WHITE", "YELLOW", "paint", "swatch"]
 
@@ -36,8 +37,12 @@ WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
 
 _OUTLINED = {Mark.REGENERATED: VERMILLION, Mark.LOST: WHITE}
-_BIG_PX = 720
-"From this height on, lines are a pixel thicker: such pictures are looked at reduced."
+_STEP_PX = 400
+"""Large pictures are looked at reduced, on a sheet or a small screen. For each such height one more tile
+is stepped over between dots and lines that are drawn large enough to survive that."""
+
+_CENTRE_PX = {Mark.LOST: TILE_PX}
+"Where a pattern's most telling part lies, both ways; for a swatch. Half a tile where not named."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,31 +75,36 @@ class _Plate:
 def _patterns(height: int, width: int) -> dict[Mark, _Pattern]:
     """Patterns of all marks but RECEIVED for one size of picture."""
     y, x = np.mgrid[0:height, 0:width]
-    thick = 1 + (height >= _BIG_PX)
     whole = np.ones((height, width), np.bool_)
     in_y, in_x = y % TILE_PX, x % TILE_PX
     plates = {mark: _Plate(height, width) for mark in Mark if mark != Mark.RECEIVED}
+    step = _step(height)
+    big_row = (y // TILE_PX) % step == step // 2
+    big_dot = big_row & ((x // TILE_PX) % step == step // 2)
 
     def box(low: int, size: int) -> NDArray[np.bool_]:
         inside = (in_y >= low) & (in_y < low + size) & (in_x >= low) & (in_x < low + size)
         return np.asarray(inside, np.bool_)
 
+    grow = min(step - 1, 2)
     carried = plates[Mark.CARRIED]
-    carried.lay(box(2, 3 + thick), BLACK, 0.35)
-    carried.lay(box(3, 1 + thick), SKY_BLUE, 0.9)
+    carried.lay(np.where(big_dot, box(2 - grow, 4 + 2 * grow), box(2, 4)), BLACK, 0.3)
+    carried.lay(np.where(big_dot, box(3 - grow, 2 + 2 * grow), box(3, 2)), SKY_BLUE, 0.9)
 
     enhanced = plates[Mark.ENHANCED]
-    enhanced.lay((in_y >= 3) & (in_y < 3 + thick), YELLOW, 0.55)
-    enhanced.lay((in_y >= 3 + thick) & (in_y < 3 + 2 * thick), BLACK, 0.3)
+    thick = np.where(big_row, 1 + grow, 1)
+    enhanced.lay((in_y >= 3 - grow) & (in_y < 3 - grow + thick), YELLOW, 0.5)
+    enhanced.lay((in_y >= 3 - grow + thick) & (in_y < 3 - grow + 2 * thick), BLACK, 0.25)
 
     made_up = plates[Mark.REGENERATED]
     made_up.lay(whole, VERMILLION, 0.25)
     made_up.lay((x + y) % TILE_PX < 3, VERMILLION, 0.8)
-    made_up.lay((x + y) % TILE_PX == 3, BLACK, 0.6)
+    made_up.lay((x + y) % TILE_PX == 3, BLACK, 0.75)
 
     lost = plates[Mark.LOST]
     lost.lay(whole, BLACK, 0.6)
-    cross = ((x + y) % (2 * TILE_PX) < thick) | ((x - y) % (2 * TILE_PX) < thick)
+    cross_px = 1 + step // 3
+    cross = ((x + y) % (2 * TILE_PX) < cross_px) | ((x - y) % (2 * TILE_PX) < cross_px)
     lost.lay(cross, WHITE, 0.75)
     return {mark: plate.done() for mark, plate in plates.items()}
 
@@ -119,7 +129,7 @@ def paint(pixels: Image, mark: NDArray[np.uint8]) -> Image:
     ink = np.zeros_like(pixels)
     out = pixels.copy()
     patterns = _patterns(height, width)
-    regions = {m: cv2.compare(mark_px, int(m), cv2.CMP_EQ) for m in marks}
+    regions = {m: np.asarray(mark_px == m, np.uint8) for m in marks}
     for m, region in regions.items():
         cv2.copyTo(patterns[m].keep, region, keep)
         cv2.copyTo(patterns[m].ink, region, ink)
@@ -128,12 +138,14 @@ def paint(pixels: Image, mark: NDArray[np.uint8]) -> Image:
         cv2.copyTo(cv2.merge([grey, grey, grey]), regions[Mark.LOST], out)
     cv2.multiply(out, keep, out, scale=1 / 255)
     cv2.add(out, ink, out)
-    thick = 1 + (height >= _BIG_PX)
     for m, colour in _OUTLINED.items():
         if m in regions:
-            out[_rim(regions[m], thick)] = colour
-            out[_rim(cv2.bitwise_not(regions[m]), thick)] = BLACK
+            out[_rim(regions[m], min(_step(height), 2))] = colour
     return out
+
+
+def _step(height: int) -> int:
+    return max(1, round(height / _STEP_PX))
 
 
 def _to_pixels(mark: NDArray[np.uint8], height: int, width: int) -> Image:
@@ -144,16 +156,24 @@ def _to_pixels(mark: NDArray[np.uint8], height: int, width: int) -> Image:
 
 
 def _rim(region: Image, thick: int) -> NDArray[np.bool_]:
-    """Pixels of a region that touch another one; the picture's own edge is no border."""
+    """Outermost pixels of a region, inside it: a received neighbour keeps every pixel.
+
+    The picture's own edge is no border.
+    """
     inner = cv2.erode(region, np.ones((2 * thick + 1, 2 * thick + 1), np.uint8))
     return np.asarray(inner != region, np.bool_)
 
 
 @lru_cache(maxsize=64)
 def swatch(mark: Mark, height: int, width: int) -> Image:
-    """A piece of mid grey with one mark's pattern, white frame: uint8[height, width, 3]."""
-    grey = np.full((height, width, 3), 128, np.uint8)
-    out = paint(grey, np.full(tile_grid(height, width), int(mark), np.uint8))
-    if min(height, width) >= 5:
+    """A piece of mid grey with one mark's pattern: uint8[height, width, 3], framed if it is large."""
+    rows, cols = height + 4 * TILE_PX, width + 4 * TILE_PX
+    grey = np.full((rows, cols, 3), 128, np.uint8)
+    painted = paint(grey, np.full(tile_grid(rows, cols), int(mark), np.uint8))
+    centre = _CENTRE_PX.get(mark, TILE_PX // 2)
+    top = (centre - height // 2) % (2 * TILE_PX)
+    left = (centre - width // 2) % (2 * TILE_PX)
+    out = painted[top : top + height, left : left + width].copy()
+    if min(height, width) >= TILE_PX:
         cv2.rectangle(out, (0, 0), (width - 1, height - 1), WHITE, 1)
     return out

@@ -8,12 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from gvc_base.archive import Archive
 from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import read_records
-
-from gvc_base.archive import Archive
 
 __all__ = ["PCAP_PARAMS", "Recording", "open_recording"]
 

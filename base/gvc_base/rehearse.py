@@ -22,14 +22,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-from gvc_profiles.model import LinkProfile
-from gvc_protocol.errors import GvcError, UserError
 from numpy.typing import NDArray
 
 from gvc_base.channel import Channel, ChannelSpec
 from gvc_base.proxy import RadioProxy
 from gvc_base.sheets import contact_sheet, side_by_side
 from gvc_base.video import Mp4Writer, probe, read_video
+from gvc_profiles.model import LinkProfile
+from gvc_protocol.errors import GvcError, UserError
 
 __all__ = ["Rehearsal", "RehearsalFailedError", "RehearsalResult", "Step"]
 

@@ -6,12 +6,12 @@ DecodedFrame -> patterns.paint (what each tile is) -> legend.draw_legend (what t
 from __future__ import annotations
 
 import numpy as np
-from gvc_protocol.codec import DecodedFrame
-from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
 from numpy.typing import NDArray
 
 from gvc_base.legend import draw_legend
 from gvc_base.patterns import paint
+from gvc_protocol.codec import DecodedFrame
+from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
 
 __all__ = ["mark_share", "overlay"]
 
@@ -54,8 +54,8 @@ def _notes(frame: DecodedFrame, status: str) -> tuple[str, ...]:
 
 def _held(age_ms: int) -> str:
     if age_ms == AGE_UNKNOWN_MS:
-        return "age unknown"
-    return f"held for {_seconds(age_ms)}"
+        return "picture over 65 s old, or none"
+    return f"picture is {_seconds(age_ms)} old"
 
 
 def _seconds(age_ms: int) -> str:

@@ -1,8 +1,14 @@
-"""MP4 in and out, frame by frame: H.264 through PyAV, exact frame rate, written whole or not at all."""
+"""MP4 in and out, frame by frame: H.264 through PyAV, exact frame rate, written whole or not at all.
+
+Colours are converted with the BT.709 matrix and tagged so, which is what players assume of MP4. The
+frame rate is kept as a fraction: frame n of a decode is frame n of its source.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,10 +17,21 @@ from typing import Any
 
 import av
 import numpy as np
-from gvc_protocol.errors import LocalProtocolError, UserError
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
+from gvc_protocol.errors import LocalProtocolError, UserError
+
 __all__ = ["Mp4Writer", "VideoInfo", "probe", "read_video"]
+
+_CRF = "17"
+"Thin patterns and small text must outlive the coder; the files are for screens, not for the radio."
+
+_BT709 = 1
+"Primaries and transfer function in the H.264 numbering."
+
+_SYNC_S = 5
+"How much of a live recording a power cut may take, beside the fragment in the making."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +42,21 @@ class VideoInfo:
     height: int
     fps: Fraction
     frames: int
+    "Counted by the container, or estimated from its duration where it does not count; 0 unknown."
     comment: str
 
 
 class Mp4Writer:
     """Context manager; the file appears under its name only when it is complete.
 
-    With `fragmented` it is written in place, a fragment a second, and can be played up to the last
-    fragment after a power cut.
+    Where anything fails, what was under the name before stays as it was. With `fragmented` the file is
+    written in place instead, a fragment a second, and plays up to the last fragment after a crash or a
+    power cut.
+
+    Args:
+        width, height: pixels, even.
+        fps: exact, e.g. Fraction(30000, 1001).
+        comment: goes to the container's metadata.
 
     Raises:
         LocalProtocolError: odd size, or a frame of another size.
@@ -43,41 +67,65 @@ class Mp4Writer:
         self, path: Path, *, width: int, height: int, fps: Fraction, comment: str,
         fragmented: bool = False,
     ) -> None:  # fmt: skip
-        if width % 2 or height % 2:
+        if width % 2 or height % 2 or min(width, height) < 2:
             raise LocalProtocolError(f"4:2:0 video needs an even size, not {width}x{height}")
-        self._path = path
+        self._path, self._fragmented = path, fragmented
         self._target = path if fragmented else path.with_name(f".{path.name}.part")
         self._size = (height, width, 3)
-        flags = "frag_keyframe+empty_moov+default_base_moof" if fragmented else "faststart"
+        self._sync_every = max(1, round(fps * _SYNC_S)) if fragmented else 0
+        self._count = 0
         try:
             if path.is_dir():
                 raise IsADirectoryError(21, "it is a folder")
-            self._file = self._target.open("wb")
+            # Opened here first: the system's reason is clearer than the muxer's.
+            self._fd = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
-        self._container: Any = av.open(self._file, "w", format="mp4", options={"movflags": flags})
-        self._container.metadata["comment"] = comment
-        self._stream: Any = self._container.add_stream("libx264", rate=fps)
-        self._stream.width, self._stream.height = width, height
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": "17", "preset": "veryfast", "threads": "2"}
+        options = {"movflags": "faststart"}
         if fragmented:
-            self._stream.options |= {"g": str(max(1, round(fps))), "tune": "zerolatency"}
-        self._stream.time_base = 1 / fps
-        self._stream.codec_context.time_base = 1 / fps
-        self._count = 0
+            # Without flush_packets the muxer keeps 256 KiB to itself: minutes of a still scene.
+            flags = "frag_keyframe+empty_moov+default_base_moof"
+            options = {"movflags": flags, "flush_packets": "1"}
+        try:
+            # An absolute name, or the part before a colon would be taken for a protocol.
+            self._container: Any = av.open(
+                str(self._target.absolute()), "w", format="mp4", options=options
+            )
+            self._container.metadata["comment"] = comment
+            self._stream: Any = self._add_stream(width, height, fps)
+        except (OSError, ValueError) as error:
+            self._drop()
+            raise UserError(f"cannot write {path}: {_reason(error)}") from None
+
+    def _add_stream(self, width: int, height: int, fps: Fraction) -> Any:
+        options = {"crf": _CRF, "preset": "veryfast", "threads": "2"}
+        if self._fragmented:
+            # A fragment ends at a key frame: one a second, and nothing held back by look-ahead.
+            options |= {"g": str(max(1, round(fps))), "tune": "zerolatency"}
+        stream: Any = self._container.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        context = stream.codec_context
+        context.time_base = stream.time_base = 1 / fps
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        context.color_primaries = context.color_trc = _BT709
+        return stream
 
     def write(self, bgr: NDArray[np.uint8]) -> None:
         """Add one frame, uint8[H, W, 3] BGR."""
-        if bgr.shape != self._size:
-            raise LocalProtocolError(f"frame is {bgr.shape}, the video {self._size}")
+        if bgr.shape != self._size or bgr.dtype != np.uint8:
+            raise LocalProtocolError(f"frame is {bgr.dtype}{bgr.shape}, the video {self._size}")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr), format="bgr24")
-        frame.pts = self._count
+        frame = frame.reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        frame.pts, frame.time_base = self._count, self._stream.codec_context.time_base
         self._count += 1
         try:
             self._container.mux(self._stream.encode(frame))
+            if self._sync_every and self._count % self._sync_every == 0:
+                os.fsync(self._fd)
         except OSError as error:
-            raise UserError(f"cannot write {self._path}: {error.strerror}") from None
+            raise UserError(f"cannot write {self._path}: {_reason(error)}") from None
 
     def __enter__(self) -> Mp4Writer:
         return self
@@ -86,23 +134,30 @@ class Mp4Writer:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
+        if kind is not None and not self._fragmented:
+            self._drop()
+            return
         try:
-            if kind is None or self._target == self._path:
-                self._container.mux(self._stream.encode(None))
-                self._container.close()
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            os.fsync(self._fd)
+            if not self._fragmented:
+                self._target.replace(self._path)
+            os.close(self._fd)
         except OSError as failed:
             self._drop()
-            raise UserError(f"cannot write {self._path}: {failed.strerror}") from None
-        self._file.close()
-        if self._target != self._path:
             if kind is None:
-                self._target.replace(self._path)
-            else:
-                self._drop()
+                raise UserError(f"cannot write {self._path}: {_reason(failed)}") from None
 
     def _drop(self) -> None:
-        self._file.close()
-        self._target.unlink(missing_ok=True)
+        """Let go of everything; a live recording keeps what it has, another file goes."""
+        if hasattr(self, "_container"):
+            with suppress(OSError, ValueError):
+                self._container.close()
+        with suppress(OSError):
+            os.close(self._fd)
+        if not self._fragmented:
+            self._target.unlink(missing_ok=True)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -110,30 +165,44 @@ def probe(path: Path) -> VideoInfo:
     with _open(path) as container:
         stream = container.streams.video[0]
         fps = Fraction(stream.average_rate or stream.guessed_rate or 25)
-        frames = stream.frames
+        frames = int(stream.frames)
         if not frames and container.duration:
-            frames = round(container.duration / 1_000_000 * fps)
+            frames = round(container.duration * fps / 1_000_000)
         return VideoInfo(
-            width=stream.width, height=stream.height, fps=fps, frames=int(frames),
+            width=stream.width, height=stream.height, fps=fps, frames=frames,
             comment=container.metadata.get("comment", ""),
         )  # fmt: skip
 
 
 def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Frames of a video file in order, uint8[H, W, 3] BGR. Raises UserError when it is none."""
+    """Frames of a video file in order, uint8[H, W, 3] BGR.
+
+    Raises:
+        UserError: no video; or a damaged one, after the frames before the damage have been given.
+    """
     with _open(path) as container:
         container.streams.video[0].thread_type = "AUTO"
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="bgr24")
+        given = 0
+        try:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="bgr24")
+                given += 1
+        except av.FFmpegError as error:
+            raise UserError(
+                f"video {path} is damaged after frame {given}: {_reason(error)}; cut it there"
+            ) from None
 
 
 def _open(path: Path) -> Any:
     try:
-        container = av.open(str(path))
+        container = av.open(str(path.absolute()))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot read video {path}: {reason}") from None
+        raise UserError(f"cannot read video {path}: {_reason(error)}") from None
     if not container.streams.video:
         container.close()
         raise UserError(f"{path} has no video in it; give a video file")
     return container
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error)

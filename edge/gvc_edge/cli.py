@@ -11,15 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from gvc_profiles import load
-from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink, open_link
-from gvc_profiles.listing import print_profiles
-from gvc_profiles.model import LinkProfile
-from gvc_profiles.params import link_params
-from gvc_protocol.codec import CodecId, UnitEncoder
-from gvc_protocol.errors import UserError
-from gvc_protocol.params import LinkParams
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -32,6 +23,15 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_edge.units import frames_per_unit
+from gvc_profiles import load
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import ByteLink, open_link
+from gvc_profiles.listing import print_profiles
+from gvc_profiles.model import LinkProfile
+from gvc_profiles.params import link_params
+from gvc_protocol.codec import CodecId, UnitEncoder
+from gvc_protocol.errors import UserError
+from gvc_protocol.params import LinkParams
 
 app = typer.Typer(
     name="gvc-edge", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,

@@ -13,18 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink
-from gvc_protocol.codec import SourceFrame, UnitEncoder
-from gvc_protocol.params import LinkParams
-from gvc_protocol.sender import LinkSender
-
 from gvc_edge.offline import fill_report
 from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
 from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
+from gvc_profiles.clock import steady_clock
+from gvc_profiles.links import ByteLink
+from gvc_protocol.codec import SourceFrame, UnitEncoder
+from gvc_protocol.params import LinkParams
+from gvc_protocol.sender import LinkSender
 
 __all__ = ["LiveRun", "PcapLink"]
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gvc_protocol.codec import UnitEncoder
-from gvc_protocol.params import LinkParams
-from gvc_protocol.sender import LinkSender
-from gvc_protocol.wire import OVERHEAD_BYTES
-
 from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
 from gvc_edge.units import build_units
+from gvc_protocol.codec import UnitEncoder
+from gvc_protocol.params import LinkParams
+from gvc_protocol.sender import LinkSender
+from gvc_protocol.wire import OVERHEAD_BYTES
 
 __all__ = ["encode_to_packets"]
 

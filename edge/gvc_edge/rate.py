@@ -20,7 +20,11 @@ TYPICAL_DESCRIPTOR_BYTES = 48
 _CARRY = 0.25
 "Largest credit or debt, as a share of one unit's air bytes."
 
-_FIRST_KEYFRAME_SHARE = 0.4
+_LEAST_KEYFRAME_SHARE = 0.38
+"""Share of a unit's bytes that the keyframe is taken to have, at least. Its parity is twice that of
+the features: guessed too low, the account is overdrawn; guessed too high, a credit is left over."""
+
+_SHARE_MARGIN = 0.03
 
 
 class RateControl:
@@ -30,7 +34,7 @@ class RateControl:
         self._params = params
         self._carry = 0.0
         self._granted = 0.0
-        self._keyframe_share = _FIRST_KEYFRAME_SHARE
+        self._shares = [0.0]
 
     def payload_budget(self, seconds: float, backlog_air_bytes: int) -> int:
         """Bytes that keyframe and features of the next unit may take together, 0 when none.
@@ -57,11 +61,12 @@ class RateControl:
         bound = _CARRY * self._granted
         self._carry = max(-bound, min(bound, self._carry + self._granted - used))
         if keyframe + features:
-            self._keyframe_share = keyframe / (keyframe + features)
+            self._shares = [*self._shares, keyframe / (keyframe + features)][-2:]
         return used
 
     def _air(self, payload: int) -> int:
-        keyframe = int(payload * self._keyframe_share)
+        share = max(_LEAST_KEYFRAME_SHARE, *self._shares) + _SHARE_MARGIN
+        keyframe = int(payload * min(1.0, share))
         parts = (TYPICAL_DESCRIPTOR_BYTES, keyframe, payload - keyframe)
         return unit_air_bytes(self._params, *parts)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import av
 import numpy as np
-from gvc_protocol.errors import UserError
 
 from gvc_edge.sources import FloodSource, FrameSource, open_source
+from gvc_protocol.errors import UserError
 
 __all__ = ["render"]
 

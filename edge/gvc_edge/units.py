@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
-
-from gvc_protocol.codec import EncodedUnit, SourceFrame, UnitEncoder
-from gvc_protocol.descriptors import Descriptors
 
 from gvc_edge.rate import RateControl
 from gvc_edge.sources import FrameSource, SourceInfo
+from gvc_protocol.codec import EncodedUnit, SourceFrame, UnitEncoder
+from gvc_protocol.descriptors import Descriptors
 
 __all__ = ["BuiltUnit", "build_units", "frames_per_unit"]
 
@@ -51,23 +49,20 @@ def build_units(
     """
     info = source.info
     frames = iter(source.frames())
-    frame = next(frames, None)
+    ahead = next(frames, None)
     unit_no = 0
-    while frame is not None:
-        left = info.total_frames - frame.frame_no
+    while ahead is not None:
+        first, count = ahead, 0
+        left = info.total_frames - first.frame_no
         expected = min(unit_frames, left) if left > 0 else unit_frames
         # A short last unit gets a short budget: the file's own average must stay within the rate.
         encoder.begin(unit_no, rate.payload_budget(float(expected / info.fps), backlog()))
-        first, count = frame, 0
-        for frame in chain([frame], frames):
-            if count == unit_frames:
-                break
-            encoder.push(frame)
-            on_frame(frame.frame_no)
+        while ahead is not None and count < unit_frames:
+            encoder.push(ahead)
+            on_frame(ahead.frame_no)
             count += 1
-        else:
-            frame = None
-        unit = _close(encoder, info, unit_no, first, count, last=frame is None)
+            ahead = next(frames, None)
+        unit = _close(encoder, info, unit_no, first, count, last=ahead is None)
         d_bytes = len(unit.descriptors.pack())
         air = rate.spent(d_bytes, len(unit.keyframe), len(unit.features))
         closed_us = first.capture_us + round(count * 1_000_000 / info.fps)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from gvc_protocol.errors import UserError
-
 from gvc_profiles.model import LinkProfile
+from gvc_protocol.errors import UserError
 
 __all__ = ["ByteLink", "Received", "SerialLink", "UdpLink", "open_link"]
 

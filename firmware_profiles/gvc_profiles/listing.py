@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from gvc_protocol.wire import OVERHEAD_BYTES
-
 from gvc_profiles.load import load, names
 from gvc_profiles.params import link_params
+from gvc_protocol.wire import OVERHEAD_BYTES
 
 __all__ = ["print_profiles", "profile_lines"]
 

@@ -1,4 +1,7 @@
-"""Profiles from TOML, strict: every field must be there, of its type and in its range."""
+"""Profiles from TOML, strict: every field must be there, of its type and in its range.
+
+The dataclasses of `model.py` say what is allowed; `rules.py` says what must hold between fields.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from gvc_protocol.errors import UserError
-
-from gvc_profiles.airtime import lora_airtime_ms
 from gvc_profiles.model import LinkProfile
+from gvc_profiles.rules import first_broken
+from gvc_protocol.errors import UserError
 
 __all__ = ["load", "names", "parse"]
 
@@ -48,13 +50,22 @@ def load(name_or_path: str) -> LinkProfile:
 
 
 def parse(text: str, *, origin: str) -> LinkProfile:
-    """A profile from TOML text; `origin` names it in errors. Raises UserError."""
+    """A profile from TOML text; `origin` names it in errors.
+
+    Raises:
+        UserError: not TOML, a field missing, unknown, mistyped or out of range, or two that contradict
+            each other. One line: file, field, value found, what is allowed.
+    """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{origin} is not valid TOML: {error}") from None
-    profile = _Reader(origin).table(LinkProfile, raw, "")
-    _cross_check(profile, origin)
+    except (ValueError, RecursionError) as error:
+        # ValueError: TOMLDecodeError, and integers too long to be read.
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else _one_line(error)
+        raise UserError(f"{origin} is not valid TOML: {reason}") from None
+    reader = _Reader(origin)
+    profile = reader.table(LinkProfile, raw, "")
+    if (broken := first_broken(profile)) is not None:
+        raise reader.error(*broken)
     return profile
 
 
@@ -66,22 +77,20 @@ class _Reader:
 
     def table(self, kind: type[T], raw: object, path: str) -> T:
         if not isinstance(raw, dict):
-            raise self._error(path, raw, "must be a table")
+            raise self.error(path.rstrip("."), raw, "must be a table")
         hints = get_type_hints(kind)
         fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
         for name in raw:
             if name not in fields:
-                raise self._error(
-                    f"{path}{name}", raw[name], f"is unknown; known: {', '.join(fields)}"
-                )
+                known = ", ".join(fields)
+                raise self.error(f"{path}{name}", raw[name], f"is unknown; known here: {known}")
         made = {}
         for name, f in fields.items():
             if name in raw:
                 made[name] = self._value(hints[name], raw[name], f"{path}{name}", f.metadata)
             elif f.default is dataclasses.MISSING:
-                raise UserError(
-                    f"{self._origin}: field {path}{name} is missing; {_allowed(hints[name], f.metadata)}"
-                )
+                rule = _allowed(hints[name], f.metadata)
+                raise UserError(f"{self._origin}: field {path}{name} is missing; it {rule}")
         return kind(**made)
 
     def _value(self, hint: Any, raw: object, path: str, metadata: Any) -> object:
@@ -91,65 +100,54 @@ class _Reader:
             return self.table(hint, raw, f"{path}.")  # type: ignore[arg-type]
         if get_origin(hint) is tuple:
             if not isinstance(raw, list):
-                raise self._error(path, raw, "must be a list")
+                raise self.error(path, raw, "must be a list")
             item = get_args(hint)[0]
             return tuple(self._value(item, r, f"{path}[{i}]", {}) for i, r in enumerate(raw))
-        if not _is_of(raw, hint):
-            raise self._error(path, raw, _allowed(hint, metadata))
-        if "range" in metadata:
-            low, high = metadata["range"]
-            if not low <= raw <= high:  # type: ignore[operator]
-                raise self._error(path, raw, _allowed(hint, metadata))
-        if "choices" in metadata and raw not in metadata["choices"]:
-            raise self._error(path, raw, _allowed(hint, metadata))
+        if not (_is_of(raw, hint) and _is_allowed(raw, metadata)):
+            raise self.error(path, raw, _allowed(hint, metadata))
         return float(raw) if hint is float else raw  # type: ignore[arg-type]
 
-    def _error(self, path: str, raw: object, rule: str) -> UserError:
-        return UserError(f"{self._origin}: field {path.rstrip('.')} = {str(raw)[:60]!r} {rule}")
+    def error(self, path: str, raw: object, rule: str) -> UserError:
+        """One line: file, field, value found, rule."""
+        try:
+            shown = repr(raw)
+        except ValueError:  # more digits than Python prints
+            shown = "a number too long to print"
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        return UserError(f"{self._origin}: field {_one_line(path)} = {shown} {rule}")
+
+
+def _one_line(text: object) -> str:
+    return "".join(c if c.isprintable() else " " for c in str(text))
 
 
 def _is_of(raw: object, hint: Any) -> bool:
     if hint is float:
-        number = isinstance(raw, int | float) and not isinstance(raw, bool)
-        return number and math.isfinite(raw)  # type: ignore[arg-type]
+        # TOML's 5 is a fine 5.0; its nan and inf are refused, and true is no number.
+        if isinstance(raw, float):
+            return math.isfinite(raw)
+        return type(raw) is int
     return type(raw) is hint
+
+
+def _is_allowed(raw: Any, metadata: Any) -> bool:
+    if "range" in metadata:
+        low, high = metadata["range"]
+        return bool(low <= raw <= high)
+    if "choices" in metadata:
+        return raw in metadata["choices"]
+    if "line" in metadata:
+        return bool(raw.strip()) and raw.isprintable()
+    return True
 
 
 def _allowed(hint: Any, metadata: Any) -> str:
     if "range" in metadata:
-        low, high = metadata["range"]
-        return f"must be {'an integer' if hint is int else 'a number'} from {low:g} to {high:g}"
+        low, high = (f"{v:,.0f}" if v == int(v) else f"{v:g}" for v in metadata["range"])
+        return f"must be {'an integer' if hint is int else 'a number'} from {low} to {high}"
     if "choices" in metadata:
         return f"must be one of {', '.join(map(str, metadata['choices']))}"
+    if "line" in metadata:
+        return "must be one line of text, not blank"
     kinds = {str: "a text", bool: "true or false", int: "an integer", float: "a number"}
-    return f"must be {kinds.get(hint, 'a table or list')}"
-
-
-def _cross_check(p: LinkProfile, origin: str) -> None:
-    """Rules between fields."""
-    a = p.airtime
-    longest_ms = 0.0
-    if a.model == "lora":
-        if not (5 <= a.spreading_factor <= 12 and a.bandwidth_hz and 5 <= a.coding_rate <= 8):
-            raise UserError(
-                f"{origin}: airtime.model lora needs spreading_factor 5..12, bandwidth_hz and coding_rate 5..8"
-            )
-        longest_ms = lora_airtime_ms(
-            min(255, p.mtu_bytes + a.per_packet_overhead_bytes), spreading_factor=a.spreading_factor,
-            bandwidth_hz=a.bandwidth_hz, coding_rate=a.coding_rate, preamble_symbols=a.preamble_symbols,
-        )  # fmt: skip
-    rules = (
-        (p.rate.usable_bps <= p.rate.nominal_bps, "rate.usable_bps is above rate.nominal_bps"),
-        (p.latency.p50_ms <= p.latency.p95_ms, "latency.p50_ms is above latency.p95_ms"),
-        (bool(p.inner_rs_parity) == p.delivers_corrupted,
-         "inner_rs_parity pays exactly where delivers_corrupted is true; set both or neither"),
-        (p.delivers_corrupted == (p.errors != "erasure"),
-         "errors must be byte or both where delivers_corrupted is true, else erasure"),
-        (p.mtu_bytes <= p.radio_packet_bytes, "mtu_bytes is above radio_packet_bytes"),
-        (not p.legal.dwell_ms or longest_ms <= p.legal.dwell_ms,
-         f"a packet of mtu_bytes takes {longest_ms:.0f} ms, above legal.dwell_ms"),
-        (bool(p.sources), "sources is empty; say where the figures come from"),
-    )  # fmt: skip
-    for holds, problem in rules:
-        if not holds:
-            raise UserError(f"{origin}: {problem}")
+    return f"must be {kinds.get(hint, 'a list' if get_origin(hint) is tuple else 'a table')}"

@@ -18,8 +18,13 @@ def _range(low: float, high: float) -> Any:
     return field(metadata={"range": (low, high)})
 
 
-def _choice(*names: str) -> Any:
+def _choice(*names: str | int) -> Any:
     return field(metadata={"choices": names})
+
+
+def _text() -> Any:
+    """One printable line, not blank: it is shown in tables and error messages."""
+    return field(metadata={"line": True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,7 @@ class Dialogue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Bits per second on the air, all bytes counted."""
+    """Bits per second at the radio's port, all bytes of ours counted (headers, parity, framing)."""
 
     nominal_bps: float = _range(1, 1e9)
     "What the radio itself carries at best."
@@ -69,19 +74,20 @@ class Airtime:
     model: str = _choice("bytes", "lora")
     per_packet_overhead_bytes: int = _range(0, 1000)
     spreading_factor: int = _range(0, 12)
-    "LoRa only, else 0."
+    "LoRa: 7..12, else 0."
     bandwidth_hz: int = _range(0, 2_000_000)
     coding_rate: int = _range(0, 8)
     "LoRa: 5..8 for 4/5..4/8, else 0."
     preamble_symbols: int = _range(0, 65_535)
+    "LoRa: 6 or more, else 0."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legal:
     """What the law of the region allows; the operator answers for it."""
 
-    region: str
-    subband: str
+    region: str = _text()
+    subband: str = _text()
     duty_cycle: float = _range(0.0001, 1)
     dwell_ms: float = _range(0, 60_000)
     "Longest time on one channel, 0 = no limit."
@@ -99,10 +105,11 @@ class Fec:
 class LinkProfile:
     """Everything that the toolkit knows of one radio in one setting."""
 
-    id: str
-    title: str
-    summary: str
+    id: str = _text()
+    title: str = _text()
+    summary: str = _text()
     framing: str = _choice("raw", "udp")
+    "raw: bytes on a serial port. udp: one packet a UDP datagram, to a network or to a radio's bridge."
     stream: bool
     "True: a byte stream that can slip. False: packet boundaries are kept."
     mtu_bytes: int = _range(14, 1400)
@@ -110,7 +117,7 @@ class LinkProfile:
     radio_packet_bytes: int = _range(14, 65_535)
     "Largest packet that the radio itself sends."
     errors: str = _choice("erasure", "byte", "both")
-    inner_rs_parity: int = field(metadata={"choices": (0, 32)})
+    inner_rs_parity: int = _choice(0, 32)
     delivers_corrupted: bool
     may_inject_foreign_bytes: bool
     ordered: bool

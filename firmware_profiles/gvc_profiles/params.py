@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
+from gvc_profiles.model import LinkProfile
 from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
-
-from gvc_profiles.model import LinkProfile
 
 __all__ = ["link_params"]
 

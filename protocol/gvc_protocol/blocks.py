@@ -17,7 +17,9 @@ __all__ = [
 ]
 
 PREFIX_BYTES = 4
-MAX_PART_BYTES = 1 << 24
+MAX_PART_BYTES = (1 << 24) - 1
+"Three bytes of offset."
+MAX_BLOCKS = 256
 MAX_DATA_SYMBOLS = 128
 "Bound of k on send: leaves room for 100 % parity, and keeps decoding cheap."
 _WEIGHT = {0: 4, 1: 2, 2: 1, 3: 4}
@@ -66,8 +68,10 @@ def make_block(
     """Cut `data`, which lies at `offset` of its part, into symbols and add parity.
 
     Raises:
-        LocalProtocolError: the part is longer than 16 MiB or the block holds too much.
+        LocalProtocolError: the part is longer than 16 MiB or 256 blocks, or the block too long.
     """
+    if block_no >= MAX_BLOCKS:
+        raise LocalProtocolError(f"a part takes {MAX_BLOCKS} blocks, this is one more")
     if offset + len(data) > MAX_PART_BYTES or len(data) > block_capacity(max_symbol_bytes):
         raise LocalProtocolError(f"block of {len(data)} bytes at {offset} does not fit")
     k, size = _shape(len(data), max_symbol_bytes)
@@ -121,21 +125,41 @@ class BlockAssembly:
         self.content = whole[PREFIX_BYTES : len(whole) - pad]
         return True
 
+    @property
+    def head(self) -> tuple[int, int] | None:
+        """(offset in the part, pad bytes) as an incomplete block tells them, or None."""
+        count = -(-PREFIX_BYTES // self.symbol_bytes)
+        if count > self.k or not all(i in self.symbols for i in range(count)):
+            return None
+        first = b"".join(self.symbols[i] for i in range(count))
+        if PREFIX_BYTES + first[3] > self.k * self.symbol_bytes:
+            return None
+        return int.from_bytes(first[:3], "big"), first[3]
+
+    @property
+    def end(self) -> int | None:
+        """Where the block after this one starts in the part, or None while nothing tells."""
+        if self.content is not None:
+            return self.offset + len(self.content) if self.offset >= 0 else None
+        if (head := self.head) is None:
+            return None
+        return head[0] + self.k * self.symbol_bytes - PREFIX_BYTES - head[1]
+
     def salvage(self, offset_hint: int | None) -> list[tuple[int, bytes]]:
         """(offset in the part, bytes) runs of an incomplete block's data symbols.
 
         Args:
-            offset_hint: where the block starts, if its neighbours tell; symbol 0 overrules it.
+            offset_hint: where the block starts, if its neighbours tell; its own head overrules it.
         """
         if self.content is not None:
             return [(self.offset, self.content)] if self.offset >= 0 else []
-        pad, offset = 0, offset_hint
-        if (first := self.symbols.get(0)) is not None and len(first) >= PREFIX_BYTES:
-            offset, pad = int.from_bytes(first[:3], "big"), first[3]
-        if offset is None:
+        if (head := self.head) is not None:
+            offset, end = head[0], self.k * self.symbol_bytes - head[1]
+        elif offset_hint is not None:
+            offset, end = offset_hint, self._surely_data()
+        else:
             return []
         runs: list[tuple[int, bytes]] = []
-        end = self.k * self.symbol_bytes - pad
         for i in sorted(i for i in self.symbols if i < self.k):
             start = i * self.symbol_bytes
             data = self.symbols[i][: max(0, end - start)]
@@ -147,3 +171,10 @@ class BlockAssembly:
             elif data:
                 runs.append((at, data))
         return runs
+
+    def _surely_data(self) -> int:
+        """End of what cannot be padding when the head is lost: pad is below k bytes, all zero."""
+        for i in sorted((i for i in self.symbols if i < self.k), reverse=True):
+            if used := len(self.symbols[i].rstrip(b"\0")):
+                return max(i * self.symbol_bytes + used, self.k * (self.symbol_bytes - 1) + 1)
+        return self.k * (self.symbol_bytes - 1) + 1

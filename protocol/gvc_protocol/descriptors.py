@@ -122,7 +122,9 @@ class Descriptors:
     def _check(self) -> None:
         sizes = 1 <= self.width <= MAX_SIDE_PX and 1 <= self.height <= MAX_SIDE_PX
         counts = self.first_frame >= 0 and 0 <= self.frames <= MAX_FRAMES and self.total_frames >= 0
-        if not (sizes and counts and 0 < self.fps <= 1000 and 0 <= self.capture_us < 1 << 64):
+        codec = 0 <= self.codec_id <= 255 and 0 <= self.bitstream_version <= 255
+        times = 0 < self.fps <= 1000 and 0 <= self.capture_us < 1 << 64
+        if not (sizes and counts and codec and times and len(self.weights_prefix) in (0, 4)):
             raise LocalProtocolError(f"descriptor field out of range: {self}")
 
     def _records(self) -> list[tuple[int, bytes]]:
@@ -148,6 +150,8 @@ class Descriptors:
         if self.end_of_stream:
             out.append((RecordType.END_OF_STREAM, b""))
         out.extend(self.unknown)
+        if len(out) > MAX_RECORDS or not all(0 <= kind <= 255 for kind, _ in self.unknown):
+            raise LocalProtocolError("descriptors hold too many records, or one of an impossible type")
         return out
 
     @classmethod

@@ -78,8 +78,14 @@ class Framing:
     @property
     def rs_body_bytes(self) -> int:
         """Bytes of a datagram (without sync) that an RS frame of the MTU's length carries."""
-        room = self.mtu_bytes - len(RS_SYNC)
-        return room - RS_PARITY * -(-room // 255)
+        words, rest = divmod(self.mtu_bytes - len(RS_SYNC), 255)
+        return (255 - RS_PARITY) * words + max(0, rest - RS_PARITY)
+
+    @property
+    def rs_frame_bytes(self) -> int:
+        """Length of every RS frame on this link, sync included."""
+        body = self.rs_body_bytes
+        return len(RS_SYNC) + body + RS_PARITY * -(-body // (255 - RS_PARITY))
 
     def packets(self, datagram_bytes: int) -> int:
         """Radio packets that one datagram of this size takes."""
@@ -89,7 +95,7 @@ class Framing:
         """Bytes handed to the radio for one datagram of this size."""
         if self.segmented:
             return datagram_bytes + self.packets(datagram_bytes)
-        return self.mtu_bytes if self.inner_rs else datagram_bytes
+        return self.rs_frame_bytes if self.inner_rs else datagram_bytes
 
     def frame(self, datagram: bytes, counter: int) -> list[bytes]:
         """Radio packets for one datagram; `counter` goes up by one a datagram.
@@ -133,7 +139,7 @@ class Deframer:
             return list(self._scan(self._buffer, whole=False))
         if self._framing.segmented:
             joined = self._segments.feed(data)
-            return [] if joined is None else list(self._scan(bytearray(joined), whole=True))
+            return [] if joined is None else self._one_try(joined)
         return self._packet(data)
 
     def flush(self) -> list[Datagram | Rejected]:
@@ -141,8 +147,13 @@ class Deframer:
         return list(self._scan(self._buffer, whole=True))
 
     def _packet(self, data: bytes) -> list[Datagram | Rejected]:
-        if _bit_errors(data[:2], RS_SYNC) <= 3 and _bit_errors(data[:2], SYNC) > 3:
-            return [_read_rs(data)]
+        if _bit_errors(data[:2], RS_SYNC) > 3:
+            return self._one_try(data)
+        if len(data) > self._framing.mtu_bytes:
+            return [Rejected(reason=RejectReason.TOO_LONG, raw=data)]
+        return [_read_rs(data)]
+
+    def _one_try(self, data: bytes) -> list[Datagram | Rejected]:
         found = list(self._scan(bytearray(data), whole=True))
         datagrams = [item for item in found if isinstance(item, Datagram)]
         # A packet is one try: what is not a datagram in it is told once, whole.
@@ -157,7 +168,7 @@ class Deframer:
             if not buffer:
                 return
             rs = self._framing.inner_rs and bytes(buffer[:2]) != SYNC
-            size = self._framing.mtu_bytes if rs else datagram_size(buffer)
+            size = self._framing.rs_frame_bytes if rs else datagram_size(buffer)
             if size is not None and size > self._framing.max_datagram_bytes and not rs:
                 yield self._skip(buffer, RejectReason.TOO_LONG, bytes(buffer[:5]))
             elif size is None or len(buffer) < size:
@@ -210,25 +221,27 @@ def _read_plain(raw: bytes) -> Datagram | Rejected:
 def _read_rs(raw: bytes) -> Datagram | Rejected:
     """Read an RS frame that fills `raw`: first as it came, then corrected."""
     coded = raw[len(RS_SYNC) :]
-    systematic = b"".join(coded[i : i + 255][:-RS_PARITY] for i in range(0, len(coded), 255))
-    if (read := _read_body(systematic)) is not None:
-        return read
+    words = (coded[i : i + 255] for i in range(0, len(coded), 255))
+    read = _read_body(b"".join(word[:-RS_PARITY] for word in words))
     try:
-        body = bytes(_RS.decode(coded)[0]) if len(coded) > RS_PARITY else b""
+        if read is None:
+            read = _read_body(bytes(_RS.decode(coded)[0]))
     except (ReedSolomonError, ZeroDivisionError, IndexError, ValueError):
-        return Rejected(reason=RejectReason.BAD_CRC, raw=raw)
-    return _read_body(body) or Rejected(reason=RejectReason.BAD_CRC, raw=raw)
+        read = None  # more than 16 wrong bytes in a codeword, or no codeword at all
+    if isinstance(read, Datagram):
+        return read
+    return Rejected(reason=RejectReason.BAD_CRC if read is None else read, raw=raw)
 
 
-def _read_body(body: bytes) -> Datagram | None:
+def _read_body(body: bytes) -> Datagram | RejectReason | None:
+    """What a body with a right CRC holds (a datagram, or why it is refused), else None."""
     size = datagram_size(SYNC + body)
     if size is None or len(body) < size - len(SYNC) or size < OVERHEAD_BYTES:
         return None
     end = size - len(SYNC)
     if zlib.crc32(body[: end - CRC_BYTES]) != int.from_bytes(body[end - CRC_BYTES : end], "big"):
         return None
-    read = Datagram.unpack(SYNC + body[:end])
-    return read if isinstance(read, Datagram) else None
+    return Datagram.unpack(SYNC + body[:end])
 
 
 class _SegmentJoiner:
@@ -241,6 +254,8 @@ class _SegmentJoiner:
 
     def feed(self, packet: bytes) -> bytes | None:
         counter, index = packet[0] >> 4, packet[0] & 15
+        if counter == self._counter and self._is_repeat(index, packet[1:]):
+            return None
         if index == 0:
             self._counter, self._next = counter, 0
             self._data.clear()
@@ -254,3 +269,7 @@ class _SegmentJoiner:
             return None
         self._counter = -1
         return bytes(self._data)
+
+    def _is_repeat(self, index: int, piece: bytes) -> bool:
+        """A piece that came by two ways. A first piece is one only if it is the same."""
+        return index < self._next and (index > 0 or self._data.startswith(piece))

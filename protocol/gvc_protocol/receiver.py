@@ -6,7 +6,7 @@ what was due before `now`. So a replay of the recorded `(time, bytes)` gives exa
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 
 from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.events import (
@@ -24,6 +24,9 @@ from gvc_protocol.wire import Datagram, RejectReason
 __all__ = ["LinkReceiver"]
 
 _MAX_SESSIONS = 32
+_MAX_HELD_BYTES = 32 << 20
+"Memory for all open units together, about: forged streams share it with the true one."
+_IDLE_NS = 60 * SECOND
 _STALL_NS = 2 * SECOND
 "A datagram whose rest does not come within this time was a false sync word or a cut."
 
@@ -34,9 +37,10 @@ class LinkReceiver:
     def __init__(self, params: LinkParams) -> None:
         self._params = params
         self._deframer = Deframer(params.framing)
-        self._sessions: OrderedDict[tuple[int, int], UnitSession] = OrderedDict()
+        self._sessions: dict[tuple[int, int], UnitSession] = {}
         self._events: deque[ReceiverEvent] = deque()
         self._stall_at: int | None = None
+        self._lost_in_evicted = 0
         self.counters = LinkCounters()
 
     def receive(self, data: bytes, now: int) -> None:
@@ -77,8 +81,6 @@ class LinkReceiver:
         """Sequence numbers that were passed over so far, all sessions together."""
         return sum(s.lost for s in self._sessions.values()) + self._lost_in_evicted
 
-    _lost_in_evicted = 0
-
     @property
     def skipped_bytes(self) -> int:
         """Bytes of a stream that belonged to no datagram."""
@@ -110,16 +112,27 @@ class LinkReceiver:
             counters.received += 1
             counters.late += outcome is UnitOutcome.LATE
         self._emit(key, session.take_ready(now), now)
+        while sum(s.held_bytes for s in self._sessions.values()) > _MAX_HELD_BYTES:
+            key, session = max(self._sessions.items(), key=lambda item: item[1].held_bytes)
+            self._emit(key, session.close_oldest(), now)
 
     def _start(self, key: tuple[int, int], now: int) -> UnitSession:
         if len(self._sessions) >= _MAX_SESSIONS:
             # Bounded: a forger who invents streams costs memory for 32 of them, not more.
-            old_key, old = self._sessions.popitem(last=False)
+            old_key = self._least_useful(now)
+            old = self._sessions.pop(old_key)
             self._emit(old_key, old.close(), now)
             self._lost_in_evicted += old.lost
         session = self._sessions[key] = UnitSession(self._params, self.counters)
         self._events.append(SessionStarted(stream_id=key[0], boot_id=key[1], now=now))
         return session
+
+    def _least_useful(self, now: int) -> tuple[int, int]:
+        """The session longest silent, if silent at all; else the one that was heard least."""
+        oldest = min(self._sessions, key=lambda k: self._sessions[k].last_heard)
+        if self._sessions[oldest].last_heard + _IDLE_NS <= now:
+            return oldest
+        return min(self._sessions, key=lambda k: self._sessions[k].heard)
 
     def _emit(self, key: tuple[int, int], units: list[ReceivedUnit], now: int) -> None:
         for unit in units:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 from gvc_protocol.blocks import Block, block_capacity, make_block, plan_air_bytes
 from gvc_protocol.codec import EncodedUnit
-from gvc_protocol.errors import LocalProtocolError
+from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import SenderDropped
 from gvc_protocol.pacing import Pacer
-from gvc_protocol.params import LinkParams
+from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, Datagram, WirePart
 
 __all__ = ["LinkSender", "SenderCounters", "unit_air_bytes"]
@@ -67,14 +67,20 @@ class _OpenPart:
 
 
 class LinkSender:
-    """One stream of one boot over one link. Not thread-safe; the caller gives the time."""
+    """One stream of one boot over one link. Not thread-safe; the caller gives the time.
+
+    Raises:
+        UserError: one packet of this link is more than the rate allows in the whole window.
+    """
 
     def __init__(self, params: LinkParams, *, stream_id: int, boot_id: int) -> None:
+        _check_rate(params)
         self._params = params
         self._stream_id, self._boot_id = stream_id, boot_id
         self._pacer = Pacer(params.rate_bps, params.window_ns)
         self._queue: list[_Symbol] = []
         self._open: dict[int, _OpenPart] = {}
+        self._ended: set[int] = set()
         self._unit_no = -1
         self._parts_sent = (False, False)
         self._seq = 0
@@ -87,7 +93,7 @@ class LinkSender:
         self.open_unit(
             unit.unit_no, keyframe=bool(unit.keyframe), features=bool(unit.features), now=now
         )
-        self._open.clear()
+        self._ended = {0, 1, 2}
         blocks = self._blocks_of(WirePart.DESCRIPTORS, unit.descriptors.pack())
         if unit.keyframe:
             blocks += self._blocks_of(WirePart.KEYFRAME, unit.keyframe)
@@ -106,11 +112,17 @@ class LinkSender:
         self._close_blocks(now, force=True)
         self._unit_no = unit_no
         self._parts_sent = (keyframe, features)
-        self._open = {}
+        self._open, self._ended = {}, set()
         self.counters.units += 1
 
     def write(self, part: WirePart, data: bytes, now: int, *, last: bool) -> None:
-        """Add bytes to a part of the open unit; `last` ends the part and closes its block."""
+        """Add bytes to a part of the open unit; `last` ends the part and closes its block.
+
+        Raises:
+            LocalProtocolError: no unit is open, the part has ended, or it is too long for a part.
+        """
+        if self._unit_no < 0 or part in self._ended:
+            raise LocalProtocolError(f"part {part} of unit {self._unit_no} is not open")
         open_part = self._open.setdefault(part, _OpenPart())
         if not open_part.data:
             open_part.since = now
@@ -119,9 +131,11 @@ class LinkSender:
         blocks = []
         while len(open_part.data) > capacity:
             blocks.append(self._take(part, open_part, capacity, last=False))
+            open_part.since = now
         if last:
             blocks.append(self._take(part, open_part, len(open_part.data), last=True))
             del self._open[part]
+            self._ended.add(part)
         self._enqueue(blocks, now)
 
     def datagrams_to_send(self, now: int) -> list[bytes]:
@@ -201,6 +215,8 @@ class LinkSender:
         self._enqueue(blocks, now)
 
     def _enqueue(self, blocks: list[Block], now: int) -> None:
+        if not blocks:
+            return
         symbols = [s for block in blocks for s in self._symbols(block)]
         # Stable sort: D before K before F where positions tie.
         self._queue += sorted(symbols, key=lambda s: s.position)
@@ -254,6 +270,16 @@ class LinkSender:
         self.counters.datagrams += 1
         for packet in packets:
             self._ready.append((packet, len(packet) + self._params.packet_overhead_bytes))
+
+
+def _check_rate(params: LinkParams) -> None:
+    packet = params.framing.mtu_bytes + params.packet_overhead_bytes
+    seconds = params.window_ns / SECOND
+    if packet * 8 > params.rate_bps * seconds:
+        raise UserError(
+            f"{params.rate_bps:g} bit/s is too slow: one packet of {packet} bytes is more than "
+            f"{seconds:g} s allow; give at least {packet * 8 / max(seconds, 1e-9):.0f} bit/s"
+        )
 
 
 def unit_air_bytes(params: LinkParams, descriptors: int, keyframe: int, features: int) -> int:

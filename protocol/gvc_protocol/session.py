@@ -22,6 +22,8 @@ __all__ = ["UnitOutcome", "UnitSession"]
 _SEQ_WINDOW = 1024
 _MAX_OPEN_UNITS = 16
 _MAX_OPEN_BYTES = 16 << 20
+_SYMBOL_COST, _BLOCK_COST = 128, 512
+"Memory that a symbol and a block take besides the payload: a forger sends payloads of one byte."
 _MAX_UNIT_JUMP = 1 << 15
 
 
@@ -43,26 +45,24 @@ class _PartAssembly:
     def complete(self) -> bool:
         if self.last_block is None:
             return False
-        wanted = range(self.last_block + 1)
-        return all(i in self.blocks and self.blocks[i].content is not None for i in wanted)
+        if len(self.blocks) != self.last_block + 1:
+            return False
+        return all(block.offset >= 0 for block in self.blocks.values())
 
     def data(self, *, sent: bool) -> PartData:
         """Everything that can be placed, in order."""
         ranges: list[tuple[int, bytes]] = []
         hint: int | None = 0
-        previous = -1
+        previous, sound = -1, self.complete
         for number in sorted(self.blocks):
             block = self.blocks[number]
             if number != previous + 1:
                 hint = None
-            runs = block.salvage(hint)
-            whole = block.content is not None
-            hint = block.offset + len(block.content or b"") if whole else None
-            previous = number
-            for at, chunk in runs:
+            sound = sound and block.offset == hint  # blocks that do not join are no whole part
+            for at, chunk in block.salvage(hint):
                 _append_run(ranges, at, chunk)
-        complete = self.complete and len(ranges) <= 1 and (not ranges or ranges[0][0] == 0)
-        return PartData(ranges=tuple(ranges), complete=complete, sent=sent)
+            hint, previous = block.end, number
+        return PartData(ranges=tuple(ranges), complete=sound, sent=sent)
 
 
 def _append_run(ranges: list[tuple[int, bytes]], at: int, chunk: bytes) -> None:
@@ -115,6 +115,14 @@ class UnitSession:
         self._lowest_seq = 0
         self._distinct = 0
         self._seen = 0  # bit i = highest_seq - i was seen
+        self.held_bytes = 0
+        "Memory that the open units take, about."
+        self.last_heard = 0
+
+    @property
+    def heard(self) -> int:
+        """Distinct datagrams that came."""
+        return self._distinct
 
     @property
     def lost(self) -> int:
@@ -123,18 +131,23 @@ class UnitSession:
 
     def add(self, datagram: Datagram, now: int) -> UnitOutcome:
         """File one datagram under its unit, part and block."""
-        if not self._new_sequence(nearest(datagram.seq, SEQ_BITS, self._highest_seq + 1)):
+        self.last_heard = now
+        # Only differences count; one range of room below for what was sent before the first heard.
+        seq = datagram.seq + (1 << SEQ_BITS)
+        if self._distinct:
+            seq = nearest(datagram.seq, SEQ_BITS, self._highest_seq + 1)
+        if not self._new_sequence(seq):
             return UnitOutcome.DUPLICATE
         unit_no = nearest(datagram.unit_no, UNIT_BITS, max(0, self._highest_unit))
         if unit_no < self._next_unit:
             return UnitOutcome.LATE
         if self._highest_unit >= 0 and unit_no > self._highest_unit + _MAX_UNIT_JUMP:
             return UnitOutcome.CONFLICT
+        if datagram.part == WirePart.MESSAGE:
+            return UnitOutcome.CONFLICT  # version 1.0 sends no messages
         unit = self._unit(unit_no, now)
         if unit.closed:
             return UnitOutcome.LATE
-        if datagram.part == WirePart.MESSAGE:
-            return UnitOutcome.CONFLICT  # version 1.0 sends no messages
         return self._file(unit, datagram)
 
     def take_ready(self, now: int) -> list[ReceivedUnit]:
@@ -157,6 +170,12 @@ class UnitSession:
         for unit in self._units.values():
             if unit.deadline <= now:
                 unit.closed = True
+        return self._pop_closed()
+
+    def close_oldest(self) -> list[ReceivedUnit]:
+        """Give up the oldest open unit, to free memory."""
+        if self._units:
+            self._units[min(self._units)].closed = True
         return self._pop_closed()
 
     def close(self) -> list[ReceivedUnit]:
@@ -204,15 +223,16 @@ class UnitSession:
         unit.f_sent |= datagram.f_sent
         if datagram.last:
             part.last_block = max(datagram.block_no, part.last_block or 0)
-        unit.held_bytes += size
+        cost = size + _SYMBOL_COST + (_BLOCK_COST if block is fresh else 0)
+        unit.held_bytes += cost
+        self.held_bytes += cost
         if block.add(datagram.symbol, datagram.payload):
             self._counters.blocks_restored += 1
             self._counters.repaired_symbols += block.repaired
         return UnitOutcome.TAKEN
 
     def _over_limit(self) -> bool:
-        held = sum(u.held_bytes for u in self._units.values() if not u.closed)
-        return len(self._units) > _MAX_OPEN_UNITS or held > _MAX_OPEN_BYTES
+        return len(self._units) > _MAX_OPEN_UNITS or self.held_bytes > _MAX_OPEN_BYTES
 
     def _pop_closed(self) -> list[ReceivedUnit]:
         out = []
@@ -223,7 +243,8 @@ class UnitSession:
                 break
             del self._units[oldest]
             self._next_unit = oldest + 1
-            failed = (b for p in unit.parts.values() for b in p.blocks.values())
-            self._counters.blocks_failed += sum(1 for b in failed if b.content is None)
+            self.held_bytes -= unit.held_bytes
+            blocks = (b for p in unit.parts.values() for b in p.blocks.values())
+            self._counters.blocks_failed += sum(1 for b in blocks if b.offset < 0)
             out.append(unit.received())
         return out

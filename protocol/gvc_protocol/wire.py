@@ -150,9 +150,9 @@ def datagram_size(data: bytes | bytearray, at: int = 0) -> int | None:
 def nearest(low: int, bits: int, expected: int) -> int:
     """The number with these low bits that is nearest to `expected`, never negative.
 
-    The rule of RFC 9000, A.3, for truncated packet numbers.
+    The rule of RFC 9000, A.3, for truncated packet numbers: of two equally near, the higher.
     """
     span = 1 << bits
     base = (expected & ~(span - 1)) | low
     candidates = (base - span, base, base + span)
-    return min((c for c in candidates if c >= 0), key=lambda c: abs(c - expected))
+    return min((c for c in candidates if c >= 0), key=lambda c: (abs(c - expected), -c))

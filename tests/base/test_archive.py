@@ -12,6 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gvc_base.archive import Archive, params_from_json, params_to_json
 from gvc_base.archive_schema import APPLICATION_ID, SCHEMA_VERSION
 from gvc_protocol.codec import CodecId, CodecSpec, EncodedUnit
@@ -22,8 +25,6 @@ from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.sender import LinkSender
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PARAMS = LinkParams(framing=Framing(mtu_bytes=250, stream=True), rate_bps=5e4, fec_percent=30.0)
 PAGE = Path(__file__).parents[2] / "docs" / "archive.md"

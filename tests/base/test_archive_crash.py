@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+
 from gvc_base.archive import Archive
 from gvc_protocol.errors import UserError
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from gvc_base.archive import Archive
 from gvc_base.archive_schema import APPLICATION_ID, SCHEMA_VERSION
 from gvc_protocol.errors import UserError

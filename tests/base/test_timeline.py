@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gvc_base.timeline import DecodeJob, Timeline
 from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.events import UnitReady
-from hypothesis import given
-from hypothesis import strategies as st
 
 UNIT = 60
 FPS = Fraction(30)

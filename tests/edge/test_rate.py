@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gvc_edge.rate import RateControl, minimum_bps
 from gvc_protocol.codec import CodecSpec, EncodedUnit
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.sender import LinkSender, unit_air_bytes
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SPEC = CodecSpec(codec_id=0, bitstream_version=1)
 

@@ -20,14 +20,6 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from gvc_protocol.classical import (
-    BITSTREAM_VERSION,
-    FeaturesPart,
-    KeyframePart,
-    coded_offsets,
-)
-from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
-from gvc_protocol.errors import LocalProtocolError, UserError
 
 from gvc_edge.codecs import av1
 from gvc_edge.codecs.av1 import Picture
@@ -42,6 +34,14 @@ from gvc_edge.codecs.ladder import (
     strained,
 )
 from gvc_edge.codecs.still import StillCoder
+from gvc_protocol.classical import (
+    BITSTREAM_VERSION,
+    FeaturesPart,
+    KeyframePart,
+    coded_offsets,
+)
+from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
+from gvc_protocol.errors import LocalProtocolError, UserError
 
 __all__ = ["MINIMUM_PAYLOAD", "ClassicalEncoder"]
 
@@ -200,6 +200,7 @@ class ClassicalEncoder:
                 self._level, self._crf = at, found.crf
                 part = FeaturesPart(step=step, last=last, frames=tuple(found.units))
                 return part, av1.decode(found.units)
+            crf = found.crf if found is not None else av1.MAX_CRF
         return self._tiny(budget), []
 
     def _search(
@@ -212,8 +213,9 @@ class ClassicalEncoder:
             return len(FeaturesPart(step=step, last=last, frames=tuple(units)).pack())  # type: ignore[call-overload]
 
         return search_crf(
-            lambda c: av1.encode(planes, crf=c, fps=fps, still=False), size_of, budget, crf
-        )
+            lambda c: av1.encode(planes, crf=c, fps=fps, still=False), size_of, budget, crf,
+            tries=4 if self._known else 5,
+        )  # fmt: skip
 
     def _coarser(self, frames: list[Picture], step: int, level: Level) -> tuple[list[Picture], int]:
         """The same unit on a lower rung: smaller, and only frames that were sampled already."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gvc_protocol.errors import UserError
-
 from gvc_edge.sources.base import FrameSource, SourceInfo
 from gvc_edge.sources.file import FileSource
 from gvc_edge.sources.flood import FloodSource, TrueBox, parse_flood_query
 from gvc_edge.sources.live import RtspSource, V4l2Source
+from gvc_protocol.errors import UserError
 
 __all__ = ["FloodSource", "FrameSource", "SourceInfo", "TrueBox", "open_source"]
 

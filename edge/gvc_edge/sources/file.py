@@ -14,11 +14,11 @@ from typing import Any
 
 import av
 import numpy as np
-from gvc_protocol.codec import SourceFrame
-from gvc_protocol.errors import UserError
 from numpy.typing import NDArray
 
 from gvc_edge.sources.base import SourceInfo, even_size
+from gvc_protocol.codec import SourceFrame
+from gvc_protocol.errors import UserError
 
 __all__ = ["FileSource"]
 

@@ -1,8 +1,8 @@
 """`synthetic:flood`: a drone over a flooded village, drawn by a seeded program. Never call it real.
 
-    World (once) -> camera path -> perspective warp of the ground -> houses with parallax -> movers -> sensor
+    World (once) -> camera path -> warp of the ground -> houses with parallax -> movers -> sensor
 
-Every mover's box in the picture is known exactly: `boxes(frame_no)`. The same query gives the same frames.
+Every mover's box in the picture is known exactly: `boxes(frame_no)`. The same query, the same frames.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from urllib.parse import parse_qsl
 
 import cv2
 import numpy as np
-from gvc_protocol.codec import SourceFrame
-from gvc_protocol.errors import UserError
 from numpy.typing import NDArray
 
 from gvc_edge.sources.base import SourceInfo, even_size
 from gvc_edge.sources.flood_draw import Camera, draw_house, make_movers, outline, paint_mover
 from gvc_edge.sources.flood_world import MAP_PX, make_world
+from gvc_protocol.codec import SourceFrame
+from gvc_protocol.errors import UserError
 
 __all__ = ["FloodQuery", "FloodSource", "TrueBox", "parse_flood_query"]
 

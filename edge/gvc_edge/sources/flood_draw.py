@@ -62,8 +62,8 @@ class Mover:
             y = self.y + self.speed * math.cos(0.37 * t + self.phase)
             return x, y, self.angle + 0.35 * math.sin(0.8 * t + self.phase)
         # Back and forth over its stretch, so that it stays on the map however long the flight is.
-        along = self.speed * 6 * math.sin(t / 6 + self.phase)
-        heading = self.angle + (math.pi if math.cos(t / 6 + self.phase) < 0 else 0)
+        along = self.speed * 4 * math.sin(t / 4 + self.phase)
+        heading = self.angle + (math.pi if math.cos(t / 4 + self.phase) < 0 else 0)
         return self.x + along * math.cos(self.angle), self.y + along * math.sin(self.angle), heading
 
 
@@ -202,8 +202,8 @@ def _boat(picture: Image, camera: Camera, mover: Mover, pose: Pose, t: float) ->
         _line(picture, ends[0], ends[1], (150 - 8 * i, 175 - 8 * i, 190 - 8 * i), 1)
     hull = rectangle(x, y, length, width, heading)
     bow = np.array([[x + c * length * 0.5, y + s * length * 0.5]])
-    body = np.concatenate([hull[:1], hull[:1] * 0.3 + hull[1:2] * 0.7, bow, hull[2:3] * 0.7 + hull[3:] * 0.3,
-                           hull[3:]])  # fmt: skip
+    left, right = hull[:1] * 0.3 + hull[1:2] * 0.7, hull[2:3] * 0.7 + hull[3:] * 0.3
+    body = np.concatenate([hull[:1], left, bow, right, hull[3:]])
     _fill(picture, camera.project(body), mover.color)
     _fill(
         picture,

@@ -1,7 +1,7 @@
 """The ground of the synthetic flood: a map drawn by a seeded program, seen from straight above.
 
-Everything is procedural (noise octaves, curves, boxes); no photo is involved. The map has 8 pixels a metre
-at zoom 1 and is drawn once; `flood.py` flies a camera over it.
+Everything is procedural (noise octaves, curves, boxes); no photo is involved. The map has 8 pixels
+a metre at zoom 1 and is drawn once; `flood.py` flies a camera over it.
 """
 
 from __future__ import annotations

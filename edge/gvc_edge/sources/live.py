@@ -1,4 +1,4 @@
-"""Cameras: V4L2 through OpenCV, RTSP through PyAV. Numbered by time, so that a dropped frame is a gap."""
+"""Cameras: V4L2 through OpenCV, RTSP through PyAV. Numbered by time: a dropped frame shows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import av
 import numpy as np
-from gvc_protocol.codec import SourceFrame
-from gvc_protocol.errors import UserError
 from numpy.typing import NDArray
 
 from gvc_edge.sources.base import SourceInfo, even_size
+from gvc_protocol.codec import SourceFrame
+from gvc_protocol.errors import UserError
 
 __all__ = ["RtspSource", "V4l2Source"]
 
