@@ -19,7 +19,7 @@ from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
-from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder, UnitSpan
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import ReceiverEvent
 from gvc_protocol.marks import Mark
@@ -80,20 +80,18 @@ class _Sinks:
 
     def _open(self, job: DecodeJob) -> None:
         span, outputs = job.span, self._outputs
-        size = {"width": span.width, "height": span.height}
-        self._marks = self._stack.enter_context(MarksWriter(outputs.marks, fps=span.fps, **size))
-        for path, comment in (
-            (outputs.plain, UNMARKED_COMMENT),
-            (outputs.marked, MARKED_COMMENT),
-        ):
-            if path is None:
-                continue
-            text = comment.format(marks=outputs.marks.name)
-            writer = self._stack.enter_context(Mp4Writer(path, fps=span.fps, comment=text, **size))
-            if path is outputs.plain:
-                self._plain = writer
-            else:
-                self._marked = writer
+        self._marks = self._stack.enter_context(
+            MarksWriter(outputs.marks, width=span.width, height=span.height, fps=span.fps)
+        )
+        self._plain = self._video(outputs.plain, UNMARKED_COMMENT, span)
+        self._marked = self._video(outputs.marked, MARKED_COMMENT, span)
+
+    def _video(self, path: Path | None, comment: str, span: UnitSpan) -> Mp4Writer | None:
+        if path is None:
+            return None
+        text = comment.format(marks=self._outputs.marks.name)
+        writer = Mp4Writer(path, width=span.width, height=span.height, fps=span.fps, comment=text)
+        return self._stack.enter_context(writer)
 
 
 def decode_recording(

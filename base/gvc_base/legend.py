@@ -45,9 +45,9 @@ _WIDEST = ">99%"
 
 def percent(share: float) -> str:
     """A share 0..1 as text that never rounds something to nothing, nor nearly all to all."""
-    if 0 < share < 0.005:
+    if 0 < share < 0.01:
         return "<1%"
-    if 0.995 <= share < 1:
+    if 0.99 < share < 1:
         return ">99%"
     return f"{round(share * 100)}%"
 

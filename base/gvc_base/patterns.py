@@ -41,6 +41,9 @@ _STEP_PX = 400
 """Large pictures are looked at reduced, on a sheet or a small screen. For each such height one more tile
 is stepped over between dots and lines that are drawn large enough to survive that."""
 
+_SWATCH_PX = 14
+"A swatch of twice this height shows the pattern twice as large."
+
 _CENTRE_PX = {Mark.LOST: TILE_PX}
 "Where a pattern's most telling part lies, both ways; for a swatch. Half a tile where not named."
 
@@ -88,13 +91,13 @@ def _patterns(height: int, width: int) -> dict[Mark, _Pattern]:
 
     grow = min(step - 1, 2)
     carried = plates[Mark.CARRIED]
-    carried.lay(np.where(big_dot, box(2 - grow, 4 + 2 * grow), box(2, 4)), BLACK, 0.3)
-    carried.lay(np.where(big_dot, box(3 - grow, 2 + 2 * grow), box(3, 2)), SKY_BLUE, 0.9)
+    carried.lay(np.where(big_dot, box(2 - grow, 4 + 2 * grow), box(2, 4)), BLACK, 0.25)
+    carried.lay(np.where(big_dot, box(3 - grow, 2 + 2 * grow), box(3, 2)), SKY_BLUE, 0.8)
 
     enhanced = plates[Mark.ENHANCED]
     thick = np.where(big_row, 1 + grow, 1)
-    enhanced.lay((in_y >= 3 - grow) & (in_y < 3 - grow + thick), YELLOW, 0.5)
-    enhanced.lay((in_y >= 3 - grow + thick) & (in_y < 3 - grow + 2 * thick), BLACK, 0.25)
+    enhanced.lay((in_y >= 3 - grow) & (in_y < 3 - grow + thick), YELLOW, 0.45)
+    enhanced.lay((in_y >= 3 - grow + thick) & (in_y < 4 - grow + thick), BLACK, 0.25)
 
     made_up = plates[Mark.REGENERATED]
     made_up.lay(whole, VERMILLION, 0.25)
@@ -167,13 +170,15 @@ def _rim(region: Image, thick: int) -> NDArray[np.bool_]:
 @lru_cache(maxsize=64)
 def swatch(mark: Mark, height: int, width: int) -> Image:
     """A piece of mid grey with one mark's pattern: uint8[height, width, 3], framed if it is large."""
-    rows, cols = height + 4 * TILE_PX, width + 4 * TILE_PX
-    grey = np.full((rows, cols, 3), 128, np.uint8)
-    painted = paint(grey, np.full(tile_grid(rows, cols), int(mark), np.uint8))
+    zoom = max(1, height // _SWATCH_PX)
+    rows, cols = -(-height // zoom), -(-width // zoom)
+    grid = tile_grid(rows + 4 * TILE_PX, cols + 4 * TILE_PX)
+    grey = np.full((grid[0] * TILE_PX, grid[1] * TILE_PX, 3), 128, np.uint8)
+    painted = paint(grey, np.full(grid, int(mark), np.uint8))
     centre = _CENTRE_PX.get(mark, TILE_PX // 2)
-    top = (centre - height // 2) % (2 * TILE_PX)
-    left = (centre - width // 2) % (2 * TILE_PX)
-    out = painted[top : top + height, left : left + width].copy()
+    top, left = ((centre - side // 2) % (2 * TILE_PX) for side in (rows, cols))
+    cut = painted[top : top + rows, left : left + cols]
+    out = cut.repeat(zoom, axis=0).repeat(zoom, axis=1)[:height, :width].copy()
     if min(height, width) >= TILE_PX:
         cv2.rectangle(out, (0, 0), (width - 1, height - 1), WHITE, 1)
     return out

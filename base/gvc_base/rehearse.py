@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class Rehearsal:
         """Start base, proxy and edge; wait until the edge is done; end the base."""
         expected = self._seconds or probe_seconds(source)
         with ExitStack() as stack:
-            proxy = RadioProxy(self._profile, Channel(self._spec))
+            proxy = RadioProxy(self._radio(), Channel(self._spec))
             stack.callback(proxy.stop)
             edge_url, base_url = proxy.start()
             archive = self._out / "mission.db"
@@ -129,6 +129,13 @@ class Rehearsal:
             base.process.send_signal(signal.SIGINT)
             base.finish()
             return edge_report, proxy.stats.as_dict()
+
+    def _radio(self) -> LinkProfile:
+        """The profile, or a faster one where it leaves the rate to the operator."""
+        rate = self._profile.rate
+        if rate.fixed or self._bps is None or self._bps <= rate.nominal_bps:
+            return self._profile
+        return replace(self._profile, rate=replace(rate, nominal_bps=self._bps))
 
     def _edge_args(self, source: Path, url: str) -> list[str]:
         args = [

@@ -60,7 +60,7 @@ class Mp4Writer:
 
     Raises:
         LocalProtocolError: odd size, or a frame of another size.
-        UserError: the file cannot be written.
+        UserError: the file cannot be written, or no frame was.
     """
 
     def __init__(
@@ -134,6 +134,13 @@ class Mp4Writer:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
+        if self._count == 0:
+            self._drop()
+            if self._target.is_file():  # not a device
+                self._target.unlink()  # an empty file would be taken for a video
+            if kind is None:
+                raise UserError(f"no frame came for {self._path}; nothing was written")
+            return
         if kind is not None and not self._fragmented:
             self._drop()
             return
@@ -178,19 +185,27 @@ def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Frames of a video file in order, uint8[H, W, 3] BGR.
 
     Raises:
-        UserError: no video; or a damaged one, after the frames before the damage have been given.
+        UserError: no video; or a damaged one, after the frames before the damage have been given. A
+            recording that breaks off between two fragments cannot be told from a shorter one.
     """
     with _open(path) as container:
-        container.streams.video[0].thread_type = "AUTO"
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
         given = 0
         try:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="bgr24")
-                given += 1
+            for packet in container.demux(stream):
+                # A threaded decoder keeps quiet about a broken packet; the container knows.
+                for frame in stream.decode(None if packet.is_corrupt else packet):
+                    yield frame.to_ndarray(format="bgr24")
+                    given += 1
+                if packet.is_corrupt:
+                    raise UserError(_damaged(path, given, "the file breaks off"))
         except av.FFmpegError as error:
-            raise UserError(
-                f"video {path} is damaged after frame {given}: {_reason(error)}; cut it there"
-            ) from None
+            raise UserError(_damaged(path, given, _reason(error))) from None
+
+
+def _damaged(path: Path, given: int, reason: str) -> str:
+    return f"video {path} is damaged after frame {given}: {reason}; cut it there"
 
 
 def _open(path: Path) -> Any:

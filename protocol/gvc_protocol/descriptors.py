@@ -151,7 +151,7 @@ class Descriptors:
             out.append((RecordType.END_OF_STREAM, b""))
         out.extend(self.unknown)
         if len(out) > MAX_RECORDS or not all(0 <= kind <= 255 for kind, _ in self.unknown):
-            raise LocalProtocolError("descriptors hold too many records, or one of an impossible type")
+            raise LocalProtocolError("too many descriptor records, or one of an impossible type")
         return out
 
     @classmethod

@@ -179,10 +179,28 @@ class Deframer:
                 raw = bytes(buffer[:size])
                 read = _read_rs(raw) if rs else _read_plain(raw)
                 if isinstance(read, Datagram):
-                    del buffer[:size]
+                    del buffer[: self._taken(raw, read) if rs else size]
                     yield read
                 else:
                     yield self._skip(buffer, read.reason, raw)
+
+    def _taken(self, raw: bytes, read: Datagram) -> int:
+        """How much of the stream an RS frame was: less where lost bytes pulled the next one in."""
+        body = len(read.pack()) - len(SYNC)
+        start = len(RS_SYNC) + body + RS_PARITY * (body // (255 - RS_PARITY))
+        pairs = (i for i in range(start, len(raw) - 1) if self._is_sync(raw[i : i + 2]))
+        half = raw[-1] == SYNC[0] or _bit_errors(raw[-1:], RS_SYNC[:1]) <= 1
+        at = next(pairs, len(raw) - half)
+        if at == len(raw):
+            return at
+        # Encoding is slow in Python: done only where a sync word shows in the frame's tail.
+        sent = self._framing.frame(read.pack(), 0)[0]
+        return len(raw) if sent[at : at + 2] == raw[at : at + 2] else at
+
+    def _is_sync(self, pair: bytes) -> bool:
+        if pair == SYNC:
+            return True
+        return self._framing.inner_rs and _bit_errors(pair, RS_SYNC) <= 1
 
     def _skip(self, buffer: bytearray, reason: RejectReason, raw: bytes) -> Rejected:
         """Give up one sync word; the search goes on at the byte after its first."""
@@ -198,8 +216,7 @@ class Deframer:
             keep = 1 if not whole and buffer[-1:] == SYNC[:1] else 0
             return len(buffer) - keep
         for at in range(len(buffer) - 1):
-            pair = bytes(buffer[at : at + 2])
-            if pair == SYNC or _bit_errors(pair, RS_SYNC) <= 1:
+            if self._is_sync(bytes(buffer[at : at + 2])):
                 return at
         return len(buffer) if whole else len(buffer) - 1
 

@@ -113,8 +113,9 @@ def test_same_seed_same_air_and_the_books_balance(spec: ChannelSpec, packets: li
     assert b"" not in got
 
 
-def test_bit_errors_come_at_their_rate() -> None:
-    rate, size, count = 1e-3, 250, 2000
+@pytest.mark.parametrize(("rate", "count"), [(1e-3, 2000), (0.3, 100)])
+def test_bit_errors_come_at_their_rate(rate: float, count: int) -> None:
+    size = 250
     out = through(ChannelSpec(ber=rate, seed=2), [bytes(size)] * count)
     bits = 8 * size * count
     flipped = sum(int.from_bytes(p, "big").bit_count() for p in out)

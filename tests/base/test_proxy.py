@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
@@ -113,6 +114,12 @@ def test_a_byte_stream_is_cut_by_the_radio_not_by_us(name: str) -> None:
     limit = profile.radio_packet_bytes
     assert sizes == [limit] * (len(sent) // limit) + [len(sent) % limit, 3]
     assert of(arrivals, "to_base") == sent + b"abc"
+
+
+def test_small_writes_gather_until_the_host_pauses() -> None:
+    model = RadioModel(load("sik-64"), Channel(CLEAN))
+    arrivals = fly(model, [(i * MS, "to_base", bytes([i])) for i in range(100)])
+    assert [data for _, _, data in arrivals] == [bytes(range(100))]
 
 
 def test_a_lost_radio_packet_takes_a_hole_out_of_the_stream() -> None:
@@ -237,6 +244,21 @@ def test_over_real_ptys_both_ways() -> None:
             base.send(b"\x00\x03\x11\x13\x1a\xff\r\n")
             assert read_until(edge, 8) == b"\x00\x03\x11\x13\x1a\xff\r\n"
         assert proxy.stats.overflow_bytes == proxy.stats.unread_bytes == 0
+
+
+def test_ports_are_raw_for_programs_that_set_nothing() -> None:
+    """No echo, no line editing, no CR/LF translation: control bytes arrive as they were sent."""
+    sent = b"\x03\x04\x11\x13\x1a\r\n\x7f\x00\xff"
+    with flown(load("sik-64"), CLEAN) as (_, *urls), ExitStack() as stack:
+        edge, base = (os.open(u.removeprefix("serial:"), os.O_RDWR | os.O_NOCTTY) for u in urls)
+        for descriptor in (edge, base):
+            stack.callback(os.close, descriptor)
+        os.write(edge, sent)
+        got = b""
+        while len(got) < len(sent) and select.select([base], [], [], 3)[0]:
+            got += os.read(base, 100)
+        assert got == sent
+        assert not select.select([edge], [], [], 0.2)[0], "the port echoes"
 
 
 def test_over_real_udp_with_losses() -> None:

@@ -61,6 +61,7 @@ def _frames(units: Sequence[bytes], pixels: int) -> Iterator[Any]:
 
 
 def _fits(frame: Any, width: int, height: int) -> bool:
-    sides = _MIN_SIDE_PX <= frame.width <= width and _MIN_SIDE_PX <= frame.height <= height
-    even = frame.width % 2 == 0 and frame.height % 2 == 0
-    return sides and even and frame.format.name == "yuv420p"
+    sides: bool = _MIN_SIDE_PX <= frame.width <= width and _MIN_SIDE_PX <= frame.height <= height
+    even: bool = frame.width % 2 == 0 and frame.height % 2 == 0
+    plain: bool = frame.format.name == "yuv420p"
+    return sides and even and plain

@@ -1,8 +1,8 @@
 """Codec 0 decoder: whatever arrived of a unit to exactly as many marked frames as it spans.
 
-    K -> still                         F prefix -> coded low-resolution frames
-    both -> pictures at the coded moments (the still's detail carried by flow) -> frames between them
-    moments that nothing reaches -> the last picture, marked LOST, older from frame to frame
+K -> still                         F prefix -> coded low-resolution frames
+both -> pictures at the coded moments (the still's detail carried by flow) -> frames between them
+moments that nothing reaches -> the last picture, marked LOST, older from frame to frame
 """
 
 from __future__ import annotations
@@ -105,14 +105,15 @@ class ClassicalDecoder:
         still = self._keyframe(unit.keyframe, span)
         made = self._moments(offsets, lows, still, span) if lows else iter(())
         for offset in range(span.frames):
-            shown = next(made, None)
+            moment = next(made, None)
             if still is not None and offset == still.offset:
                 shown = self._still_frame(still, unit, span)
-            elif shown is None:
+            elif moment is None:
                 shown = self._lost_frame(unit, span, offset)
             else:
-                shown = self._finish(unit, span, offset, *shown)
-            self._held = shown.pixels
+                shown = self._finish(unit, span, offset, *moment)
+            # A copy: whoever draws on a frame must not draw on those made from it.
+            self._held = shown.pixels.copy()
             yield shown
 
     def _features(self, part: PartData, span: UnitSpan) -> tuple[list[int], list[Picture]]:
@@ -174,9 +175,7 @@ class ClassicalDecoder:
             else:
                 yield _Coded(offset, low, low, None)
 
-    def _shown(
-        self, now: _Coded, still: _Still | None, span: UnitSpan
-    ) -> tuple[Picture, U8, U16]:
+    def _shown(self, now: _Coded, still: _Still | None, span: UnitSpan) -> tuple[Picture, U8, U16]:
         """A coded moment: what F shows there, with the still's detail where it was carried."""
         full = now.low.shape[:2] == (span.height, span.width)
         grid = tile_grid(span.height, span.width)
@@ -187,7 +186,8 @@ class ClassicalDecoder:
             carried = tile_means(now.weight, span.width, span.height) > _CARRIED_OVER
             mark[carried] = Mark.CARRIED
             age[carried] = _milliseconds(Fraction(abs(now.offset - still.offset)) / span.fps)
-        return resize(now.picture, span.width, span.height), mark, age
+        picture = resize(now.picture, span.width, span.height)
+        return (picture.copy() if picture is now.picture else picture), mark, age
 
     def _gap(
         self, a: _Coded, b: _Coded, still: _Still | None, span: UnitSpan
@@ -218,7 +218,7 @@ class ClassicalDecoder:
         grid = tile_grid(span.height, span.width)
         mark = np.full(grid, Mark.RECEIVED if still.full_size else Mark.ENHANCED, np.uint8)
         age = np.zeros(grid, np.uint16)
-        return self._finish(unit, span, still.offset, still.picture, mark, age)
+        return self._finish(unit, span, still.offset, still.picture.copy(), mark, age)
 
     def _lost_frame(self, unit: ReceivedUnit, span: UnitSpan, offset: int) -> DecodedFrame:
         grid = tile_grid(span.height, span.width)
@@ -229,8 +229,8 @@ class ClassicalDecoder:
         if self._held is None:
             held = np.full((span.height, span.width, 3), _GREY, np.uint8)
         else:
-            # A copy: whoever draws on one frame must not draw on the next.
-            held = resize(self._held, span.width, span.height).copy()
+            held = resize(self._held, span.width, span.height)
+            held = held.copy() if held is self._held else held
         mark = np.full(grid, Mark.LOST, np.uint8)
         return self._finish(unit, span, offset, held, mark, np.full(grid, age_ms, np.uint16))
 

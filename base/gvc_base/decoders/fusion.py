@@ -1,7 +1,7 @@
 """What codec 0's decoder makes of its two parts: the still's detail carried, the gaps filled.
 
-    coded F frames + still -> carry: full-size pictures at the coded moments, with the still's weight
-    two neighbouring coded pictures + their motion -> between: a picture and how far to trust it
+coded F frames + still -> carry: full-size pictures at the coded moments, with the still's weight
+two neighbouring coded pictures + their motion -> between: a picture and how far to trust it
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def tile_means(values: F32, width: int, height: int) -> F32:
     pad = (0, rows * TILE_PX - height, 0, cols * TILE_PX - width)
     padded = cv2.copyMakeBorder(full, *pad, cv2.BORDER_REPLICATE)
     means = cv2.resize(padded, (cols, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(means, np.float32) / 255
+    return np.asarray(means, np.float32) / np.float32(255)
 
 
 class Carrier:

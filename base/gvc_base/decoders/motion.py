@@ -50,7 +50,8 @@ def warp(source: NDArray[Any], flow: F32, *, cubic: bool = False) -> NDArray[Any
     """
     at = _grid(*flow.shape[:2]) + flow
     how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    out: NDArray[Any] = cv2.remap(source, at, None, how, borderMode=cv2.BORDER_REPLICATE)
+    remap: Any = cv2.remap  # its stub does not know that a two-channel map needs no second one
+    out: NDArray[Any] = remap(source, at, None, how, borderMode=cv2.BORDER_REPLICATE)
     return out
 
 
@@ -65,10 +66,9 @@ def resize_flow(flow: F32, width: int, height: int) -> F32:
     h, w = flow.shape[:2]
     if (w, h) == (width, height):
         return flow
-    big = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
+    big = np.asarray(cv2.resize(flow, (width, height)), np.float32)
     big *= np.array([width / w, height / h], np.float32)
-    out: F32 = big
-    return out
+    return big
 
 
 def agreement(there: F32, back: F32) -> F32:
@@ -112,7 +112,7 @@ class FlowEngine:
             start = None if start is None else _pad(start, pad)
         # A new object each time (it costs nothing): DIS keeps an earlier call's starting flow, and
         # crashes the process when the picture's size changes between calls.
-        dis = cv2.DISOpticalFlow.create(self._preset)
+        dis: Any = cv2.DISOpticalFlow.create(self._preset)
         flow = dis.calc(a, b, None if start is None else np.ascontiguousarray(start).copy())
         return np.ascontiguousarray(flow[:height, :width])
 

@@ -16,10 +16,8 @@ what PSNR does not show: a true full-size picture, and something to show where F
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
-
-import cv2
-import numpy as np
 
 from gvc_edge.codecs import av1
 from gvc_edge.codecs.av1 import Picture
@@ -33,7 +31,7 @@ from gvc_edge.codecs.ladder import (
     step_of,
     strained,
 )
-from gvc_edge.codecs.still import StillCoder
+from gvc_edge.codecs.still import StillCoder, still_gains
 from gvc_protocol.classical import (
     BITSTREAM_VERSION,
     FeaturesPart,
@@ -52,6 +50,9 @@ _STILL_SHARE = 0.35
 _STILL_ALWAYS_BPP = 0.015
 _STILL_NEVER_BPP = 0.0008
 _STILL_EVERY = 4
+_STILL_HEAD = 6
+"Bytes of K before the OBUs: version, offset (up to 3), two gains."
+
 _SPARE_SHARE = 0.25
 "A stream that leaves this share of the bytes unused has no use for more: a still has."
 
@@ -85,6 +86,10 @@ class ClassicalEncoder:
         self._known: tuple[int, float, int] | None = None  # rung, CRF and bytes of the last stream
         self._level, self._crf = 1, 50.0
         self._open = False
+        self._size, self._step, self._still_at = (16, 16), 1, 0
+        self._sampled: list[Picture] = []
+        self._newest: Picture | None = None
+        self._full: Picture | None = None
         self._reset(0, 0)
 
     @property
@@ -146,12 +151,8 @@ class ClassicalEncoder:
 
     def _reset(self, unit_no: int, payload: int) -> None:
         self._unit_no, self._payload = unit_no, payload
-        self._count = 0
-        self._step, self._size, self._still_at = 1, (16, 16), 0
-        self._sampled: list[Picture] = []
-        self._newest: Picture | None = None
-        self._full: Picture | None = None
-        self._full_at = 0
+        self._count, self._full_at = 0, 0
+        self._sampled, self._newest, self._full = [], None, None
 
     def _bpp(self) -> float:
         """Bits a source pixel that the budget allows."""
@@ -189,19 +190,25 @@ class ClassicalEncoder:
     def _stream(self, budget: int) -> tuple[FeaturesPart | None, list[Picture]]:
         """F within `budget` bytes, from this unit's rung down, and its pictures as decoded."""
         frames, step, last = self._sampled, self._step, self._count - 1
-        level, crf = self._level, self._crf
-        for at in range(level, len(LEVELS)):
-            if at > level:
+        first, crf = self._level, self._crf
+        best: tuple[int, int, Search] | None = None
+        for at in range(first, len(LEVELS)):
+            if at > first:
                 frames, step = self._coarser(frames, step, LEVELS[at])
                 crf -= LEVELS[at].crf_from_finer
             found = self._search(frames, step, last, budget, max(av1.MIN_CRF, crf))
-            if found is not None and (at + 1 == len(LEVELS) or not strained(found, budget)):
-                self._known = (at, found.crf, found.size)
-                self._level, self._crf = at, found.crf
-                part = FeaturesPart(step=step, last=last, frames=tuple(found.units))
-                return part, av1.decode(found.units)
+            if found is not None:
+                best = (at, step, found)
+                if not strained(found, budget):
+                    break
             crf = found.crf if found is not None else av1.MAX_CRF
-        return self._tiny(budget), []
+        if best is None:
+            return self._tiny(budget), []
+        self._level, step, found = best
+        self._crf = found.crf
+        self._known = (self._level, found.crf, found.size)
+        part = FeaturesPart(step=step, last=last, frames=tuple(found.units))
+        return part, av1.decode(found.units)
 
     def _search(
         self, frames: list[Picture], step: int, last: int, budget: int, crf: float
@@ -209,8 +216,8 @@ class ClassicalEncoder:
         planes = [av1.i420(frame) for frame in frames]
         fps = self._fps / step
 
-        def size_of(units: object) -> int:
-            return len(FeaturesPart(step=step, last=last, frames=tuple(units)).pack())  # type: ignore[call-overload]
+        def size_of(units: Sequence[bytes]) -> int:
+            return len(FeaturesPart(step=step, last=last, frames=tuple(units)).pack())
 
         return search_crf(
             lambda c: av1.encode(planes, crf=c, fps=fps, still=False), size_of, budget, crf,
@@ -252,50 +259,3 @@ class ClassicalEncoder:
             gains = measured
         part = KeyframePart(offset=self._full_at, gain_low=gains[0], gain_high=gains[1], obus=still)
         return part.pack()
-
-
-_STILL_HEAD = 6
-"Bytes of K before the OBUs: version, offset (up to 3), two gains."
-
-
-def still_gains(source: Picture, still: Picture, shown: Picture) -> tuple[int, int] | None:
-    """How much of the still's difference from the stream is true, in two bands.
-
-    Args:
-        source: the true frame, uint8[H, W, 3].
-        still: the same frame as K's decoder sees it, any size.
-        shown: the same frame as F's decoder sees it, reduced.
-
-    Returns:
-        (gain_low, gain_high) in 0..255, the least-squares shares; None when the still is farther
-        from the source than the stream is.
-    """
-    height, width = source.shape[:2]
-    small = (shown.shape[1], shown.shape[0])
-    still = av1.reduce(still, width, height)
-    up = cv2.resize(shown, (width, height), interpolation=cv2.INTER_CUBIC)
-    if _error(source, still) * _BETTER_BY > _error(source, up):
-        return None
-    still_low, source_low = av1.reduce(still, *small), av1.reduce(source, *small)
-    low = _share(still_low.astype(np.float32) - shown, source_low.astype(np.float32) - shown)
-    high = _share(_detail(still, still_low), _detail(source, source_low))
-    return low, high
-
-
-_BETTER_BY = 10 ** (0.05)
-"The still must win by half a decibel."
-
-
-def _detail(picture: Picture, low: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    up = cv2.resize(low, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(picture.astype(np.float32) - up, np.float32)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> int:  # type: ignore[type-arg]
-    power = float(np.sum(part * part))
-    share = float(np.sum(part * whole)) / power if power > 0 else 0.0
-    return math.floor(255 * min(1.0, max(0.0, share)))
-
-
-def _error(a: Picture, b: Picture) -> float:
-    return float(np.mean(cv2.absdiff(a, b).astype(np.float32) ** 2)) + 1e-3

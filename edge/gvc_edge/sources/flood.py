@@ -140,13 +140,14 @@ class FloodSource:
         t = number / float(self.info.fps)
         size = (self.info.width, self.info.height)
         camera = self._camera(t)
-        picture = cv2.warpPerspective(
+        warped = cv2.warpPerspective(
             self._world.ground,
             camera.matrix,
             size,
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT,
         )
+        picture = np.asarray(warped, np.uint8)
         self._glint(picture, camera.matrix, t)
         for house in self._world.houses:
             draw_house(picture, camera, house)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -251,7 +251,7 @@ def _dot(
     cv2.circle(picture, center, round(r * 16), color, -1, cv2.LINE_AA, shift=4)
 
 
-def _darken(picture: Image, polygon: NDArray[np.float32]) -> None:
+def _darken(picture: Image, polygon: NDArray[Any]) -> None:
     """A shadow: halve the light inside a polygon."""
     x, y, w, h = cv2.boundingRect(polygon.astype(np.float32))
     x0, y0 = max(0, x), max(0, y)

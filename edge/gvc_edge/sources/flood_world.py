@@ -99,7 +99,7 @@ def _fields(rng: np.random.Generator, size: int, x: Floats, y: Floats) -> Image:
     color += rng.normal(0, 7, (size, size, 1)).astype(np.float32)
     edges = cv2.morphologyEx(owner, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
     color[edges] *= 0.72  # hedges between the fields
-    return np.clip(color, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(color, 0, 255), np.uint8)
 
 
 def _road(size: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -1,0 +1,153 @@
+"""What the protocol tests share: strategies, a link in three calls, and what must hold of its output."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from fractions import Fraction
+
+from hypothesis import strategies as st
+
+from gvc_protocol.codec import CodecSpec, EncodedUnit, PartData, ReceivedUnit
+from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
+from gvc_protocol.events import ReceiverEvent, UnitReady
+from gvc_protocol.framing import Framing
+from gvc_protocol.params import LinkParams
+from gvc_protocol.receiver import LinkReceiver
+from gvc_protocol.sender import LinkSender
+from gvc_protocol.wire import Datagram
+
+Timed = tuple[int, bytes]
+SPEC = CodecSpec(codec_id=0, bitstream_version=1)
+
+
+def link(mtu: int = 250, *, rate_bps: float = 25_600, fec: float = 40, **more: int) -> LinkParams:
+    """Link parameters of a plain packet radio."""
+    return LinkParams(
+        framing=Framing(mtu_bytes=mtu), rate_bps=rate_bps, fec_percent=fec,
+        **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def descriptors(unit_no: int = 0, **more: object) -> Descriptors:
+    """Plain descriptors of a unit of 50 frames."""
+    fields: dict[str, object] = {
+        "codec_id": 0, "bitstream_version": 1, "capture_us": 1_750_000_000_000_000 + unit_no,
+        "width": 1280, "height": 720, "fps": Fraction(25), "first_frame": 50 * unit_no,
+        "frames": 50,
+    }  # fmt: skip
+    return Descriptors(**{**fields, **more})  # type: ignore[arg-type]
+
+
+def unit(unit_no: int, keyframe: bytes = b"", features: bytes = b"") -> EncodedUnit:
+    return EncodedUnit(
+        unit_no=unit_no, spec=SPEC, descriptors=descriptors(unit_no),
+        keyframe=keyframe, features=features,
+    )  # fmt: skip
+
+
+def drain(sender: LinkSender, now: int = 0, until: int | None = None) -> list[Timed]:
+    """Call the sender at its own timers until it is idle; fails when a call makes no progress."""
+    out: list[Timed] = []
+    while (due := sender.next_timer()) is not None and (until is None or due <= until):
+        now = max(now, due)
+        packets = sender.datagrams_to_send(now)
+        after = sender.next_timer()
+        assert packets or after is None or after > now, "a timer that leads nowhere"
+        out += [(now, packet) for packet in packets]
+    return out
+
+
+def events(receiver: LinkReceiver) -> list[ReceiverEvent]:
+    out = []
+    while (event := receiver.next_event()) is not None:
+        out.append(event)
+    return out
+
+
+def receive(params: LinkParams, packets: Iterable[Timed]) -> list[ReceiverEvent]:
+    """Everything that a fresh receiver says of these packets, closed 60 s after the last."""
+    receiver, now = LinkReceiver(params), 0
+    for now, packet in packets:
+        receiver.receive(packet, now)
+    receiver.close(now + 60_000_000_000)
+    return events(receiver)
+
+
+def units(of: Iterable[ReceiverEvent]) -> list[ReceivedUnit]:
+    return [event.unit for event in of if isinstance(event, UnitReady)]
+
+
+def check_true(got: PartData, sent: bytes) -> None:
+    """Every range is what was sent, at its place, in order; complete means identical."""
+    end = -1
+    for at, data in got.ranges:
+        assert at > end and data, "ranges touch, overlap or are empty"
+        assert sent[at : at + len(data)] == data
+        end = at + len(data)
+    if got.complete:
+        assert got.whole == sent
+
+
+def check_units(got: list[ReceivedUnit], sent: list[EncodedUnit]) -> None:
+    """Units rise strictly and hold nothing but what was sent."""
+    by_number = {u.unit_no: u for u in sent}
+    numbers = [u.unit_no for u in got]
+    assert numbers == sorted(set(numbers))
+    for u in got:
+        original = by_number[u.unit_no]
+        assert u.descriptors in (None, original.descriptors)
+        check_true(u.keyframe, original.keyframe)
+        check_true(u.features, original.features)
+        if u.whole:
+            assert (u.keyframe.whole or b"") == original.keyframe
+            assert (u.features.whole or b"") == original.features
+
+
+def repair_crc(raw: bytes) -> bytes:
+    """The same bytes with the CRC that belongs to them."""
+    return raw[:-4] + zlib.crc32(raw[2:-4]).to_bytes(4, "big")
+
+
+byte = st.integers(0, 255)
+u16 = st.integers(0, 0xFFFF)
+i16 = st.integers(-0x8000, 0x7FFF)
+i32 = st.integers(-(1 << 31), (1 << 31) - 1)
+u63 = st.integers(0, (1 << 63) - 1)
+
+
+def datagrams(max_payload: int = 300) -> st.SearchStrategy[Datagram]:
+    """Datagrams over all fields, as the wire gives them back."""
+    return st.builds(
+        Datagram,
+        part=st.integers(0, 3), last=st.booleans(), k_sent=st.booleans(), f_sent=st.booleans(),
+        stream_id=u16, boot_id=u16, seq=st.integers(0, 0xFFFFFF), unit_no=u16, block_no=byte,
+        symbol=byte, k=st.integers(1, 256), payload=st.binary(min_size=1, max_size=max_payload),
+        tag=st.just(b"") | st.binary(min_size=8, max_size=8),
+    )  # fmt: skip
+
+
+detections = st.builds(
+    Detection, class_id=byte, score_pct=byte, x=u16, y=u16, width=u16, height=u16
+)
+telemetries = st.builds(
+    Telemetry, lat_e7=i32, lon_e7=i32, alt_cm=i32, roll_cdeg=i16, pitch_cdeg=i16, yaw_cdeg=i16
+)
+motions = st.builds(
+    GlobalMotion, coefficients=st.lists(i16, min_size=8, max_size=8).map(tuple)
+)
+all_descriptors = st.builds(
+    Descriptors,
+    codec_id=byte, bitstream_version=byte, capture_us=st.integers(0, (1 << 64) - 1),
+    width=st.integers(1, 16384), height=st.integers(1, 16384),
+    fps=st.builds(
+        Fraction, st.integers(1, 240_000), st.sampled_from((1, 2, 1000, 1001))
+    ).filter(lambda f: 0 < f <= 1000),
+    first_frame=u63, frames=st.integers(0, 100_000), total_frames=u63,
+    weights_prefix=st.just(b"") | st.binary(min_size=4, max_size=4),
+    global_motion=st.none() | motions, telemetry=st.none() | telemetries,
+    detections=st.lists(detections, max_size=20).map(tuple), end_of_stream=st.booleans(),
+    unknown=st.lists(
+        st.tuples(st.integers(6, 255), st.binary(max_size=40)), max_size=5
+    ).map(tuple),
+)  # fmt: skip
