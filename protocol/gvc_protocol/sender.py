@@ -52,9 +52,10 @@ class _Symbol:
     parts_sent: tuple[bool, bool]
 
     @property
-    def drop_rank(self) -> tuple[int, int, bool]:
-        """Larger goes first when the queue is over its limit: F before K, parity before data."""
-        return (self.part, -self.unit_no, self.symbol >= self.k)
+    def drop_rank(self) -> tuple[int, int, bool, int, int]:
+        """Larger goes first when the queue is over its limit: F before K, oldest unit first,
+        parity before data, and a part's end before its start, which is worth more alone."""
+        return (self.part, -self.unit_no, self.symbol >= self.k, self.block_no, self.symbol)
 
 
 @dataclass(slots=True)

@@ -133,9 +133,7 @@ detections = st.builds(
 telemetries = st.builds(
     Telemetry, lat_e7=i32, lon_e7=i32, alt_cm=i32, roll_cdeg=i16, pitch_cdeg=i16, yaw_cdeg=i16
 )
-motions = st.builds(
-    GlobalMotion, coefficients=st.lists(i16, min_size=8, max_size=8).map(tuple)
-)
+motions = st.builds(GlobalMotion, coefficients=st.lists(i16, min_size=8, max_size=8).map(tuple))
 all_descriptors = st.builds(
     Descriptors,
     codec_id=byte, bitstream_version=byte, capture_us=st.integers(0, (1 << 64) - 1),

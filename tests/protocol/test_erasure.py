@@ -87,9 +87,7 @@ def test_largest_blocks(k: int, extra: int) -> None:
 
 @given(shapes, st.integers(1, 6), st.data())
 @laws
-def test_parity_is_the_document_s(
-    shape: tuple[int, int], size: int, data: st.DataObject
-) -> None:
+def test_parity_is_the_document_s(shape: tuple[int, int], size: int, data: st.DataObject) -> None:
     k, extra = shape
     block = [data.draw(st.binary(min_size=size, max_size=size)) for _ in range(k)]
     assert parity(block, extra) == independent_parity(block, extra)

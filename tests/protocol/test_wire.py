@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.protocol.helpers import datagrams, repair_crc
 
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.wire import (
@@ -18,7 +19,6 @@ from gvc_protocol.wire import (
     datagram_size,
     nearest,
 )
-from tests.protocol.helpers import datagrams, repair_crc
 
 laws = settings(max_examples=150, deadline=None)
 SAMPLE = Datagram(
