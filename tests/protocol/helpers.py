@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from fractions import Fraction
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -114,6 +115,12 @@ u16 = st.integers(0, 0xFFFF)
 i16 = st.integers(-0x8000, 0x7FFF)
 i32 = st.integers(-(1 << 31), (1 << 31) - 1)
 u63 = st.integers(0, (1 << 63) - 1)
+
+
+def spread(top: int) -> st.SearchStrategy[int]:
+    """0..top: small numbers, and numbers of all sizes alike, which `integers` alone rarely draws."""
+    seeds = st.integers(0, 1 << 30)
+    return st.integers(0, min(top, 60)) | seeds.map(lambda s: Random(s).randrange(top + 1))
 
 
 def datagrams(max_payload: int = 300) -> st.SearchStrategy[Datagram]:

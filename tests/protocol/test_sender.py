@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.helpers import Timed, drain, link, unit
+from tests.protocol.helpers import Timed, drain, link, spread, unit
 
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import SenderDropped
@@ -37,14 +37,14 @@ def dropped(sender: LinkSender) -> list[SenderDropped]:
 
 operations = st.lists(
     st.one_of(
-        st.tuples(st.just("submit"), st.integers(0, 3000), st.integers(0, 3000)),
-        st.tuples(st.just("write"), st.integers(0, 2), st.integers(0, 1500)),
+        st.tuples(st.just("submit"), spread(3000), spread(3000)),
+        st.tuples(st.just("write"), st.integers(0, 2), spread(1500)),
         st.tuples(st.just("end"), st.integers(0, 2), st.just(0)),
         st.tuples(st.just("open"), st.just(0), st.just(0)),
-        st.tuples(st.just("wait"), st.integers(0, 3000), st.just(0)),
+        st.tuples(st.just("wait"), spread(3000), st.just(0)),
     ),
     max_size=25,
-)
+).map(lambda steps: [("submit", 500, 900), *steps])
 some_links = st.builds(
     LinkParams,
     framing=st.builds(Framing, mtu_bytes=st.integers(14, 400)),
@@ -85,7 +85,7 @@ def test_whatever_is_submitted_is_paced_and_leaves(params: LinkParams, steps: li
         assert sum(s for t, s in sizes if start <= t < start + 10 * SECOND) <= allowed
 
 
-@given(st.integers(14, 1400), st.integers(0, 400), st.integers(1, 9000), st.integers(1, 9000))
+@given(st.integers(14, 1400), spread(400), spread(9000), spread(9000))
 @laws
 def test_the_forecast_of_a_unit_is_what_it_takes(mtu: int, fec: int, k: int, f: int) -> None:
     params = link(mtu, fec=fec, rate_bps=1e9, packet_overhead_bytes=7)

@@ -27,7 +27,8 @@ from gvc_protocol.marks import TILE_PX, tile_grid
 __all__ = ["Between", "Carrier", "Settings", "grey", "resize", "tile_means"]
 
 _CARRY_GAIN = 0.7
-"Damps the still away from its moment: 0.7 of the edge's gain beat 1.0 on three clips by 0.05 dB."
+"""Damps the still away from its moment. Against 1.0: 0.05 to 0.15 dB better on a calm aerial clip and
+a highway, up to 0.15 dB worse on a dense aerial one; but no frame fell far below F alone."""
 
 _COLOUR_TOLERANCE = 10.0
 "Mean difference, grey levels, at which a carried pixel has lost 40 % of its weight; 6 to 20 alike."

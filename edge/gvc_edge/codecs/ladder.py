@@ -1,9 +1,10 @@
 """How coarse a unit's stream must be: size and frame rate from the bytes, and a search for the CRF.
 
 Measured on five clips (aerial with and without movers, street, highway, fixed camera; 2 s at
-854x480, the decoder filling the frames between by optical flow): whatever the content, the best size
-is the largest whose CRF stays below about 60, and 15 coded frames a second beat 10 as long as the
-CRF stays below about 50. At 0.0024 bit per source pixel that is half size at 10 frames/s for most
+854x480, the decoder filling the frames between by optical flow): within some 0.3 dB the best size is the
+largest whose CRF stays below about 60, and 15 coded frames a second mostly beat 10 as long as the
+CRF stays below about 50. Rungs beyond 1/6 size were not measured.
+At 0.0024 bit per source pixel that is half size at 10 frames/s for most
 content, a third for dense texture, as fine as half size at 15 frames/s for a calm scene. So the
 level follows the CRF that the last unit needed, not a table of rates.
 """
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _LOG_SIZE_PER_CRF = 0.058
-"Coded size falls by this share a CRF step; 0.05 to 0.065 on the five clips."
+"Coded size falls by this share a CRF step; 0.05 to 0.067 on two clips."
 
 _TOO_COARSE_CRF = 59.0
 _ACCEPT = 0.93
