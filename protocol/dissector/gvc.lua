@@ -1,174 +1,295 @@
--- Wireshark dissector for GVC datagrams, version 1 (protocol/WIRE.md).
--- Use: wireshark -X lua_script:protocol/dissector/gvc.lua flight.pcap   (tshark takes the same option)
--- Capture files carry LINKTYPE_USER0, one datagram or one RS frame a record.
+-- Wireshark / tshark dissector for GVC captures (LINKTYPE_USER0), format of protocol/WIRE.md, version 1.
+--
+--   tshark -X lua_script:protocol/dissector/gvc.lua -r mission.pcap
+--   wireshark -X lua_script:protocol/dissector/gvc.lua mission.pcap   (or copy it to the plugin folder)
+--
+-- Filters: gvc.part == 1, gvc.unit == 12, gvc.crc.status == 0, gvc.status != "DATAGRAM", gvc.rs ...
+-- gvc.status holds DATAGRAM or the reason that the receiver gives (gvc_protocol.wire.RejectReason).
+-- Works with Lua 5.1 to 5.4. RS frames are shown as they came; they are not corrected here.
 
-local gvc = Proto("gvc", "Generative Video Compression datagram")
+local gvc = Proto("gvc", "Generative Video Compression link")
 
-local PARTS = { [0] = "descriptors (D)", [1] = "keyframe (K)", [2] = "features (F)", [3] = "message" }
+local OVERHEAD, TAG, CODEWORD, PARITY = 21, 8, 255, 32
+local PARTS = {[0] = "D descriptors", [1] = "K keyframe", [2] = "F features", [3] = "message"}
+local LETTER = {[0] = "D", [1] = "K", [2] = "F", [3] = "M"}
 local RECORDS = {
   [1] = "weights", [2] = "global motion", [3] = "telemetry", [4] = "detections", [5] = "end of stream",
 }
+local CRC_NAMES = {[0] = "bad", [1] = "good"}
 
-local f = {
-  sync = ProtoField.uint16("gvc.sync", "Sync word", base.HEX),
-  version = ProtoField.uint8("gvc.version", "Version", base.DEC, nil, 0xF0),
-  tagged = ProtoField.bool("gvc.tagged", "Tag present", 8, nil, 0x01),
-  part = ProtoField.uint16("gvc.part", "Part", base.DEC, PARTS, 0xC000),
-  last = ProtoField.bool("gvc.last", "Last block of the part", 16, nil, 0x2000),
-  k_sent = ProtoField.bool("gvc.k_sent", "Unit has a keyframe", 16, nil, 0x1000),
-  f_sent = ProtoField.bool("gvc.f_sent", "Unit has features", 16, nil, 0x0800),
-  length = ProtoField.uint16("gvc.length", "Payload length", base.DEC, nil, 0x07FF),
-  stream = ProtoField.uint16("gvc.stream", "Stream id"),
-  boot = ProtoField.uint16("gvc.boot", "Boot id"),
-  seq = ProtoField.uint24("gvc.seq", "Sequence, low 24 bits"),
-  unit = ProtoField.uint16("gvc.unit", "Unit number, low 16 bits"),
-  block = ProtoField.uint8("gvc.block", "Block"),
-  symbol = ProtoField.uint8("gvc.symbol", "Symbol"),
-  k = ProtoField.uint16("gvc.k", "Data symbols of the block (k)"),
-  parity = ProtoField.bool("gvc.parity", "Parity symbol"),
-  payload = ProtoField.bytes("gvc.payload", "Payload"),
-  tag = ProtoField.bytes("gvc.tag", "Tag"),
-  crc = ProtoField.uint32("gvc.crc", "CRC-32", base.HEX),
-  crc_ok = ProtoField.bool("gvc.crc_ok", "CRC is right"),
-  rs = ProtoField.bytes("gvc.rs", "Reed-Solomon frame, not corrected here"),
-  d_codec = ProtoField.uint8("gvc.d.codec", "Codec id"),
-  d_version = ProtoField.uint8("gvc.d.bitstream", "Bitstream version"),
-  d_time = ProtoField.uint64("gvc.d.capture_us", "Capture time, microseconds since 1970"),
-  d_width = ProtoField.uint32("gvc.d.width", "Source width"),
-  d_height = ProtoField.uint32("gvc.d.height", "Source height"),
-  d_num = ProtoField.uint32("gvc.d.fps_num", "Frame rate, numerator"),
-  d_den = ProtoField.uint32("gvc.d.fps_den", "Frame rate, denominator"),
-  d_first = ProtoField.uint32("gvc.d.first_frame", "First frame"),
-  d_frames = ProtoField.uint32("gvc.d.frames", "Frames in the unit"),
-  d_total = ProtoField.uint32("gvc.d.total_frames", "Frames of the source, 0 = unknown"),
-  d_record = ProtoField.uint8("gvc.d.record", "Record", base.DEC, RECORDS),
-  d_value = ProtoField.bytes("gvc.d.value", "Value"),
-}
-gvc.fields = f
+local f = {}
+local function field(key, kind, name, ...)
+  f[key] = ProtoField[kind]("gvc." .. key, name, ...)
+end
+field("status", "string", "Status")
+field("sync", "uint16", "Sync word", base.HEX)
+field("version", "uint8", "Version", base.DEC, nil, 0xF0)
+field("flags", "uint8", "Flags", base.HEX, nil, 0x0F)
+field("flags.tag", "bool", "Tag present", 8, nil, 0x01)
+field("part", "uint16", "Part", base.DEC, PARTS, 0xC000)
+field("last", "bool", "Last block of the part", 16, nil, 0x2000)
+field("k_sent", "bool", "Unit has a keyframe", 16, nil, 0x1000)
+field("f_sent", "bool", "Unit has features", 16, nil, 0x0800)
+field("length", "uint16", "Payload length", base.DEC, nil, 0x07FF)
+field("stream", "uint16", "Stream id", base.DEC)
+field("boot", "uint16", "Boot id", base.DEC)
+field("seq", "uint24", "Sequence (low 24 bits)", base.DEC)
+field("unit", "uint16", "Unit (low 16 bits)", base.DEC)
+field("block", "uint8", "Block", base.DEC)
+field("symbol", "uint8", "Symbol", base.DEC)
+field("k", "uint16", "k, data symbols of the block", base.DEC)
+field("parity", "bool", "Parity symbol")
+field("payload", "bytes", "Payload")
+field("tag", "bytes", "Tag")
+field("crc", "uint32", "CRC-32", base.HEX)
+field("crc.status", "uint8", "CRC status", base.DEC, CRC_NAMES)
+field("rs", "bytes", "Reed-Solomon frame")
+field("rs.sync", "uint16", "RS sync word", base.HEX)
+field("rs.codewords", "uint16", "Codewords", base.DEC)
+field("rs.parity", "bytes", "RS parity")
+field("noise", "bytes", "No datagram")
+field("segment.counter", "uint8", "If a segment: counter", base.DEC, nil, 0xF0)
+field("segment.index", "uint8", "If a segment: index", base.DEC, nil, 0x0F)
+field("content.offset", "uint24", "Offset of the block in its part", base.DEC)
+field("content.pad", "uint8", "Padding of the block", base.DEC)
+field("d.codec", "uint8", "Codec id", base.DEC)
+field("d.bitstream", "uint8", "Bitstream version", base.DEC)
+field("d.capture_us", "uint64", "Capture time, microseconds since 1970", base.DEC)
+field("d.width", "uint64", "Width", base.DEC)
+field("d.height", "uint64", "Height", base.DEC)
+field("d.fps_num", "uint64", "Frame rate, numerator", base.DEC)
+field("d.fps_den", "uint64", "Frame rate, denominator", base.DEC)
+field("d.first_frame", "uint64", "First frame", base.DEC)
+field("d.frames", "uint64", "Frames", base.DEC)
+field("d.total_frames", "uint64", "Frames of the source", base.DEC)
+field("d.record.type", "uint8", "Record", base.DEC, RECORDS)
+field("d.record.value", "bytes", "Value")
+field("d.weights", "bytes", "Weights, SHA-256 prefix")
+field("d.motion", "int16", "Homography coefficient, 2^-14", base.DEC)
+field("d.lat", "int32", "Latitude, 1e-7 degree", base.DEC)
+field("d.lon", "int32", "Longitude, 1e-7 degree", base.DEC)
+field("d.alt_cm", "int32", "Altitude, cm", base.DEC)
+field("d.roll", "int16", "Roll, 0.01 degree", base.DEC)
+field("d.pitch", "int16", "Pitch, 0.01 degree", base.DEC)
+field("d.yaw", "int16", "Yaw, 0.01 degree", base.DEC)
+field("d.detection", "bytes", "Detection (class, score %, x, y, width, height)")
 
-local bad_crc = ProtoExpert.new("gvc.bad_crc", "CRC is wrong", expert.group.CHECKSUM, expert.severity.ERROR)
-local cut = ProtoExpert.new("gvc.cut", "Datagram is cut short", expert.group.MALFORMED, expert.severity.ERROR)
-gvc.experts = { bad_crc, cut }
+local list = {}
+for _, item in pairs(f) do
+  list[#list + 1] = item
+end
+gvc.fields = list
 
--- CRC-32, IEEE 802.3, reflected, polynomial 0xEDB88320. Works with the bit library of Lua 5.1 and 5.2
--- and with the operators' library that newer Wiresharks still ship.
-local bits = bit32 or bit
-local table32 = {}
+local bad_crc = ProtoExpert.new("gvc.expert.crc", "CRC is wrong", expert.group.CHECKSUM, expert.severity.ERROR)
+local refused = ProtoExpert.new("gvc.expert.refused", "Not a datagram", expert.group.MALFORMED, expert.severity.WARN)
+gvc.experts = {bad_crc, refused}
+
+-- Bit operations are a library up to Lua 5.3 and operators after it, which older ones cannot parse.
+local bits = rawget(_G, "bit32") or rawget(_G, "bit")
+local bxor = bits and function(a, b) return bits.bxor(a, b) % 4294967296 end
+  or (loadstring or load)("return function(a, b) return a ~ b end")()
+
+local crc_table = {}
 for i = 0, 255 do
-  local c = i
+  local value = i
   for _ = 1, 8 do
-    if c % 2 == 1 then
-      c = bits.bxor(bits.rshift(c, 1), 0xEDB88320)
-    else
-      c = bits.rshift(c, 1)
-    end
+    local odd = value % 2
+    value = (value - odd) / 2
+    if odd == 1 then value = bxor(value, 0xEDB88320) end
   end
-  table32[i] = c
+  crc_table[i] = math.floor(value)
 end
 
 local function crc32(range)
-  local c = 0xFFFFFFFF
-  local bytes = range:bytes()
+  local bytes, crc = range:bytes(), 0xFFFFFFFF
   for i = 0, bytes:len() - 1 do
-    c = bits.bxor(bits.rshift(c, 8), table32[bits.band(bits.bxor(c, bytes:get_index(i)), 0xFF)])
+    local low = crc % 256
+    crc = bxor(crc_table[bxor(low, bytes:get_index(i))], math.floor((crc - low) / 256))
   end
-  c = bits.bxor(c, 0xFFFFFFFF)
-  if c < 0 then c = c + 4294967296 end
-  return c
+  return bxor(crc, 0xFFFFFFFF)
 end
 
--- One LEB128 number at `at`: value and its length, or nil at the end of the data.
-local function varint(range, at)
-  local value, scale = 0, 1
-  for i = 0, 8 do
-    if at + i >= range:len() then return nil end
-    local byte = range(at + i, 1):uint()
-    value = value + (byte % 128) * scale
+local function bit_errors(a, b)
+  local wrong, count = bxor(a, b), 0
+  while wrong > 0 do
+    count = count + wrong % 2
+    wrong = math.floor(wrong / 2)
+  end
+  return count
+end
+
+-- Unsigned LEB128 at `at`: (UInt64, number, length), or nil when it is cut. 63 bits do not fit a
+-- double, so it is gathered as 28 low bits and the rest.
+local function varint(tvb, at, stop)
+  local low, high, scale = 0, 0, 1
+  for count = 0, 8 do
+    if at + count >= stop then return nil end
+    local byte = tvb(at + count, 1):uint()
+    if count == 4 then scale = 1 end
+    if count < 4 then low = low + byte % 128 * scale else high = high + byte % 128 * scale end
     scale = scale * 128
-    if byte < 128 then return value, i + 1 end
+    if byte < 128 then
+      local upper = math.floor(high / 16)
+      return UInt64.new(low + high % 16 * 268435456, upper), low + high * 268435456, count + 1
+    end
   end
   return nil
 end
 
--- Part D, where the whole block is this one data symbol (k = 1): offset 3, pad 1, then the fields.
-local function descriptors(range, tree)
-  if range:len() < 14 then return end
-  local pad = range(3, 1):uint()
-  if 4 + pad >= range:len() then return end
-  local d = range(4, range:len() - 4 - pad)
-  local branch = tree:add(gvc, d, "Descriptors")
-  branch:add(f.d_codec, d(0, 1))
-  branch:add(f.d_version, d(1, 1))
-  branch:add(f.d_time, d(2, 8))
-  local at = 10
-  for _, field in ipairs({ f.d_width, f.d_height, f.d_num, f.d_den, f.d_first, f.d_frames, f.d_total }) do
-    local value, size = varint(d, at)
-    if value == nil then return end
-    branch:add(field, d(at, size), value)
+local function show_record(tree, kind, value)
+  if kind == 1 and value:len() == 4 then
+    tree:add(f["d.weights"], value)
+  elseif kind == 2 and value:len() == 16 then
+    for i = 0, 7 do tree:add(f["d.motion"], value(2 * i, 2)) end
+  elseif kind == 3 and value:len() == 18 then
+    for i, name in ipairs({"lat", "lon", "alt_cm"}) do tree:add(f["d." .. name], value(4 * i - 4, 4)) end
+    for i, name in ipairs({"roll", "pitch", "yaw"}) do tree:add(f["d." .. name], value(10 + 2 * i, 2)) end
+  elseif kind == 4 and value:len() % 10 == 0 then
+    for i = 0, value:len() - 10, 10 do
+      local row = tree:add(f["d.detection"], value(i, 10))
+      row:append_text(string.format(
+        ": class %d, %d %%, %d x %d at (%d, %d)", value(i, 1):uint(), value(i + 1, 1):uint(),
+        value(i + 6, 2):uint(), value(i + 8, 2):uint(), value(i + 2, 2):uint(), value(i + 4, 2):uint()))
+    end
+  end
+end
+
+-- Part D, when one datagram holds all of it: bytes at .. stop - 1.
+local function show_descriptors(tvb, at, stop, tree)
+  if stop - at < 10 then return end
+  local sub = tree:add(gvc, tvb(at, stop - at), "Descriptors")
+  sub:add(f["d.codec"], tvb(at, 1))
+  sub:add(f["d.bitstream"], tvb(at + 1, 1))
+  sub:add(f["d.capture_us"], tvb(at + 2, 8))
+  at = at + 10
+  local names = {"width", "height", "fps_num", "fps_den", "first_frame", "frames", "total_frames"}
+  for _, name in ipairs(names) do
+    local value, _, size = varint(tvb, at, stop)
+    if not value then return end
+    sub:add(f["d." .. name], tvb(at, size), value)
     at = at + size
   end
-  while at < d:len() do
-    local item = branch:add(f.d_record, d(at, 1))
-    local length, size = varint(d, at + 1)
-    if length == nil or at + 1 + size + length > d:len() then return end
-    if length > 0 then item:add(f.d_value, d(at + 1 + size, length)) end
+  while at < stop do
+    local _, length, size = varint(tvb, at + 1, stop)
+    if not length or at + 1 + size + length > stop then return end
+    local kind = tvb(at, 1):uint()
+    local record = sub:add(gvc, tvb(at, 1 + size + length), "Record: " .. (RECORDS[kind] or "unknown"))
+    record:add(f["d.record.type"], tvb(at, 1))
+    if length > 0 then
+      local value = tvb(at + 1 + size, length)
+      record:add(f["d.record.value"], value)
+      show_record(record, kind, value)
+    end
     at = at + 1 + size + length
   end
 end
 
-function gvc.dissector(buffer, info, root)
-  info.cols.protocol = "GVC"
-  local tree = root:add(gvc, buffer(), "GVC datagram")
-  if buffer:len() < 2 then
-    tree:add_proto_expert_info(cut)
-    return
+local function show_content(tvb, at, length, header, tree)
+  if header.symbol ~= 0 or length < 4 then return end
+  tree:add(f["content.offset"], tvb(at, 3))
+  tree:add(f["content.pad"], tvb(at + 3, 1))
+  local stop = at + length - tvb(at + 3, 1):uint()
+  if header.part == 0 and header.k == 1 and tvb(at, 3):uint() == 0 then
+    show_descriptors(tvb, at + 4, stop, tree)
   end
-  local sync = buffer(0, 2):uint()
-  tree:add(f.sync, buffer(0, 2))
-  if sync == 0x146F then
-    tree:add(f.rs, buffer())
-    info.cols.info = "RS frame, " .. buffer:len() .. " bytes"
-    return
-  end
-  if sync ~= 0xEB90 or buffer:len() < 21 then
-    tree:add_proto_expert_info(cut)
-    info.cols.info = "damaged"
-    return
-  end
-  local tagged = bits.band(buffer(2, 1):uint(), 1) == 1
-  local length = bits.band(buffer(3, 2):uint(), 0x7FF)
-  tree:add(f.version, buffer(2, 1))
-  tree:add(f.tagged, buffer(2, 1))
-  for _, field in ipairs({ f.part, f.last, f.k_sent, f.f_sent, f.length }) do
-    tree:add(field, buffer(3, 2))
-  end
-  tree:add(f.stream, buffer(5, 2))
-  tree:add(f.boot, buffer(7, 2))
-  tree:add(f.seq, buffer(9, 3))
-  tree:add(f.unit, buffer(12, 2))
-  tree:add(f.block, buffer(14, 1))
-  local symbol, k = buffer(15, 1):uint(), buffer(16, 1):uint() + 1
-  tree:add(f.symbol, buffer(15, 1))
-  tree:add(f.k, buffer(16, 1), k)
-  tree:add(f.parity, buffer(15, 1), symbol >= k)
-  local size = 17 + length + (tagged and 8 or 0) + 4
-  if buffer:len() < size then
-    tree:add_proto_expert_info(cut)
-    info.cols.info = "cut short"
-    return
-  end
-  if length > 0 then tree:add(f.payload, buffer(17, length)) end
-  if tagged then tree:add(f.tag, buffer(17 + length, 8)) end
-  local crc = tree:add(f.crc, buffer(size - 4, 4))
-  local good = crc32(buffer(2, size - 6)) == buffer(size - 4, 4):uint()
-  crc:add(f.crc_ok, good):set_generated()
-  if not good then crc:add_proto_expert_info(bad_crc) end
-  local part = bits.rshift(buffer(3, 1):uint(), 6)
-  if part == 0 and k == 1 and length > 0 then descriptors(buffer(17, length), tree) end
-  info.cols.info = string.format(
-    "stream %d boot %d seq %d unit %d %s block %d symbol %d/%d%s", buffer(5, 2):uint(), buffer(7, 2):uint(),
-    buffer(9, 3):uint(), buffer(12, 2):uint(), PARTS[part], buffer(14, 1):uint(), symbol, k,
-    good and "" or " BAD CRC")
 end
 
-DissectorTable.get("wtap_encap"):add(wtap.USER0, gvc)
+local function show_header(tvb, at, tree)
+  tree:add(f.version, tvb(at, 1))
+  local flags = tree:add(f.flags, tvb(at, 1))
+  flags:add(f["flags.tag"], tvb(at, 1))
+  for _, name in ipairs({"part", "last", "k_sent", "f_sent", "length"}) do tree:add(f[name], tvb(at + 1, 2)) end
+  tree:add(f.stream, tvb(at + 3, 2))
+  tree:add(f.boot, tvb(at + 5, 2))
+  tree:add(f.seq, tvb(at + 7, 3))
+  tree:add(f.unit, tvb(at + 10, 2))
+  tree:add(f.block, tvb(at + 12, 1))
+  tree:add(f.symbol, tvb(at + 13, 1))
+  local head = {
+    part = math.floor(tvb(at + 1, 1):uint() / 64), unit = tvb(at + 10, 2):uint(),
+    block = tvb(at + 12, 1):uint(), symbol = tvb(at + 13, 1):uint(), k = tvb(at + 14, 1):uint() + 1,
+    version = math.floor(tvb(at, 1):uint() / 16), flags = tvb(at, 1):uint() % 16,
+  }
+  tree:add(f.k, tvb(at + 14, 1), head.k)
+  tree:add(f.parity, tvb(at + 13, 1), head.symbol >= head.k):set_generated()
+  return head
+end
+
+-- A datagram whose version byte is at `at`. `exact`: it must end where the bytes end.
+local function show_datagram(tvb, at, tree, exact)
+  local left = tvb:len() - at
+  if left < 3 then return "TRUNCATED" end
+  local tag = tvb(at, 1):uint() % 2 * TAG
+  local length = tvb(at + 1, 2):uint() % 2048
+  local size = OVERHEAD - 2 + length + tag
+  if left < 15 then return "TRUNCATED" end
+  local head = show_header(tvb, at, tree)
+  if left < size then return "TRUNCATED", head end
+  if exact and left > size then return "TOO_LONG", head end
+  local body = at + 15
+  if length > 0 then tree:add(f.payload, tvb(body, length)) end
+  if tag > 0 then tree:add(f.tag, tvb(body + length, tag)) end
+  local at_crc = at + size - 4
+  local crc = tree:add(f.crc, tvb(at_crc, 4))
+  local good = crc32(tvb(at, size - 4)) == tvb(at_crc, 4):uint()
+  tree:add(f["crc.status"], tvb(at_crc, 4), good and 1 or 0):set_generated()
+  if not good then
+    crc:add_proto_expert_info(bad_crc)
+    return "BAD_CRC", head
+  end
+  if head.version ~= 1 then return "BAD_VERSION", head end
+  if head.flags > 1 then return "BAD_FLAGS", head end
+  if length == 0 then return "BAD_FIELD", head end
+  show_content(tvb, body, length, head, tree)
+  return "DATAGRAM", head
+end
+
+local function show_rs_frame(tvb, tree)
+  local sub = tree:add(f.rs, tvb())
+  sub:add(f["rs.sync"], tvb(0, 2))
+  local body, words = ByteArray.new(), 0
+  for at = 2, tvb:len() - 1, CODEWORD do
+    local size = math.min(CODEWORD, tvb:len() - at)
+    words = words + 1
+    if size > PARITY then
+      body:append(tvb(at, size - PARITY):bytes())
+      sub:add(f["rs.parity"], tvb(at + size - PARITY, PARITY))
+    end
+  end
+  sub:add(f["rs.codewords"], words):set_generated()
+  if body:len() < OVERHEAD - 2 then return "BAD_CRC" end
+  return show_datagram(body:tvb("GVC RS body, not corrected"), 0, sub, false)
+end
+
+function gvc.dissector(tvb, pinfo, root)
+  pinfo.cols.protocol = "GVC"
+  if tvb:len() == 0 then return 0 end
+  local tree = root:add(gvc, tvb())
+  local first = tvb:len() >= 2 and tvb(0, 2):uint() or -1
+  local status, head, kind = "NO_SYNC", nil, ""
+  if first == 0xEB90 then
+    tree:add(f.sync, tvb(0, 2))
+    status, head = show_datagram(tvb, 2, tree, true)
+  elseif first >= 0 and bit_errors(first, 0x146F) <= 3 then
+    kind = "RS frame, "
+    status, head = show_rs_frame(tvb, tree)
+  else
+    tree:add(f.noise, tvb())
+    tree:add(f["segment.counter"], tvb(0, 1))
+    tree:add(f["segment.index"], tvb(0, 1))
+  end
+  local item = tree:add(f.status, status):set_generated()
+  local info = kind .. status
+  if head then
+    info = string.format("%s%s unit %d block %d symbol %d of %d%s", kind, LETTER[head.part], head.unit,
+      head.block, head.symbol, head.k, head.symbol >= head.k and " (parity)" or "")
+    if status ~= "DATAGRAM" then info = info .. " [" .. status .. "]" end
+  end
+  if status ~= "DATAGRAM" then item:add_proto_expert_info(refused) end
+  pinfo.cols.info = info
+  tree:append_text(", " .. info)
+  return tvb:len()
+end
+
+local encaps = rawget(_G, "wtap_encaps") or rawget(_G, "wtap")
+DissectorTable.get("wtap_encap"):add(encaps.USER0, gvc)

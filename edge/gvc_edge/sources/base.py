@@ -10,7 +10,7 @@ from typing import Protocol
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.errors import UserError
 
-__all__ = ["MAX_SIDE_PX", "MIN_SIDE_PX", "FrameSource", "SourceInfo", "even_size"]
+__all__ = ["MAX_SIDE_PX", "MIN_SIDE_PX", "FrameSource", "SourceInfo", "check_seconds", "even_size"]
 
 MIN_SIDE_PX, MAX_SIDE_PX = 16, 4096
 
@@ -39,7 +39,14 @@ class FrameSource(Protocol):
     def frames(self) -> Iterator[SourceFrame]:
         """Every frame once. Holds one frame at a time."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End `frames` and give back what is held; may be called from another thread."""
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Refuse a length that is no length. Raises UserError."""
+    if seconds is not None and not seconds > 0:
+        raise UserError(f"--seconds {seconds:g} is out of range; give a time above 0")
 
 
 def even_size(name: str, width: int, height: int, *, crop_even: bool) -> tuple[int, int]:
@@ -55,6 +62,6 @@ def even_size(name: str, width: int, height: int, *, crop_even: bool) -> tuple[i
         raise UserError(f"{size}: too large, scale it to at most {MAX_SIDE_PX} pixels a side")
     if (width % 2 or height % 2) and not crop_even:
         raise UserError(
-            f"{size}: width and height must be even; add --crop-even to drop the last row or column"
+            f"{size}: width and height must be even; add --crop-even to drop the last row/column"
         )
     return width & ~1, height & ~1

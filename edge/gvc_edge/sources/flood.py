@@ -1,8 +1,9 @@
 """`synthetic:flood`: a drone over a flooded village, drawn by a seeded program. Never call it real.
 
-    World (once) -> camera path -> warp of the ground -> houses with parallax -> movers -> sensor
+    World (once) -> flight -> warp of the ground -> water -> trees, houses -> movers -> sensor
 
-Every mover's box in the picture is known exactly: `boxes(frame_no)`. The same query, the same frames.
+Every object's box in the picture is known exactly: `boxes(frame_no)`. The same query gives the same
+frames, and a frame does not depend on the ones before it.
 """
 
 from __future__ import annotations
@@ -11,30 +12,35 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from urllib.parse import parse_qsl
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_edge.sources.base import SourceInfo, even_size
-from gvc_edge.sources.flood_draw import Camera, draw_house, make_movers, outline, paint_mover
-from gvc_edge.sources.flood_world import MAP_PX, make_world
+from gvc_edge.sources.base import MAX_SIDE_PX, MIN_SIDE_PX, SourceInfo, check_seconds, even_size
+from gvc_edge.sources.flood_camera import Camera, Flight
+from gvc_edge.sources.flood_draw import draw_house, draw_tree
+from gvc_edge.sources.flood_movers import Kind, Mover, draw_mover, make_movers, outline
+from gvc_edge.sources.flood_noise import Image, lower
+from gvc_edge.sources.flood_sprites import roof_textures
+from gvc_edge.sources.flood_water import Water
+from gvc_edge.sources.flood_world import World, make_world
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.errors import UserError
 
 __all__ = ["FloodQuery", "FloodSource", "TrueBox", "parse_flood_query"]
 
-Image = NDArray[np.uint8]
-Matrix = NDArray[np.float64]
+_NOISE_BIAS = 24
+_SPARE_PX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrueBox:
-    """Where a mover is in one frame, source pixels, upper left inclusive."""
+    """Where an object is in one frame: source pixels, upper left inclusive, lower right exclusive."""
 
-    kind: str
-    "`vehicle`, `person` or `boat`."
+    kind: Kind
     x0: int
     y0: int
     x1: int
@@ -52,33 +58,69 @@ class FloodQuery:
     fps: int = 30
 
 
+_LIMITS = {"seed": (0, 2**31 - 1), "seconds": (0.1, 3600), "fps": (1, 120)}
+
+
 def parse_flood_query(text: str) -> FloodQuery:
     """`seed=1&seconds=10&size=854x480&fps=30`, any of them. Raises UserError, naming the range."""
-    values: dict[str, float] = {}
+    values: dict[str, float] = {"seed": 1, "seconds": 10.0, "fps": 30}
     size = (854, 480)
     for name, value in parse_qsl(text, keep_blank_values=True):
+        if name != "size" and name not in values:
+            raise UserError(f"synthetic:flood knows no {name!r}; use seed, seconds, size and fps")
         try:
             if name == "size":
                 width, height = value.lower().split("x")
                 size = (int(width), int(height))
-            elif name in ("seed", "fps"):
-                values[name] = int(value)
-            elif name == "seconds":
-                values[name] = float(value)
             else:
-                raise UserError(
-                    f"synthetic:flood knows no {name!r}; use seed, seconds, size and fps"
-                )
+                values[name] = float(value) if name == "seconds" else int(value)
         except ValueError:
-            raise UserError(f"synthetic:flood: {name}={value} cannot be read; "
-                            "give e.g. seed=1&seconds=10&size=854x480&fps=30") from None  # fmt: skip
-    limits = (("seed", 0, 2**31 - 1), ("seconds", 0.1, 3600), ("fps", 1, 120))
-    for name, low, high in limits:
-        if name in values and not low <= values[name] <= high:
-            raise UserError(f"synthetic:flood: {name}={values[name]:g}; give {low:g} to {high:g}")
+            raise UserError(
+                f"synthetic:flood: {name}={value} cannot be read; give {_allowed(name)}"
+            ) from None
+    for name, (low, high) in _LIMITS.items():
+        if not low <= values[name] <= high:
+            raise UserError(
+                f"synthetic:flood: {name}={values[name]:.10g}; give {low:g} to {high:.10g}"
+            )
     return FloodQuery(
-        seed=int(values.get("seed", 1)), seconds=values.get("seconds", 10.0), width=size[0],
-        height=size[1], fps=int(values.get("fps", 30)),
+        seed=int(values["seed"]), seconds=values["seconds"], width=size[0], height=size[1],
+        fps=int(values["fps"]),
+    )  # fmt: skip
+
+
+def _allowed(name: str) -> str:
+    if name == "size":
+        return f"WIDTHxHEIGHT, each {MIN_SIDE_PX} to {MAX_SIDE_PX} and even, e.g. 854x480"
+    low, high = _LIMITS[name]
+    return f"{'a number' if name == 'seconds' else 'a whole number'} from {low} to {high}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What one seed draws: seconds of work, so it is made at the first picture, and kept."""
+
+    world: World
+    roofs: tuple[tuple[Image, Image], ...]
+    water: Water
+    movers: tuple[Mover, ...]
+    trees_xy: NDArray[np.float64]
+    houses_xy: NDArray[np.float64]
+
+
+def _stream(seed: int, layer: int) -> np.random.Generator:
+    """One stream a layer: a change to one does not redraw the others."""
+    return np.random.default_rng((seed, layer))
+
+
+@lru_cache(maxsize=1)
+def _scene(seed: int) -> _Scene:
+    world = make_world(_stream(seed, 0))
+    return _Scene(
+        world, roof_textures(_stream(seed, 1)), Water(_stream(seed, 2), world),
+        make_movers(_stream(seed, 3), world),
+        np.array([(tree.x, tree.y) for tree in world.trees]).reshape(-1, 2),
+        np.array([(house.x, house.y) for house in world.houses]).reshape(-1, 2),
     )  # fmt: skip
 
 
@@ -88,6 +130,7 @@ class FloodSource:
     def __init__(
         self, query: FloodQuery, *, start_us: int, seconds: float | None, crop_even: bool
     ) -> None:
+        check_seconds(seconds)
         width, height = even_size("synthetic:flood", query.width, query.height, crop_even=crop_even)
         length = query.seconds if seconds is None else min(seconds, query.seconds)
         self.info = SourceInfo(
@@ -95,103 +138,106 @@ class FloodSource:
             fps=Fraction(query.fps), total_frames=max(1, round(length * query.fps)), live=False,
             synthetic=True,
         )  # fmt: skip
-        self._seed, self._start_us = query.seed, start_us
-        self._rng = np.random.default_rng(query.seed)
-        self._world = make_world(self._rng)
-        self._movers = make_movers(self._rng, self._world)
-        self._path = self._rng.uniform(0, 2 * np.pi, 8)
-        # Sensor noise is drawn once and shifted: drawing it anew costs more than all the rest.
-        self._grain = self._rng.normal(0, 2.2, (height + 64, width + 64, 1)).astype(np.int8)
+        self.seed, self._start_us, self._closed = query.seed, start_us, False
+        self._flight = Flight(_stream(query.seed, 4), width, height)
+
+    @cached_property
+    def _grain(self) -> Image:
+        """Noise, drawn once and shifted in each frame: anew it would cost more than all the rest."""
+        rng = _stream(self.seed, 5)
+        shape = (self.info.height + _SPARE_PX, self.info.width + _SPARE_PX, 3)
+        grain = rng.standard_normal(shape, np.float32) * 1.3
+        grain += rng.standard_normal((*shape[:2], 1), np.float32) * 2.0
+        return np.asarray(np.clip(grain + _NOISE_BIAS, 0, 255), np.uint8)
+
+    @property
+    def scene(self) -> _Scene:
+        """What is drawn; the same for all sources of one seed."""
+        return _scene(self.seed)
+
+    @cached_property
+    def _movers(self) -> tuple[Mover, ...]:
+        return self.scene.movers
 
     def frames(self) -> Iterator[SourceFrame]:
         """See `FrameSource`."""
         for number in range(self.info.total_frames):
+            if self._closed:
+                return
             capture_us = self._start_us + round(number * 1_000_000 / self.info.fps)
-            yield SourceFrame(
-                frame_no=number, capture_us=capture_us, pixels=self._render(number)[0]
-            )
-
-    def boxes(self, frame_no: int) -> tuple[TrueBox, ...]:
-        """The movers that are visible in a frame."""
-        camera = self._camera(frame_no / float(self.info.fps))
-        return self._draw_movers(None, camera, frame_no / float(self.info.fps))
+            yield SourceFrame(frame_no=number, capture_us=capture_us, pixels=self.render(number))
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """End `frames`."""
+        self._closed = True
 
-    def _camera(self, t: float) -> Camera:
-        """Map to picture, 3x3: drift along the valley, slow yaw, breathing zoom, shake, slight tilt."""
-        p, (w, h) = self._path, (self.info.width, self.info.height)
-        scale = w / 854 * (0.92 + 0.10 * math.sin(0.21 * t + p[0]))
-        yaw = 0.25 * math.sin(0.13 * t + p[1]) + 0.004 * math.sin(3.1 * t + p[2])
-        cx = MAP_PX * 0.46 + 330 * math.sin(0.075 * t + p[3]) + 2.0 * math.sin(5.3 * t + p[4])
-        cy = MAP_PX * 0.50 + 420 * math.sin(0.062 * t + p[5]) + 2.0 * math.sin(4.4 * t + p[6])
-        c, s = math.cos(yaw) * scale, math.sin(yaw) * scale
-        flat = np.array(
-            [[c, -s, w / 2 - c * cx + s * cy], [s, c, h / 2 - s * cx - c * cy], [0, 0, 1]]
-        )
-        # Tilt: the upper edge is farther away.
-        tilt = np.array([[1, 0, 0], [0, 1, 0], [0, -0.16 / h, 1.08]])
-        centre = np.array([[1, 0, -w / 2], [0, 1, -h / 2], [0, 0, 1]], float)
-        back = np.array([[1, 0, w / 2], [0, 1, h / 2], [0, 0, 1]], float)
-        return Camera(np.asarray(back @ tilt @ centre @ flat), (w / 2, h / 2))
+    def boxes(self, frame_no: int) -> tuple[TrueBox, ...]:
+        """True boxes of the vehicles (parked and drowned ones too), people and boats that are seen.
 
-    def _render(self, number: int) -> tuple[Image, tuple[TrueBox, ...]]:
-        t = number / float(self.info.fps)
-        size = (self.info.width, self.info.height)
-        camera = self._camera(t)
-        warped = cv2.warpPerspective(
-            self._world.ground,
-            camera.matrix,
-            size,
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
-        )
-        picture = np.asarray(warped, np.uint8)
-        self._glint(picture, camera.matrix, t)
-        for house in self._world.houses:
-            draw_house(picture, camera, house)
-        boxes = self._draw_movers(picture, camera, t)
-        return self._sensor(picture, number, t), boxes
-
-    def _glint(self, picture: Image, camera: Matrix, t: float) -> None:
-        """Light that runs over the water."""
-        quarter = np.diag([0.25, 0.25, 1.0]) @ camera
-        h, w = picture.shape[0] // 4, picture.shape[1] // 4
-        depth = cv2.warpPerspective(self._world.water, quarter, (w, h))
-        x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
-        inverse = np.linalg.inv(quarter).astype(np.float32)
-        mx = inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]
-        my = inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]
-        wave = np.sin(mx * 0.09 - 2.6 * t) * np.sin(my * 0.16 + 0.9 * t + mx * 0.02)
-        light = np.where(depth > 0.12, np.clip(wave - 0.35, 0, 1) * 34, 0).astype(np.float32)
-        large = cv2.resize(light, (picture.shape[1], picture.shape[0]))
-        cv2.add(picture, cv2.merge([large] * 3).astype(np.uint8), dst=picture)
-
-    def _draw_movers(self, picture: Image | None, camera: Camera, t: float) -> tuple[TrueBox, ...]:
-        boxes = []
-        for mover in self._movers:
-            shape = outline(camera, mover, t)
-            x0, y0 = np.floor(shape.min(0)).astype(int)
-            x1, y1 = np.ceil(shape.max(0)).astype(int)
-            if x1 <= 0 or y1 <= 0 or x0 >= self.info.width or y0 >= self.info.height:
+        An object counts as seen when at least 40 % of its box is inside the picture; shadow and wake do
+        not belong to it. Nothing hides a mover: they are placed clear of trees and walls, drawn last.
+        """
+        t = frame_no / float(self.info.fps)
+        camera, out = self._flight.at(t), []
+        for mover in self._near(camera, t):
+            points = outline(camera, mover, t)
+            (x0, y0), (x1, y1) = np.floor(points.min(0)), np.ceil(points.max(0))
+            left, top = max(x0, 0.0), max(y0, 0.0)
+            right, low = min(x1, float(self.info.width)), min(y1, float(self.info.height))
+            if right - left < 2 or low - top < 2:
                 continue
-            if picture is not None:
-                paint_mover(picture, camera, mover, t)
-            boxes.append(
-                TrueBox(
-                    kind=mover.kind, x0=max(0, int(x0)), y0=max(0, int(y0)),
-                    x1=min(self.info.width, int(x1)), y1=min(self.info.height, int(y1)),
-                )
-            )  # fmt: skip
-        return tuple(boxes)
+            if (right - left) * (low - top) < 0.4 * (x1 - x0) * (y1 - y0):
+                continue
+            out.append(
+                TrueBox(kind=mover.kind, x0=int(left), y0=int(top), x1=int(right), y1=int(low))
+            )
+        return tuple(out)
+
+    def render(self, frame_no: int, *, movers: bool = True) -> Image:
+        """uint8[H, W, 3] BGR of one frame; without `movers`, the same scene left empty."""
+        t = frame_no / float(self.info.fps)
+        camera = self._flight.at(t)
+        size = (self.info.width, self.info.height)
+        picture = np.asarray(
+            cv2.warpPerspective(
+                self.scene.world.ground, camera.ground, size, borderMode=cv2.BORDER_REFLECT
+            ),
+            np.uint8,
+        )
+        self.scene.water.ripple(picture, camera, t)
+        self.scene.water.debris(picture, camera, t)
+        self._draw_tall(picture, camera, t)
+        if movers:
+            self._draw_movers(picture, camera, t)
+        return self._sensor(picture, frame_no, t)
+
+    def _draw_tall(self, picture: Image, camera: Camera, t: float) -> None:
+        scene, world = self.scene, self.scene.world
+        margin = 110.0 * camera.scale
+        for i in np.flatnonzero(camera.sees(scene.trees_xy, margin)):
+            tree = world.trees[i]
+            draw_tree(picture, camera, tree, world.sprites[tree.sprite], t)
+        for i in np.flatnonzero(camera.sees(scene.houses_xy, margin)):
+            house = world.houses[i]
+            draw_house(picture, camera, house, scene.roofs[house.roof])
+
+    def _draw_movers(self, picture: Image, camera: Camera, t: float) -> None:
+        for mover in self._near(camera, t):
+            draw_mover(picture, camera, mover, t)
+
+    def _near(self, camera: Camera, t: float) -> list[Mover]:
+        """Movers in or beside the picture, in the order in which they are drawn."""
+        movers = self._movers
+        places = np.array([mover.at(t)[:2] for mover in movers]).reshape(-1, 2)
+        seen = camera.sees(places, 150.0 * camera.scale)
+        return [movers[i] for i in np.flatnonzero(seen)]
 
     def _sensor(self, picture: Image, number: int, t: float) -> Image:
         """Haze, exposure drift and noise."""
-        gain = (1 - 0.08) * (1 + 0.035 * math.sin(0.9 * t))
-        out = cv2.convertScaleAbs(picture, alpha=gain, beta=0.08 * 205)
-        dx, dy = (number * 37) % 64, (number * 23) % 64
-        h, w = out.shape[:2]
+        exposure = 1.0 + 0.03 * math.sin(0.7 * t + self.seed)
+        hazy = cv2.convertScaleAbs(picture, alpha=0.92 * exposure, beta=15.0)
+        dx, dy = (number * 37) % _SPARE_PX, (number * 23) % _SPARE_PX
+        h, w = hazy.shape[:2]
         grain = self._grain[dy : dy + h, dx : dx + w]
-        noisy = cv2.add(out, cv2.merge([grain] * 3), dtype=cv2.CV_8U)
-        return np.asarray(noisy, np.uint8)
+        # Noise is stored with a bias, so that both steps stay in fast uint8 arithmetic.
+        return lower(np.asarray(cv2.add(hazy, grain), np.uint8), _NOISE_BIAS)

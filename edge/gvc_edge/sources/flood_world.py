@@ -1,7 +1,9 @@
 """The ground of the synthetic flood: a map drawn by a seeded program, seen from straight above.
 
-Everything is procedural (noise octaves, curves, boxes); no photo is involved. The map has 8 pixels
-a metre at zoom 1 and is drawn once; `flood.py` flies a camera over it.
+    fields -> roads, yards -> flood water by depth -> shadows -> low trees and hedges
+
+Everything is procedural (noise, curves, stamps); no photo is involved. The map has 9 pixels a metre and
+is drawn once; what stands up from it (houses, tall trees) is placed here and drawn by `flood_draw`.
 """
 
 from __future__ import annotations
@@ -10,27 +12,25 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["MAP_PX", "House", "World", "make_world"]
+from gvc_edge.sources.flood_layout import (
+    MAP_PX,
+    SUN,
+    House,
+    Tree,
+    corners,
+    lay_depth,
+    lay_river,
+    lay_roads,
+    place_houses,
+    place_trees,
+)
+from gvc_edge.sources.flood_noise import Floats, Image, octaves, stretched_tile, upscale
+from gvc_edge.sources.flood_sprites import Sprite, stamp, tree_sprites
 
-MAP_PX = 2600
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+__all__ = ["World", "make_world"]
 
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """A box with a pitched roof; `x, y` its centre on the map, sizes and height in map pixels."""
-
-    x: float
-    y: float
-    length: float
-    width: float
-    angle: float
-    height: float
-    color: tuple[int, int, int]
-    flooded: bool
+_HALF = MAP_PX // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,176 +38,218 @@ class World:
     """The map and what stands on it."""
 
     ground: Image
-    "uint8[MAP_PX, MAP_PX, 3] BGR, without houses and movers."
-    water: Floats
-    "float32[MAP_PX, MAP_PX], 0 dry .. 1 deep."
+    "uint8[MAP_PX, MAP_PX, 3] BGR: everything flat."
+    depth: Floats
+    "float32[MAP_PX/2, MAP_PX/2]: metres of water; below 0 the ground is dry."
+    river: Floats
+    "float32[N, 2], map points along the middle of the river."
+    roads: tuple[Floats, ...]
+    "Each float32[N, 2], one point about every 8 pixels; the main road first."
     houses: tuple[House, ...]
-    road: NDArray[np.float32]
-    "float32[N, 2], points along the main road."
+    trees: tuple[Tree, ...]
+    sprites: tuple[Sprite, ...]
+    "The crowns that `Tree.sprite` counts in."
 
-
-def noise(rng: np.random.Generator, size: int, cells: int, octaves: int) -> Floats:
-    """Octaves of smooth noise, about -1..1."""
-    out = np.zeros((size, size), np.float32)
-    weight, total = 1.0, 0.0
-    for _ in range(octaves):
-        grid = rng.standard_normal((cells + 3, cells + 3)).astype(np.float32)
-        big = cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)
-        out += weight * big
-        total += weight
-        weight, cells = weight * 0.55, cells * 2
-    return np.asarray(out / total, np.float32)
+    def depth_at(self, x: float, y: float) -> float:
+        """Metres of water at a map point."""
+        row = min(max(int(y) // 2, 0), _HALF - 1)
+        return float(self.depth[row, min(max(int(x) // 2, 0), _HALF - 1)])
 
 
 def make_world(rng: np.random.Generator) -> World:
-    """Draw the map: fields, trees, a river over its banks, roads, house places."""
-    size = MAP_PX
-    height = noise(rng, size, 5, 4)
-    x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
-    river_y = size * 0.52 + 190 * np.sin(x / 520 + rng.uniform(0, 6)) + 60 * np.sin(x / 170)
-    bank = np.abs(y - river_y) - 120
-    # Depth falls with distance from the river and with the height of the ground.
-    water = np.clip(0.62 - bank / 620 - height * 0.75, 0, 1).astype(np.float32)
-    ground = _fields(rng, size, x, y)
-    road = _road(size, rng)
-    _draw_roads(ground, road, rng)
-    houses = _place_houses(rng, road, water)
-    for house in houses:
-        _yard(ground, house, rng)
-    _trees(ground, water, houses, rng)
-    _flood(ground, water, rng, x, y)
-    return World(ground, water, houses, road)
+    """Draw the map: fields, roads, a river over its banks, house and tree places."""
+    river = lay_river(rng)
+    depth = lay_depth(rng, river)
+    roads = lay_roads(rng)
+    houses = place_houses(rng, roads, depth)
+    sprites = tree_sprites(rng, 10)
+    color = _fields(rng)
+    _draw_roads(color, roads, houses, rng)
+    _draw_yards(color, houses, rng)
+    ground = _flood(color, depth, houses, rng)
+    trees, low = place_trees(rng, roads, houses, depth)
+    _shadows(ground, houses, trees, low)
+    for tree in low:
+        stamp(ground, sprites[tree.sprite], tree.x, tree.y, tree.scale)
+    return World(ground, depth, river, roads, houses, trees, sprites)
 
 
-def _fields(rng: np.random.Generator, size: int, x: Floats, y: Floats) -> Image:
-    """Patches of grass, crop rows and bare soil."""
-    shades = np.array(
-        [(58, 96, 74), (66, 122, 98), (82, 118, 132), (74, 140, 120), (52, 88, 62)], np.float32
+def _fields(rng: np.random.Generator) -> Floats:
+    """float32[MAP_PX, MAP_PX, 3]: plots of grass, crops, stubble, bare soil and rough ground."""
+    shades = np.array([(62, 98, 84), (56, 92, 72), (98, 136, 148), (88, 112, 134), (52, 82, 66),
+                       (84, 120, 122), (68, 106, 92)], np.float32)  # fmt: skip
+    crop = np.array([0, 9, 7, 8, 0, 6, 0], np.float32)
+    small = MAP_PX // 4
+    grid = np.stack(np.meshgrid(np.arange(small), np.arange(small)), -1).astype(np.float32) * 4
+    grid += np.stack([octaves(rng, small, 9, 3), octaves(rng, small, 9, 3)], -1) * 22
+    seeds = rng.uniform(-50, MAP_PX + 50, (64, 2)).astype(np.float32)
+    seeds[:, 1] *= 0.99
+    # Plots are longer along x, as strips beside a road are.
+    gap = np.stack(
+        [np.abs((grid[..., 0] - s[0]) * 0.7) + np.abs(grid[..., 1] - s[1]) for s in seeds]
     )
-    seeds = rng.uniform(0, size, (38, 2)).astype(np.float32)
+    order = np.argpartition(gap, 1, axis=0)[:2]
+    near = np.take_along_axis(gap, order, 0)
+    owner = np.where(near[0] < near[1], order[0], order[1])
+    border = np.abs(near[0] - near[1])
     kinds = rng.integers(0, len(shades), len(seeds))
-    small = 8
-    points = np.stack([x[::small, ::small], y[::small, ::small]], -1)[:, :, None]
-    owner = ((points - seeds) ** 2).sum(-1).argmin(-1).astype(np.uint8)
-    owner = cv2.resize(owner, (size, size), interpolation=cv2.INTER_NEAREST)
-    color = shades[kinds][owner]
-    angle = rng.uniform(0, np.pi, len(seeds)).astype(np.float32)[owner]
-    rows = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 0.55)
-    cropped = np.isin(kinds, (1, 2))[owner]
-    color += (rows * cropped * 9)[..., None]
-    color += (noise(rng, size, 24, 5) * 26)[..., None]
-    color += rng.normal(0, 7, (size, size, 1)).astype(np.float32)
-    edges = cv2.morphologyEx(owner, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
-    color[edges] *= 0.72  # hedges between the fields
-    return np.asarray(np.clip(color, 0, 255), np.uint8)
-
-
-def _road(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    t = np.linspace(-0.1, 1.1, 160, dtype=np.float32)
-    bend = rng.uniform(80, 200)
-    xs = size * (0.2 + 0.55 * t) + bend * np.sin(t * 5)
-    return np.stack([xs, size * t], -1).astype(np.float32)
-
-
-def _draw_roads(ground: Image, road: NDArray[np.float32], rng: np.random.Generator) -> None:
-    def line(points: NDArray[np.float32], width: int, color: tuple[int, int, int]) -> None:
-        cv2.polylines(ground, [points.astype(np.int32)], False, color, width, cv2.LINE_AA)
-
-    side = [road[i] for i in range(20, 150, 26)]
-    for start in side:
-        for sign in (-1, 1):
-            end = start + np.array([sign * rng.uniform(420, 760), rng.uniform(-90, 90)])
-            lane = np.stack([start, end]).astype(np.float32)
-            line(lane, 34, (92, 104, 112))
-            line(lane, 28, (112, 120, 124))
-    line(road, 64, (88, 96, 100))
-    line(road, 54, (96, 98, 98))
-    for i in range(0, len(road) - 1, 2):
-        line(road[i : i + 2], 3, (205, 212, 214))
-
-
-def _place_houses(
-    rng: np.random.Generator, road: NDArray[np.float32], water: Floats
-) -> tuple[House, ...]:
-    roofs = [
-        (62, 74, 156),
-        (72, 86, 128),
-        (96, 98, 104),
-        (70, 66, 72),
-        (84, 106, 148),
-        (150, 152, 156),
-    ]
-    houses: list[House] = []
-    for _ in range(900):
-        at = road[rng.integers(8, 150)] + np.array([rng.uniform(-760, 760), rng.uniform(-80, 80)])
-        length, width = rng.uniform(92, 150), rng.uniform(66, 92)
-        x, y = float(at[0]), float(at[1])
-        if not (150 < x < MAP_PX - 150 and 150 < y < MAP_PX - 150):
-            continue
-        near_road = np.abs(road - at).sum(1).min() < 150
-        crowded = any((h.x - x) ** 2 + (h.y - y) ** 2 < 190**2 for h in houses)
-        depth = float(water[int(y), int(x)])
-        if near_road or crowded or depth > 0.5:
-            continue
-        angle = float(rng.normal(0, 0.12) + (np.pi / 2 if rng.random() < 0.4 else 0))
-        color = roofs[rng.integers(len(roofs))]
-        rise = rng.uniform(26, 44) * (0.5 if depth > 0.12 else 1)
-        houses.append(House(x, y, length, width, angle, float(rise), color, depth > 0.05))
-    return tuple(houses)
-
-
-def _yard(ground: Image, house: House, rng: np.random.Generator) -> None:
-    size = (house.length * 1.7, house.width * 1.9)
-    box = cv2.boxPoints(((house.x, house.y), size, float(np.degrees(house.angle))))
-    shade = int(rng.integers(-8, 14))
-    cv2.fillConvexPoly(
-        ground, box.astype(np.int32), (70 + shade, 128 + shade, 104 + shade), cv2.LINE_AA
+    tint = rng.normal(0, 5, (len(seeds), 1)).astype(np.float32) + rng.normal(0, 3, (len(seeds), 3))
+    plots = (shades[kinds] + tint).astype(np.float32)[owner]
+    plots *= np.where(border < 9, 0.74, 1.0).astype(np.float32)[..., None]
+    color = np.asarray(cv2.resize(plots, (MAP_PX, MAP_PX), interpolation=cv2.INTER_LINEAR))
+    angle = rng.uniform(0, np.pi, len(seeds))
+    pitch = rng.uniform(0.42, 0.75, len(seeds))
+    rows = [cv2.resize(field[owner].astype(np.float32), (MAP_PX,) * 2, interpolation=cv2.INTER_NEAREST)
+            for field in (np.cos(angle) * pitch, np.sin(angle) * pitch, crop[kinds])]  # fmt: skip
+    axis = np.arange(MAP_PX, dtype=np.float32)
+    furrow = np.sin(rows[0] * axis[None, :] + rows[1] * axis[:, None]) * rows[2]
+    patch = upscale(octaves(rng, _HALF, 20, 6, 0.62), MAP_PX)
+    dry = upscale(octaves(rng, MAP_PX // 4, 7, 4), MAP_PX)
+    grit = np.tile(
+        rng.normal(0, 6.5, (640, 640)).astype(np.float32), (MAP_PX // 640, MAP_PX // 640)
     )
+    clump = np.tile(stretched_tile(rng, 512, 7, 7) * 5.5, (MAP_PX // 512, MAP_PX // 512))
+    light = furrow + patch * 8 + grit + clump
+    for channel, (lit, arid) in enumerate(((0.85, 3.0), (1.0, 5.0), (1.0, 10.0))):
+        color[..., channel] += light * lit + dry * arid
+    return np.asarray(color, np.float32)
 
 
-def _trees(
-    ground: Image, water: Floats, houses: tuple[House, ...], rng: np.random.Generator
+def _draw_roads(
+    color: Floats, roads: tuple[Floats, ...], houses: tuple[House, ...], rng: np.random.Generator
 ) -> None:
-    """Crowns with a lit side and a shadow; woods where the noise says so."""
-    wood = noise(rng, 256, 5, 3)
-    scale = MAP_PX / 256
-    for _ in range(5200):
-        x, y = rng.uniform(20, MAP_PX - 20, 2)
-        dense = wood[int(y / scale), int(x / scale)] > 0.22
-        if not dense and rng.random() > 0.12:
-            continue
-        if any(abs(h.x - x) < 100 and abs(h.y - y) < 90 for h in houses):
-            continue
-        r = rng.uniform(9, 24)
-        dark = (int(30 + rng.integers(14)), int(54 + rng.integers(22)), int(40 + rng.integers(14)))
-        center = (int(x), int(y))
-        if water[int(y), int(x)] < 0.35:
-            cv2.circle(
-                ground, (int(x + r * 0.7), int(y + r * 0.7)), int(r), (30, 44, 38), -1, cv2.LINE_AA
-            )
-        cv2.circle(ground, center, int(r), dark, -1, cv2.LINE_AA)
-        lit = tuple(int(c * 1.45) for c in dark)
-        cv2.circle(
-            ground, (int(x - r * 0.25), int(y - r * 0.25)), int(r * 0.6), lit, -1, cv2.LINE_AA
+    """Asphalt with worn marks, gravel lanes with wheel ruts, a drive to each house."""
+
+    def line(points: Floats, width: int, bgr: tuple[float, float, float]) -> None:
+        cv2.polylines(mask, [np.round(points).astype(np.int32)], False, bgr, width, cv2.LINE_AA)
+
+    mask = color  # drawn straight into the float map, whose grain is put back below
+    every = np.concatenate(roads)
+    for house in houses:
+        near = every[np.hypot(*(every - (house.x, house.y)).T).argmin()]
+        line(np.array([(house.x, house.y), near], np.float32), 20, (122, 138, 146))
+    for lane in roads[1:]:
+        line(lane, 46, (88, 112, 118))
+        line(lane, 36, (118, 134, 142))
+        for shift in (-8, 8):
+            line(lane + np.array((0, shift), np.float32), 5, (104, 120, 130))
+    main = roads[0]
+    line(main, 76, (96, 118, 124))
+    line(main, 60, (104, 106, 106))
+    for shift in (-27, 27):
+        line(main + np.array((shift, 0), np.float32), 2, (168, 172, 172))
+    for i in range(0, len(main) - 3, 7):
+        line(main[i : i + 4], 3, (196, 200, 200))
+    for _ in range(90):  # patches and oil on the asphalt
+        x, y = main[int(rng.integers(len(main)))] + rng.uniform(-24, 24, 2)
+        tone = float(rng.uniform(84, 124))
+        size = (int(rng.integers(3, 16)), int(rng.integers(2, 6)))
+        cv2.ellipse(
+            color, (int(x), int(y)), size, 90.0, 0, 360, (tone, tone, tone), -1, cv2.LINE_AA
         )
+    wide = np.zeros((MAP_PX, MAP_PX), np.uint8)
+    for lane, width in zip(roads, [62] + [44] * 8, strict=True):
+        cv2.polylines(wide, [np.round(lane).astype(np.int32)], False, 255, width)
+    rough = np.tile(rng.normal(0, 5, (640, 640)).astype(np.float32), (MAP_PX // 640, MAP_PX // 640))
+    color += (rough * (wide > 0))[..., None]
 
 
-def _flood(ground: Image, water: Floats, rng: np.random.Generator, x: Floats, y: Floats) -> None:
-    """Brown water over what is low; shallow water lets the ground through, debris drifts on top."""
-    silt = noise(rng, MAP_PX, 9, 4)
-    brown = np.stack([82 + 12 * silt, 112 + 14 * silt, 134 + 16 * silt], -1)
-    ripple = np.sin(y * 0.42 + 1.6 * np.sin(x * 0.021) + silt * 5) * np.sin(x * 0.11 + silt * 4)
-    brown += (ripple * 6)[..., None]
-    cover = np.clip((water - 0.03) * 5.5, 0, 0.93)[..., None]
-    np.copyto(ground, (ground * (1 - cover) + brown * cover).astype(np.uint8))
-    edge = (water > 0.01) & (water < 0.07)
-    ground[edge] = (ground[edge] * 0.7 + np.array([46, 58, 66]) * 0.3).astype(np.uint8)
-    for _ in range(420):
-        px, py = rng.integers(10, MAP_PX - 10, 2)
-        if water[py, px] > 0.25:
-            size = (float(rng.uniform(3, 18)), float(rng.uniform(2, 5)))
-            box = cv2.boxPoints(((float(px), float(py)), size, float(rng.uniform(0, 180))))
-            tone = int(rng.integers(40, 190))
-            cv2.fillConvexPoly(
-                ground, box.astype(np.int32), (tone, tone, int(tone * 1.05)), cv2.LINE_AA
+def _draw_yards(color: Floats, houses: tuple[House, ...], rng: np.random.Generator) -> None:
+    """Lawns, paved corners, vegetable beds, fences and sheds around the houses."""
+
+    def fill(points: Floats, bgr: tuple[float, ...], alpha: float) -> None:
+        x0, y0 = np.maximum(points.min(0).astype(int), 0)
+        x1, y1 = np.minimum(points.max(0).astype(int) + 1, MAP_PX)
+        if x0 >= x1 or y0 >= y1:
+            return
+        mask = np.zeros((y1 - y0, x1 - x0), np.float32)
+        cv2.fillPoly(mask, [np.round(points - (x0, y0)).astype(np.int32)], alpha, cv2.LINE_AA)
+        area = color[y0:y1, x0:x1]
+        area += (np.array(bgr, np.float32) - area) * mask[..., None]
+
+    for h in houses:
+        c, s = np.cos(h.angle), np.sin(h.angle)
+        plot = corners(h.x, h.y, h.length * 1.62, h.width * 2.0, h.angle)
+        fill(plot, tuple(float(v) for v in np.array((64, 112, 92)) + rng.normal(0, 7, 3)), 0.55)
+        fill(corners(h.x, h.y, h.length + 16, h.width + 16, h.angle), (138, 146, 150), 0.85)
+        for _ in range(int(rng.integers(1, 4))):
+            u, v = rng.choice((-1, 1)) * h.length * 0.62, rng.uniform(-0.8, 0.8) * h.width
+            bed = corners(
+                h.x + c * u - s * v, h.y + s * u + c * v, rng.uniform(18, 40), 14, h.angle
             )
+            fill(bed, tuple(rng.uniform((50, 70, 70), (90, 120, 140))), 0.8)
+        fence = (96, 112, 124) if rng.random() < 0.5 else (44, 66, 54)
+        cv2.polylines(color, [np.round(plot).astype(np.int32)], True, fence, 2, cv2.LINE_AA)
+
+
+def _flood(
+    color: Floats, depth: Floats, houses: tuple[House, ...], rng: np.random.Generator
+) -> Image:
+    """Brown water over what is low. Shallow water shows the ground; foam and litter line its edge."""
+    deep = upscale(depth, MAP_PX)
+    deep += np.tile(stretched_tile(rng, 512, 11, 9) * 0.016, (MAP_PX // 512, MAP_PX // 512))
+    wet = np.clip(1 + deep / 0.22, 0, 1) * 0.36  # mud that the water reached an hour ago
+    color *= (1 - wet)[..., None]
+    silt = upscale(octaves(rng, MAP_PX // 4, 8, 4), MAP_PX)
+    streak = np.tile(stretched_tile(rng, 640, 120, 11) * 3.2 + stretched_tile(rng, 640, 34, 5) * 2.4,
+                     (MAP_PX // 640, MAP_PX // 640))  # fmt: skip
+    run = np.clip(deep / 1.6, 0, 1)
+    wakes = _wakes(houses, rng)
+    cover = np.clip(deep / 0.32, 0, 1) ** 0.7 * 0.95
+    tone = streak * (0.35 + 0.65 * run) + silt * 5 + wakes
+    # Shallow backwater is darker and greener; the channel carries the light-coloured silt.
+    for channel, (calm, fast) in enumerate(((70, 92), (98, 122), (112, 147))):
+        water = calm + (fast - calm) * run + tone * (0.9, 1.0, 1.06)[channel]
+        color[..., channel] += (water - color[..., channel]) * cover
+    foam = np.exp(-(((deep - 0.035) / 0.028) ** 2)) * np.clip(silt + 0.6, 0, 1)
+    color += (foam * 26)[..., None]
+    ground = np.clip(color, 0, 255).astype(np.uint8)
+    _litter(ground, depth, rng)
+    return ground
+
+
+def _wakes(houses: tuple[House, ...], rng: np.random.Generator) -> Floats:
+    """Eddies behind whatever stands in the water: lighter, torn streaks downstream (+x)."""
+    small = np.zeros((_HALF, _HALF), np.float32)
+    for h in houses:
+        if not h.flooded:
+            continue
+        ring = corners(h.x, h.y, h.length + 9, h.width + 9, h.angle) / 2
+        cv2.polylines(small, [np.round(ring).astype(np.int32)], True, 15.0, 2, cv2.LINE_AA)
+        for _ in range(9):
+            y = h.y + rng.uniform(-0.55, 0.55) * h.width
+            x = h.x + h.length * 0.5
+            end = (int((x + rng.uniform(40, 190)) / 2), int((y + rng.uniform(-12, 12)) / 2))
+            cv2.line(
+                small, (int(x / 2), int(y / 2)), end, float(rng.uniform(-14, 24)), 2, cv2.LINE_AA
+            )
+    return upscale(np.asarray(cv2.GaussianBlur(small, (0, 0), 1.6), np.float32), MAP_PX)
+
+
+def _litter(ground: Image, depth: Floats, rng: np.random.Generator) -> None:
+    """Branches and rubbish that the water left along its edge."""
+    edge = np.argwhere(np.abs(depth - 0.06) < 0.05)
+    for y, x in edge[rng.integers(0, len(edge), 900)] * 2:
+        reach = rng.uniform(1.5, 6) * np.array((1.0, rng.normal(0, 1.1)))
+        tone = int(rng.choice((44, 54, 66, 96)))
+        end = (int(x + reach[0]), int(y + reach[1]))
+        cv2.line(ground, (int(x), int(y)), end, (tone, tone + 6, tone + 12), 1, cv2.LINE_AA)
+
+
+def _shadows(
+    ground: Image, houses: tuple[House, ...], trees: tuple[Tree, ...], low: tuple[Tree, ...]
+) -> None:
+    mask = np.zeros((MAP_PX, MAP_PX), np.uint8)
+    sun = np.array(SUN, np.float32)
+    for h in houses:
+        base = corners(h.x, h.y, h.length, h.width, h.angle)
+        middle = np.array([(base[3] + base[0]) / 2, (base[1] + base[2]) / 2])
+        hull = cv2.convexHull(np.concatenate([base, base + sun * h.eaves, middle + sun * h.ridge]))
+        cv2.fillPoly(mask, [np.round(hull).astype(np.int32)], 255, cv2.LINE_AA)
+    for tree in (*trees, *low):
+        x, y = np.array((tree.x, tree.y)) + sun * tree.height * 0.8
+        axes = (int(36 * tree.scale * 1.12), int(33 * tree.scale))
+        cv2.ellipse(mask, (int(x), int(y)), axes, 35.0, 0, 360, 255, -1, cv2.LINE_AA)
+    taken = cv2.convertScaleAbs(cv2.GaussianBlur(mask, (0, 0), 1.3), alpha=0.52)
+    dark = cv2.multiply(ground, cv2.merge([taken] * 3), scale=1 / 255)
+    np.copyto(ground, cv2.subtract(ground, dark))
