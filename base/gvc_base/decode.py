@@ -76,7 +76,7 @@ class _Sinks:
         if self._plain is not None:
             self._plain.write(frame.pixels)
         if self._marked is not None:
-            self._marked.write(overlay(frame))
+            self._marked.write(overlay(frame, status="unauthenticated"))
 
     def _open(self, job: DecodeJob) -> None:
         span, outputs = job.span, self._outputs

@@ -229,7 +229,7 @@ class _LivePicture:
                         comment="GVC live picture, marks burned in", fragmented=True,
                     )
                 )  # fmt: skip
-            self._writer.write(overlay(frame))
+            self._writer.write(overlay(frame, status="unauthenticated"))
         if time.monotonic() - self._written_at > _SNAPSHOT_S:
             self._write_snapshot(frame)
 
@@ -239,7 +239,7 @@ class _LivePicture:
 
     def _write_snapshot(self, frame: DecodedFrame) -> None:
         self._written_at = time.monotonic()
-        done, png = cv2.imencode(".png", overlay(frame))
+        done, png = cv2.imencode(".png", overlay(frame, status="unauthenticated"))
         if done:
             part = self._snapshot.with_name(self._snapshot.name + ".part")
             with suppress(OSError):  # a full disk costs the snapshot, not the mission

@@ -76,6 +76,8 @@ class LiveRun:
     def stop(self) -> None:
         """Finish the open unit, send what is queued, then return."""
         self._stop.set()
+        # A camera that is away gives no frame at which the stop could be seen.
+        self._source.close()
 
     def run(self) -> SendReport:
         """Send until the source ends. Re-raises what the source or the encoder raised."""

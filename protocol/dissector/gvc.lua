@@ -81,7 +81,7 @@ end
 gvc.fields = list
 
 local bad_crc = ProtoExpert.new("gvc.expert.crc", "CRC is wrong", expert.group.CHECKSUM, expert.severity.ERROR)
-local refused = ProtoExpert.new("gvc.expert.refused", "Not a datagram", expert.group.MALFORMED, expert.severity.WARN)
+local refused = ProtoExpert.new("gvc.expert.refused", "Not a datagram", expert.group.PROTOCOL, expert.severity.WARN)
 gvc.experts = {bad_crc, refused}
 
 -- Bit operations are a library up to Lua 5.3 and operators after it, which older ones cannot parse.

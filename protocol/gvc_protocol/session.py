@@ -139,10 +139,10 @@ class UnitSession:
         if not self._new_sequence(seq):
             return UnitOutcome.DUPLICATE
         unit_no = nearest(datagram.unit_no, UNIT_BITS, max(0, self._highest_unit))
-        if unit_no < self._next_unit:
+        # Ahead by more than half the range: from before the first unit that was heard.
+        early = self._highest_unit >= 0 and unit_no > self._highest_unit + _MAX_UNIT_JUMP
+        if early or unit_no < self._next_unit:
             return UnitOutcome.LATE
-        if self._highest_unit >= 0 and unit_no > self._highest_unit + _MAX_UNIT_JUMP:
-            return UnitOutcome.CONFLICT
         if datagram.part == WirePart.MESSAGE:
             return UnitOutcome.CONFLICT  # version 1.0 sends no messages
         unit = self._unit(unit_no, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -33,7 +34,7 @@ def found(items: list[Datagram | Rejected]) -> list[Datagram]:
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     ends = [0, *sorted(a % (len(data) + 1) for a in at), len(data)]
-    return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(ends)]
 
 
 @given(framings, st.lists(small, max_size=4), st.lists(noise, min_size=5, max_size=5), st.data())

@@ -9,15 +9,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from gvc_protocol import receiver as limits
-from gvc_protocol.blocks import make_block
-from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
-from gvc_protocol.framing import Framing
-from gvc_protocol.params import MS, SECOND, LinkParams
-from gvc_protocol.receiver import LinkReceiver
-from gvc_protocol.sender import LinkSender
-from gvc_protocol.wire import Datagram, RejectReason, WirePart
 from tests.protocol.channel import ErasureChannel, shuffle_within
 from tests.protocol.helpers import (
     Timed,
@@ -31,6 +22,15 @@ from tests.protocol.helpers import (
     unit,
     units,
 )
+
+from gvc_protocol import receiver as limits
+from gvc_protocol.blocks import make_block
+from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.framing import Framing
+from gvc_protocol.params import MS, SECOND, LinkParams
+from gvc_protocol.receiver import LinkReceiver
+from gvc_protocol.sender import LinkSender
+from gvc_protocol.wire import Datagram, RejectReason, WirePart
 
 laws = settings(max_examples=60, deadline=None)
 D, K, F = WirePart.DESCRIPTORS, WirePart.KEYFRAME, WirePart.FEATURES

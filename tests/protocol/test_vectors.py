@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.protocol.test_erasure import independent_parity
+from tests.vectors import regenerate
 
 from gvc_protocol.blocks import BlockAssembly, make_block
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
 from gvc_protocol.erasure import parity, restore
 from gvc_protocol.framing import Deframer, Framing
 from gvc_protocol.wire import Datagram, RejectReason
-from tests.protocol.test_erasure import independent_parity
-from tests.vectors import regenerate
 
 FOLDER = Path(regenerate.__file__).parent
 
@@ -73,8 +75,9 @@ def test_erasure(case: dict[str, Any]) -> None:
     if k <= 16:
         assert independent_parity(data, count) == extra
     for name in ("zfec", "zfex"):
-        library = pytest.importorskip(name)
-        made = library.Encoder(k, 256).encode(data, tuple(range(k, k + count)))
+        if find_spec(name) is None:
+            continue  # one of the two is always there: the sender needs it
+        made = import_module(name).Encoder(k, 256).encode(data, tuple(range(k, k + count)))
         assert [bytes(s) for s in made] == extra
 
 

@@ -304,9 +304,7 @@ def build() -> dict[str, bytes]:
         "erasure.json": _erasure(), "blocks.json": _blocks(), "rs_frames.json": _rs_frames(),
         "segments.json": _segments(),
     }  # fmt: skip
-    files = {
-        name: (json.dumps(table, indent=1) + "\n").encode() for name, table in tables.items()
-    }
+    files = {name: (json.dumps(table, indent=1) + "\n").encode() for name, table in tables.items()}
     return {**files, "unit.pcap": _unit_pcap()}
 
 

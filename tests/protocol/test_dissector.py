@@ -1,0 +1,184 @@
+"""The Wireshark dissector and our own parser read the same capture the same way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gvc_protocol.blocks import PREFIX_BYTES
+from gvc_protocol.descriptors import Descriptors
+from gvc_protocol.framing import RS_SYNC, Deframer, Framing
+from gvc_protocol.pcap import Record, pack_file_header, pack_record, read_records
+from gvc_protocol.wire import SYNC, Datagram, RejectReason
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "protocol" / "dissector" / "gvc.lua"
+CAPTURE = ROOT / "tests" / "vectors" / "unit.pcap"
+HEADER = (
+    "part", "last", "k_sent", "f_sent", "stream", "boot", "seq", "unit", "block", "symbol", "k",
+    "length", "parity", "flags.tag", "payload", "tag",
+)  # fmt: skip
+DESCRIBED = (
+    "codec", "bitstream", "capture_us", "width", "height", "fps_num", "fps_den", "first_frame",
+    "frames", "total_frames", "weights", "motion", "lat", "lon", "alt_cm", "roll", "pitch", "yaw",
+    "record.type",
+)  # fmt: skip
+OTHER = ("status", "version", "crc", "crc.status", "rs.sync", "rs.codewords", "noise")
+Tshark = Callable[..., str]
+Row = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def tshark(tmp_path_factory: pytest.TempPathFactory) -> Tshark:
+    """Runs tshark with one Lua script; skips where there is no tshark that takes Lua."""
+    program = shutil.which("tshark")
+    if program is None:
+        pytest.skip("tshark is not installed")
+    folder = tmp_path_factory.mktemp("tshark")
+    # Nobody's own settings or plugins; errors in English.
+    own = {"HOME": str(folder), "WIRESHARK_CONFIG_DIR": str(folder), "LC_ALL": "C", "LANGUAGE": "C"}
+
+    def run(script: Path, *args: str) -> str:
+        command = [program, "-X", f"lua_script:{script}", *args]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env={**os.environ, **own}
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Lua" not in done.stderr, done.stderr
+        return done.stdout
+
+    probe = folder / "probe.lua"
+    probe.write_text('print("Lua is on")')
+    try:
+        said = run(probe, "-r", str(CAPTURE), "-c", "1")
+    except AssertionError as error:
+        pytest.skip(f"this tshark takes no Lua script: {error}")
+    if "Lua is on" not in said:
+        pytest.skip("this tshark runs no Lua script (built without it, or off for the superuser)")
+    return run
+
+
+@pytest.fixture(scope="module")
+def rows(tshark: Tshark) -> list[tuple[bytes, Row]]:
+    """(record, what the dissector says of it) for every packet of the capture."""
+    names = [*HEADER, *OTHER, *(f"d.{name}" for name in DESCRIBED)]
+    wanted = [arg for name in names for arg in ("-e", f"gvc.{name}")]
+    said = tshark(
+        SCRIPT, "-r", str(CAPTURE), "-T", "fields", "-E", "separator=|", "-E", "aggregator=,", *wanted
+    )  # fmt: skip
+    with CAPTURE.open("rb") as file:
+        records = [r.data for r in read_records(file, name="unit.pcap")]
+    lines = said.splitlines()
+    assert len(lines) == len(records)
+    return [
+        (record, dict(zip(names, line.split("|"), strict=True)))
+        for record, line in zip(records, lines, strict=True)
+    ]
+
+
+def plain(text: str) -> str:
+    """Older versions write truth as 1 and bytes with colons."""
+    return {"True": "1", "False": "0"}.get(text, text.replace(":", ""))
+
+
+def check_header(row: Row, d: Datagram) -> None:
+    said = {name: plain(row[name]) for name in HEADER}
+    assert said == {
+        "part": str(d.part), "last": str(int(d.last)), "k_sent": str(int(d.k_sent)),
+        "f_sent": str(int(d.f_sent)), "stream": str(d.stream_id), "boot": str(d.boot_id),
+        "seq": str(d.seq), "unit": str(d.unit_no), "block": str(d.block_no),
+        "symbol": str(d.symbol), "k": str(d.k), "length": str(len(d.payload)),
+        "parity": str(int(d.symbol >= d.k)), "flags.tag": str(int(bool(d.tag))),
+        "payload": d.payload.hex(), "tag": d.tag.hex(),
+    }  # fmt: skip
+    assert row["status"] == "DATAGRAM" and row["crc.status"] == "1" and row["version"] == "1"
+    assert int(row["crc"], 0) == int.from_bytes(d.pack()[-4:], "big")
+
+
+def test_every_plain_record_is_read_alike(rows: list[tuple[bytes, Row]]) -> None:
+    seen = set()
+    for record, row in rows:
+        if record[:2] != SYNC:
+            continue
+        read = Datagram.unpack(record)
+        if isinstance(read, Datagram):
+            check_header(row, read)
+            seen.add("DATAGRAM")
+            continue
+        assert row["status"] == read.name
+        crc = {RejectReason.BAD_CRC: "0", RejectReason.BAD_VERSION: "1"}.get(read, "")
+        assert row["crc.status"] == crc
+        seen.add(read.name)
+    assert seen == {"DATAGRAM", "BAD_CRC", "BAD_VERSION", "TRUNCATED", "TOO_LONG"}
+
+
+def test_rs_frames_are_shown_as_such(rows: list[tuple[bytes, Row]]) -> None:
+    frames = [(record, row) for record, row in rows if row["rs.sync"]]
+    assert [len(record) for record, _ in frames] == [118, 300, 118]
+    for record, row in frames:
+        assert int(row["rs.sync"], 0) == int.from_bytes(record[:2], "big")
+        assert int(row["rs.codewords"]) == -(-(len(record) - 2) // 255)
+        (read,) = Deframer(Framing(mtu_bytes=1400)).feed(record)
+        assert isinstance(read, Datagram)
+        as_sent = Framing(mtu_bytes=len(record), inner_rs=True).frame(read.pack(), 0)[0]
+        if record == as_sent:
+            check_header(row, read)
+        else:  # it takes the code to read it, which the dissector leaves alone
+            assert row["status"] == "BAD_CRC" and row["crc.status"] == "0"
+    assert sum(record[:2] == RS_SYNC for record, _ in frames) == 2
+
+
+def test_what_is_neither_is_noise(rows: list[tuple[bytes, Row]]) -> None:
+    others = [(rec, row) for rec, row in rows if rec[:2] != SYNC and not row["rs.sync"]]
+    assert len(others) == 4
+    for record, row in others:
+        assert row["status"] == "NO_SYNC" and plain(row["noise"]) == record.hex()
+        assert row["part"] == ""
+
+
+def test_descriptors_are_read_alike(rows: list[tuple[bytes, Row]]) -> None:
+    described = [(record, row) for record, row in rows if row["d.codec"]]
+    assert len(described) == 3
+    for record, row in described:
+        (read,) = Deframer(Framing(mtu_bytes=1400)).feed(record)
+        assert isinstance(read, Datagram)
+        d = Descriptors.unpack(read.payload[PREFIX_BYTES:])
+        assert d is not None and d.telemetry is not None and d.global_motion is not None
+        t = d.telemetry
+        numbers = (
+            d.codec_id, d.bitstream_version, d.capture_us, d.width, d.height, d.fps.numerator,
+            d.fps.denominator, d.first_frame, d.frames, d.total_frames,
+        )  # fmt: skip
+        kinds = [1] if d.weights_prefix else []
+        kinds += [2, 3, 4] + ([5] if d.end_of_stream else []) + [k for k, _ in d.unknown]
+        wanted = [str(n) for n in numbers]
+        wanted += [d.weights_prefix.hex(), ",".join(map(str, d.global_motion.coefficients))]
+        wanted += [str(n) for n in (t.lat_e7, t.lon_e7, t.alt_cm)]
+        wanted += [str(n) for n in (t.roll_cdeg, t.pitch_cdeg, t.yaw_cdeg)]
+        wanted += [",".join(map(str, kinds))]
+        assert [plain(row[f"d.{name}"]) for name in DESCRIBED] == wanted
+
+
+def test_no_packet_makes_the_dissector_fail(tshark: Tshark, tmp_path: Path) -> None:
+    """Every record of the capture, cut at every length: no Lua error, one line a packet."""
+    with CAPTURE.open("rb") as file:
+        records = [r.data for r in read_records(file, name="unit.pcap")]
+    chosen = [records[0], records[-15], *(r for r in records if r[:1] == b"\x14")]
+    cuts = [r[:n] for r in chosen for n in (*range(1, 60), 100, len(r) - 1)]
+    path = tmp_path / "cut.pcap"
+    path.write_bytes(
+        pack_file_header() + b"".join(pack_record(Record(time_ns=0, data=c)) for c in cuts)
+    )
+    said = tshark(
+        SCRIPT, "-r", str(path), "-T", "fields", "-e", "gvc.status", "-e", "_ws.malformed"
+    )
+    lines = [line.split("\t") for line in said.splitlines()]
+    assert len(lines) == len(cuts)
+    assert {status for status, _ in lines} <= {"DATAGRAM", *RejectReason.__members__}
+    assert {malformed for _, malformed in lines} == {""}
+    assert "Lua Error" not in tshark(SCRIPT, "-r", str(path), "-V")
