@@ -14,7 +14,7 @@ from gvc_protocol.sender import unit_air_bytes
 
 __all__ = ["TYPICAL_DESCRIPTOR_BYTES", "RateControl", "minimum_bps"]
 
-TYPICAL_DESCRIPTOR_BYTES = 48
+TYPICAL_DESCRIPTOR_BYTES = 28
 "Part D without telemetry or detections is below this; only used before the real one is known."
 
 _CARRY = 0.25
