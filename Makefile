@@ -21,7 +21,7 @@ $(VENV)/.dev: pyproject.toml
 	touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
-	$(BIN)/gvc-base rehearse $(VIDEO) --profile sik-64 --loss $(LOSS) --burst $(BURST) --seed $(SEED) --out $(DEMO_OUT)
+	$(BIN)/gvc-base rehearse "$(VIDEO)" --profile sik-64 --loss $(LOSS) --burst $(BURST) --seed $(SEED) --out "$(DEMO_OUT)"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

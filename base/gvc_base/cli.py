@@ -286,7 +286,8 @@ def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[str, float], None
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=1.0)
-        yield lambda text, share: bar.update(task, description=text, completed=share)
+        # Never quite full: a finished bar stops its clock, and another step may follow.
+        yield lambda text, share: bar.update(task, description=text, completed=min(share, 0.999))
 
 
 def _say_to_stderr() -> Callable[[str], None]:
