@@ -57,6 +57,6 @@ class DecodeReport:
             f"{self.seconds:.1f} s, {self.frames} frames at {self.frames_per_s:.0f} frames/s; units "
             f"whole {self.units_whole}, degraded {self.units_degraded}, lost {self.units_lost}; "
             f"packets {self.packets_received} received, {self.packets_lost} lost, "
-            f"{self.packets_repaired} repaired; {self.air_bps / 1000:.2f} kbit/s\n"
-            f"tiles: {shares}; unauthenticated"
+            f"{self.packets_repaired} repaired; {self.air_bps / 1000:.2f} kbit/s; unauthenticated"
+            + (f"\ntiles: {shares}" if shares else "")
         )

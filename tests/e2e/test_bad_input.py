@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+
 from tests.e2e.conftest import Ran
 
 Command = Callable[..., Ran]

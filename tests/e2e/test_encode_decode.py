@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.e2e.conftest import Ran
 
 from gvc_base.video import probe, read_video
 from gvc_protocol.pcap import read_records
+from tests.e2e.conftest import Ran
 
 FRAMES = 90
 

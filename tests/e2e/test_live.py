@@ -17,10 +17,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from tests.e2e.conftest import Ran
 
 from gvc_base.video import probe, read_video
 from gvc_protocol.pcap import Record, read_records
+from tests.e2e.conftest import Ran
 
 
 @pytest.mark.parametrize("profile", ["sik-64", "udp"])

@@ -8,10 +8,10 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.helpers import all_descriptors, descriptors
 
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
 from gvc_protocol.errors import LocalProtocolError
+from tests.protocol.helpers import all_descriptors, descriptors
 
 laws = settings(max_examples=150, deadline=None)
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.helpers import datagrams, repair_crc
 
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.framing import RS_SYNC, Deframer, Framing, Rejected
 from gvc_protocol.wire import SYNC, Datagram, RejectReason
+from tests.protocol.helpers import datagrams, repair_crc
 
 laws = settings(max_examples=80, deadline=None)
 STREAM = Framing(mtu_bytes=120, stream=True)

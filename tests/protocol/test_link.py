@@ -6,6 +6,13 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gvc_protocol.codec import EncodedUnit
+from gvc_protocol.events import SenderDropped
+from gvc_protocol.framing import Framing
+from gvc_protocol.params import MS, SECOND, LinkParams
+from gvc_protocol.sender import LinkSender, unit_air_bytes
+from gvc_protocol.wire import WirePart
 from tests.protocol.channel import ErasureChannel, shuffle_within
 from tests.protocol.helpers import (
     check_units,
@@ -17,13 +24,6 @@ from tests.protocol.helpers import (
     unit,
     units,
 )
-
-from gvc_protocol.codec import EncodedUnit
-from gvc_protocol.events import SenderDropped
-from gvc_protocol.framing import Framing
-from gvc_protocol.params import MS, SECOND, LinkParams
-from gvc_protocol.sender import LinkSender, unit_air_bytes
-from gvc_protocol.wire import WirePart
 
 laws = settings(max_examples=100, deadline=None)
 sizes = spread(40_000) | st.just(0)

@@ -9,6 +9,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gvc_protocol import receiver as limits
+from gvc_protocol.blocks import make_block
+from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.framing import Framing
+from gvc_protocol.params import MS, SECOND, LinkParams
+from gvc_protocol.receiver import LinkReceiver
+from gvc_protocol.sender import LinkSender
+from gvc_protocol.wire import Datagram, RejectReason, WirePart
 from tests.protocol.channel import ErasureChannel, shuffle_within
 from tests.protocol.helpers import (
     Timed,
@@ -22,15 +31,6 @@ from tests.protocol.helpers import (
     unit,
     units,
 )
-
-from gvc_protocol import receiver as limits
-from gvc_protocol.blocks import make_block
-from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
-from gvc_protocol.framing import Framing
-from gvc_protocol.params import MS, SECOND, LinkParams
-from gvc_protocol.receiver import LinkReceiver
-from gvc_protocol.sender import LinkSender
-from gvc_protocol.wire import Datagram, RejectReason, WirePart
 
 laws = settings(max_examples=60, deadline=None)
 D, K, F = WirePart.DESCRIPTORS, WirePart.KEYFRAME, WirePart.FEATURES
@@ -216,6 +216,15 @@ def test_reordering_across_the_wrap_at_the_very_start_is_no_loss() -> None:
     for unit_no, seq in ((1, 1 << 24), (2, (1 << 24) - 1), (3, (1 << 24) + 1)):
         receiver.receive(small_unit(unit_no, seq), unit_no)
     assert receiver.lost_datagrams() == 0 and receiver.counters.duplicates == 0
+
+
+def test_a_repeat_from_long_ago_is_still_a_repeat() -> None:
+    receiver = LinkReceiver(PARAMS)
+    for n in range(0, 3000, 2):
+        receiver.receive(small_unit(n, n), n)
+    for n in (0, 10, 1900, 2998):
+        receiver.receive(small_unit(n, n), 3000)
+    assert receiver.counters.duplicates == 4 and receiver.lost_datagrams() == 1499
 
 
 def test_streams_and_boots_are_apart() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.helpers import Timed, drain, link, spread, unit
 
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import SenderDropped
@@ -13,6 +12,7 @@ from gvc_protocol.framing import Framing
 from gvc_protocol.params import MS, SECOND, LinkParams
 from gvc_protocol.sender import LinkSender, unit_air_bytes
 from gvc_protocol.wire import Datagram, WirePart
+from tests.protocol.helpers import Timed, drain, link, spread, unit
 
 laws = settings(max_examples=60, deadline=None)
 D, K, F = WirePart.DESCRIPTORS, WirePart.KEYFRAME, WirePart.FEATURES
@@ -216,6 +216,17 @@ def test_an_over_full_queue_drops_oldest_f_first_and_never_d() -> None:
     # Within a unit, parity goes before data.
     partly = kept[max(hurt)]
     assert not partly or min(d.symbol for d in partly) == 0
+
+
+def test_parity_of_every_block_goes_before_data_of_any() -> None:
+    params = link(64, rate_bps=16_000, fec=40, queue_ns=6 * SECOND)  # 12 kB
+    sender = sender_for(params)
+    sender.submit(unit(0, b"", bytes(7000)), 0)  # two blocks of F, each with 40 % parity
+    left = [d for d in read(drain(sender)) if d.part == F]
+    wanted = {(d.block_no, i) for d in left for i in range(d.k)}
+    assert {b for b, _ in wanted} == {0, 1}
+    assert wanted <= {(d.block_no, d.symbol) for d in left}
+    assert sender.counters.dropped_symbols > 14  # more than the parity of block 1
 
 
 def test_k_goes_only_when_all_f_is_gone_and_d_stays_beyond_the_limit() -> None:

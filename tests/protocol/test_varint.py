@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.helpers import u63
 
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.varint import VarintError, pull_varint, push_varint
+from tests.protocol.helpers import u63
 
 
 def packed(value: int) -> bytes:

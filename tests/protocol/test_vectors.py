@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.protocol.test_erasure import independent_parity
-from tests.vectors import regenerate
 
 from gvc_protocol.blocks import BlockAssembly, make_block
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
 from gvc_protocol.erasure import parity, restore
 from gvc_protocol.framing import Deframer, Framing
 from gvc_protocol.wire import Datagram, RejectReason
+from tests.protocol.test_erasure import independent_parity
+from tests.vectors import regenerate
 
 FOLDER = Path(regenerate.__file__).parent
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.helpers import datagrams, repair_crc
 
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.wire import (
@@ -19,6 +18,7 @@ from gvc_protocol.wire import (
     datagram_size,
     nearest,
 )
+from tests.protocol.helpers import datagrams, repair_crc
 
 laws = settings(max_examples=150, deadline=None)
 SAMPLE = Datagram(

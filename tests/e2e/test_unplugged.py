@@ -1,0 +1,130 @@
+"""A serial radio that is pulled and put back: nobody crashes, nothing that was queued is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gvc_protocol.framing import Deframer, Framing
+from gvc_protocol.pcap import read_records
+from gvc_protocol.wire import Datagram
+from tests.e2e.conftest import Ran
+
+
+class Radio:
+    """A pseudo-terminal behind a stable name, as udev gives a USB radio."""
+
+    def __init__(self, name: Path) -> None:
+        self.name = name
+        self.heard = b""
+        self.plug()
+
+    def plug(self) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.name.symlink_to(os.ttyname(self._slave))
+
+    def unplug(self) -> None:
+        self.listen()
+        os.close(self._slave), os.close(self._master)
+        self.name.unlink()
+
+    def listen(self) -> None:
+        try:
+            self.heard += os.read(self._master, 1 << 16)
+        except (BlockingIOError, OSError):
+            return
+
+    def say(self, data: bytes) -> None:
+        os.write(self._master, data)
+
+
+def start(*args: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def listen_until(radio: Radio, done: Callable[[], bool], limit_s: float = 30) -> None:
+    end = time.monotonic() + limit_s
+    while not done() and time.monotonic() < end:
+        radio.listen()
+        time.sleep(0.02)
+
+
+def datagrams(data: bytes) -> set[int]:
+    """Sequence numbers of the whole datagrams in a byte stream."""
+    found = Deframer(Framing(mtu_bytes=240, stream=True)).feed(data)
+    return {item.seq for item in found if isinstance(item, Datagram)}
+
+
+def test_the_edge_keeps_what_is_queued(clip: Path, tmp_path: Path) -> None:
+    radio = Radio(tmp_path / "ttyRADIO")
+    edge = start(
+        "gvc_edge", "run", "--source", clip, "--link", f"serial:{radio.name}", "--profile",
+        "sik-64", "--latency", 1, "--state", tmp_path / "state",
+    )  # fmt: skip
+    listen_until(radio, lambda: len(radio.heard) > 2000)
+    radio.unplug()
+    time.sleep(1.5)
+    radio.plug()
+    listen_until(radio, lambda: edge.poll() is not None)
+    radio.listen()
+    out, err = edge.communicate()
+    assert edge.returncode == 0, err
+    assert "link is down" in err and "link is back" in err and "Traceback" not in err
+    heard = datagrams(radio.heard)
+    sent = int(out.split(" packets:")[0].split()[-1])
+    # What was inside the port when it was pulled is gone; what waited in the edge is not.
+    assert len(heard) >= sent - 3 and max(heard) == sent - 1
+
+
+def test_the_base_goes_on_where_it_was(
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    with capture[0].open("rb") as file:
+        packets = [r.data for r in read_records(file, name="x")]
+    radio = Radio(tmp_path / "ttyRADIO")
+    base = start(
+        "gvc_base", "run", "--link", f"serial:{radio.name}", "--profile", "sik-64", "--archive",
+        tmp_path / "m.db", "--seconds", 7,
+    )  # fmt: skip
+    assert base.stderr is not None
+    for line in base.stderr:
+        if "listening" in line:
+            break
+    for packet in packets[:10]:
+        radio.say(packet)
+    time.sleep(0.5)
+    radio.unplug()
+    time.sleep(1.5)
+    radio.plug()
+    time.sleep(1.6)
+    for packet in packets[10:]:
+        radio.say(packet)
+        time.sleep(0.01)
+    out, err = base.communicate()
+    assert base.returncode == 0 and "Traceback" not in err
+    assert "link is back" in err
+    assert f"packets {len(packets)} received, 0 lost" in out
+
+
+def test_two_programs_on_one_port(tmp_path: Path, base: Callable[..., Ran]) -> None:
+    radio = Radio(tmp_path / "ttyRADIO")
+    first = start("gvc_base", "run", "--link", f"serial:{radio.name}", "--profile", "sik-64",
+                  "--archive", tmp_path / "a.db", "--seconds", 20)  # fmt: skip
+    assert first.stderr is not None
+    for line in first.stderr:
+        if "listening" in line:
+            break
+    second = base("run", "--link", f"serial:{radio.name}", "--profile", "sik-64",
+                  "--archive", tmp_path / "b.db")  # fmt: skip
+    first.kill()
+    first.communicate()
+    assert "ttyRADIO" in second.error_line
