@@ -29,6 +29,8 @@ from gvc_profiles.params import link_params
 from gvc_protocol.codec import Quality
 from gvc_protocol.errors import UserError
 
+__all__ = ["app", "main"]
+
 app = typer.Typer(
     name="gvc-base", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Base station: receive, archive, decode and mark what a gvc-edge sent.",

@@ -33,6 +33,8 @@ from gvc_protocol.codec import CodecId, UnitEncoder
 from gvc_protocol.errors import UserError
 from gvc_protocol.params import LinkParams
 
+__all__ = ["app", "main"]
+
 app = typer.Typer(
     name="gvc-edge", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Edge encoder: camera or video in, datagrams for a slow radio out.",

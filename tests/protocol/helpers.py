@@ -9,6 +9,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from gvc_protocol.blocks import make_block
 from gvc_protocol.codec import CodecSpec, EncodedUnit, PartData, ReceivedUnit
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
 from gvc_protocol.events import ReceiverEvent, UnitReady
@@ -16,7 +17,7 @@ from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.sender import LinkSender
-from gvc_protocol.wire import Datagram
+from gvc_protocol.wire import Datagram, WirePart
 
 Timed = tuple[int, bytes]
 SPEC = CodecSpec(codec_id=0, bitstream_version=1)
@@ -45,6 +46,31 @@ def unit(unit_no: int, keyframe: bytes = b"", features: bytes = b"") -> EncodedU
         unit_no=unit_no, spec=SPEC, descriptors=descriptors(unit_no),
         keyframe=keyframe, features=features,
     )  # fmt: skip
+
+
+def symbols(
+    part: WirePart, data: bytes, *, unit_no: int, seq: int = 0, s_max: int = 40, fec: float = 0,
+    block_no: int = 0, offset: int = 0, last: bool = True, sent: tuple[bool, bool] = (False, False),
+) -> list[Datagram]:  # fmt: skip
+    """Datagrams of one block; numbers run on from `seq`."""
+    block = make_block(
+        part=part, block_no=block_no, last=last, offset=offset, data=data,
+        max_symbol_bytes=s_max, fec_percent=fec,
+    )  # fmt: skip
+    return [
+        Datagram(
+            part=part, last=last, k_sent=sent[0], f_sent=sent[1], stream_id=1, boot_id=1,
+            seq=seq + i, unit_no=unit_no, block_no=block_no, symbol=i, k=len(block.data),
+            payload=payload,
+        )
+        for i, payload in enumerate(block.data + block.parity)
+    ]  # fmt: skip
+
+
+def small_unit(unit_no: int, seq: int) -> bytes:
+    """A whole unit in one datagram: D alone."""
+    data = descriptors(unit_no).pack()
+    return symbols(WirePart.DESCRIPTORS, data, unit_no=unit_no, seq=seq, s_max=200)[0].pack()
 
 
 def drain(sender: LinkSender, now: int = 0, until: int | None = None) -> list[Timed]:
