@@ -130,7 +130,7 @@ def decode_recording(
                 f"{recording.path} holds no GVC unit that can be decoded; was it recorded on a GVC "
                 "link, and did any descriptor packet arrive?"
             )
-    report.frames = sinks.frames
+    report.frames, report.seconds = sinks.frames, round(report.seconds, 6)
     report.frames_per_s = sinks.frames / max(1e-9, time.perf_counter() - began)
     mission.fill_report(report)
     report.air_bps = report.air_bytes * 8 / report.seconds if report.seconds else 0.0

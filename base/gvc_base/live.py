@@ -199,9 +199,15 @@ class LiveBase:
                             show.frame(frame, job)
                 except UserError as error:
                     self._say(f"cannot show unit {job.unit.unit_no}: {error}")
+                except Exception as error:  # a bug in a decoder must not end the mission's picture
+                    decoder = None
+                    self._say(
+                        f"the decoder failed on unit {job.unit.unit_no} ({error!r}); it is in the "
+                        "archive, and the next unit is decoded anew"
+                    )
             show.finish()
         self._stats.frames = show.frames
-        self._stats.seconds = show.seconds
+        self._stats.seconds = round(show.seconds, 6)
         self._stats.frames_per_s = show.frames / max(1e-9, time.perf_counter() - began)
 
 
