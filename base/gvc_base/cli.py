@@ -121,7 +121,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Receive a mission: store every byte, decode, mark, show the newest picture."""
-    chosen = load(profile)
+    chosen, wanted = load(profile), _quality(quality)
     params = link_params(chosen, bps=None, fec="auto", packets=link.startswith("udp:"))
     say = _say_to_stderr()
     radio = open_link(link, chosen, listen=True)
@@ -132,7 +132,7 @@ def run(
             link_url=link, profile_id=chosen.id, params=params, now_ns=steady_clock()()
         )
         base = LiveBase(
-            radio, store, params, session_id=session_id, quality=_quality(quality),
+            radio, store, params, session_id=session_id, quality=wanted,
             snapshot=snapshot or archive.with_suffix(".png"), record=record,
             queue_limit=max(1, queue_limit), stream_id=stream, say=say,
             on_ack=lambda row, _: print(f"ack {row}", flush=True) if acks else None,

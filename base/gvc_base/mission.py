@@ -37,11 +37,6 @@ class Mission:
         self._whole = self._degraded = 0
 
     @property
-    def stream_id(self) -> int | None:
-        """The stream that is followed, once known."""
-        return self._stream_id
-
-    @property
     def total_frames(self) -> int:
         """Frames of the whole source where it is a file, else 0."""
         known = [t.known.total_frames for t in self._timelines.values() if t.known is not None]

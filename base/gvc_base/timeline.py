@@ -61,11 +61,6 @@ class Timeline:
         """The newest descriptors that fit this stream."""
         return self._known
 
-    @property
-    def frames(self) -> int:
-        """Frames given out so far, from the start of the source."""
-        return self._next_frame
-
     def add(self, event: UnitReady) -> list[DecodeJob]:
         """Jobs, in order, that this unit makes possible; none while no D has come yet."""
         d = event.unit.descriptors

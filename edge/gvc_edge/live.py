@@ -87,6 +87,9 @@ class LiveRun:
         while not (ended and self._sender.idle and not self._pending):
             ended = self._take_unit() or ended
             self._send_due()
+            if ended and self._stop.is_set() and self._down_since is not None:
+                self._say("stopped while the link is down; what waited in the queue was not sent")
+                break
         worker.join(timeout=5)
         if self._spool is not None:
             self._spool.close()
@@ -132,7 +135,9 @@ class LiveRun:
         return False
 
     def _send_due(self) -> None:
-        self._pending += self._sender.datagrams_to_send(self._now())
+        if not self._pending:
+            # While the link is down the sender keeps the queue: it alone paces, and drops by class.
+            self._pending = self._sender.datagrams_to_send(self._now())
         while self._pending:
             try:
                 self._link.send(self._pending[0])
@@ -156,7 +161,7 @@ class LiveRun:
         if self._down_since is None:
             self._down_since = time.monotonic()
             self._say(f"link is down ({error}); nothing is lost, trying again every second")
-        self._stop.wait(_RECONNECT_S)
+        time.sleep(_RECONNECT_S)
         with suppress(OSError):
             self._link.reopen()
 

@@ -92,6 +92,10 @@ class UdpLink:
                 break
             except ConnectionRefusedError:
                 continue  # an ICMP answer to something we sent: nobody listens yet
+            except OSError:
+                if out:
+                    break  # hand over what came first; the error is there at the next call, too
+                raise
             if self._listen:
                 self._peer = (str(peer[0]), int(peer[1]))
             out.append(Received(data, f"{peer[0]}:{peer[1]}"))

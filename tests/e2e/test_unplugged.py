@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -83,6 +84,20 @@ def test_the_edge_keeps_what_is_queued(clip: Path, tmp_path: Path) -> None:
     sent = int(out.split(" packets:")[0].split()[-1])
     # What was inside the port when it was pulled is gone; what waited in the edge is not.
     assert len(heard) >= sent - 3 and max(heard) == sent - 1
+
+
+def test_the_edge_can_be_stopped_while_the_radio_is_away(tmp_path: Path) -> None:
+    radio = Radio(tmp_path / "ttyRADIO")
+    edge = start(
+        "gvc_edge", "run", "--source", "synthetic:flood?seconds=60&size=160x96&fps=10", "--link",
+        f"serial:{radio.name}", "--profile", "sik-64", "--latency", 1, "--state", tmp_path,
+    )  # fmt: skip
+    listen_until(radio, lambda: len(radio.heard) > 500)
+    radio.unplug()
+    time.sleep(1.5)
+    edge.send_signal(signal.SIGINT)
+    _, err = edge.communicate(timeout=15)
+    assert edge.returncode == 0 and "was not sent" in err and "Traceback" not in err
 
 
 def test_the_base_goes_on_where_it_was(
