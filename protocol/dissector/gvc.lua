@@ -14,6 +14,14 @@ local PARTS = {[0] = "D descriptors", [1] = "K keyframe", [2] = "F features", [3
 local LETTER = {[0] = "D", [1] = "K", [2] = "F", [3] = "M"}
 local RECORDS = {
   [1] = "weights", [2] = "global motion", [3] = "telemetry", [4] = "detections", [5] = "end of stream",
+  [6] = "tracks", [7] = "motion path", [8] = "thermal", [9] = "ladder",
+}
+local CLASSES = {
+  [0] = "mover", [1] = "person", [2] = "vehicle", [3] = "hot spot", [4] = "fire", [5] = "animal", [6] = "boat",
+  [7] = "text",
+}
+local STEPS = {
+  [0] = "full motion", [1] = "fewer frames", [2] = "stills with carried motion", [3] = "descriptors and chips",
 }
 local CRC_NAMES = {[0] = "bad", [1] = "good"}
 
@@ -73,6 +81,18 @@ field("d.roll", "int16", "Roll, 0.01 degree", base.DEC)
 field("d.pitch", "int16", "Pitch, 0.01 degree", base.DEC)
 field("d.yaw", "int16", "Yaw, 0.01 degree", base.DEC)
 field("d.detection", "bytes", "Detection (class, score %, x, y, width, height)")
+field("d.track.id", "uint64", "Track", base.DEC)
+field("d.track.class", "uint8", "Class", base.DEC, CLASSES)
+field("d.track.score", "uint8", "Score, %", base.DEC)
+field("d.track.box", "string", "Box (frame: width x height at x, y)")
+field("d.path.offset", "uint64", "Control point, frame", base.DEC)
+field("d.path.corners", "string", "Displacement of the corners, 1/8 pixel")
+field("d.path.residual", "uint8", "Residual, 1/8 pixel (255 unknown)", base.DEC)
+field("d.thermal.lo", "uint16", "Sensor counts of level 0", base.DEC)
+field("d.thermal.hi", "uint16", "Sensor counts of level 255", base.DEC)
+field("d.thermal.white_hot", "bool", "White-hot", 8, nil, 0x01)
+field("d.thermal.knee", "uint16", "Sensor counts of level 224, the knee", base.DEC)
+field("d.ladder", "uint8", "Step of the ladder", base.DEC, STEPS)
 
 local list = {}
 for _, item in pairs(f) do
@@ -136,6 +156,73 @@ local function varint(tvb, at, stop)
   return nil
 end
 
+-- A point of `count` numbers at `at`: varint frames since the last one, then signed differences to what
+-- constant velocity foresees. `done` holds the points so far, each {offset, numbers...}; nil when cut.
+local function pull_point(value, at, done, count, signed)
+  local _, ahead, size = varint(value, at, value:len())
+  if not ahead then return nil end
+  local last, before = done[#done], done[#done - 1]
+  local point = {(last and last[1] or 0) + ahead}
+  at = at + size
+  for i = 2, count + 1 do
+    local _, number, used = varint(value, at, value:len())
+    if not number then return nil end
+    local difference = number
+    if signed then difference = number % 2 == 0 and number / 2 or -(number + 1) / 2 end
+    local foreseen = last and last[i] or 0
+    if before then
+      local span = last[1] - before[1]
+      if span < 1 then return nil end
+      foreseen = foreseen + math.floor((2 * (last[i] - before[i]) * ahead + span) / (2 * span))
+    end
+    point[i] = foreseen + difference
+    at = at + used
+  end
+  return point, at
+end
+
+-- math.floor leaves a double beyond integers alone, and "%d" then raises: so everything is "%.0f".
+local function show_tracks(tree, value)
+  local _, count, at = varint(value, 0, value:len())
+  for _ = 1, math.min(count or 0, 64) do
+    local id, _, size = varint(value, at, value:len())
+    if not id or at + size + 2 > value:len() then return end
+    local sub = tree:add(f["d.track.id"], value(at, size), id)
+    at = at + size
+    sub:add(f["d.track.class"], value(at, 1))
+    sub:add(f["d.track.score"], value(at + 1, 1))
+    local _, points, used = varint(value, at + 2, value:len())
+    if not points then return end
+    at = at + 2 + used
+    local done = {}
+    for i = 1, math.min(points, 32) do
+      local point, stop = pull_point(value, at, done, 4, i > 1)
+      if not point then return end
+      done[i] = point
+      local box = string.format(
+        "%.0f: %.0f x %.0f at %.0f, %.0f", point[1], point[4], point[5], point[2], point[3])
+      sub:add(f["d.track.box"], value(at, stop - at), box)
+      at = stop
+    end
+  end
+end
+
+local function show_path(tree, value)
+  local _, count, at = varint(value, 0, value:len())
+  local done = {{0, 0, 0, 0, 0, 0, 0, 0, 0}}
+  for _ = 1, math.min(count or 0, 64) do
+    local point, stop = pull_point(value, at, done, 8, true)
+    if not point or stop >= value:len() then return end
+    done[#done + 1] = point
+    local sub = tree:add(f["d.path.offset"], value(at, stop + 1 - at), UInt64.new(math.min(point[1], 100000)))
+    sub:add(f["d.path.corners"], value(at, stop - at), string.format(
+      "%.0f,%.0f %.0f,%.0f %.0f,%.0f %.0f,%.0f", point[2], point[3], point[4], point[5], point[6], point[7],
+      point[8], point[9]))
+    sub:add(f["d.path.residual"], value(stop, 1))
+    at = stop + 1
+  end
+end
+
 local function show_record(tree, kind, value)
   if kind == 1 and value:len() == 4 then
     tree:add(f["d.weights"], value)
@@ -151,6 +238,17 @@ local function show_record(tree, kind, value)
         ": class %d, %d %%, %d x %d at (%d, %d)", value(i, 1):uint(), value(i + 1, 1):uint(),
         value(i + 6, 2):uint(), value(i + 8, 2):uint(), value(i + 2, 2):uint(), value(i + 4, 2):uint()))
     end
+  elseif kind == 6 then
+    show_tracks(tree, value)
+  elseif kind == 7 then
+    show_path(tree, value)
+  elseif kind == 8 and value:len() >= 5 then
+    tree:add(f["d.thermal.lo"], value(0, 2))
+    tree:add(f["d.thermal.hi"], value(2, 2))
+    tree:add(f["d.thermal.white_hot"], value(4, 1))
+    if value:len() == 7 then tree:add(f["d.thermal.knee"], value(5, 2)) end
+  elseif kind == 9 and value:len() >= 2 then
+    tree:add(f["d.ladder"], value(0, 1))
   end
 end
 

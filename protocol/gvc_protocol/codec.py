@@ -44,6 +44,8 @@ class CodecId(IntEnum):
 
     CLASSICAL = 0
     "AV1 still + low-resolution SVT-AV1; no weights."
+    GVC = 1
+    "VVC or AV1 pictures by layer, patches of true pixels; a network at the base."
 
 
 class Part(IntEnum):
@@ -194,6 +196,10 @@ class UnitDecoder(Protocol):
 
     @property
     def spec(self) -> CodecSpec: ...
+
+    @property
+    def label(self) -> str:
+        """What makes the pictures, for reports and archives: codec, quality, weights, backend."""
 
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """Exactly `span.frames` marked frames, whatever the unit holds, down to nothing at all."""

@@ -12,9 +12,13 @@ from enum import IntEnum
 from fractions import Fraction
 
 from gvc_protocol.errors import LocalProtocolError
+from gvc_protocol.motion_path import MotionPath, unpack_motion_path
+from gvc_protocol.objects import Track, pack_tracks, unpack_tracks
 from gvc_protocol.varint import VarintError, pull_varint, push_varint
 
-__all__ = ["Descriptors", "Detection", "GlobalMotion", "RecordType", "Telemetry"]
+__all__ = [
+    "KNEE_LEVEL", "Descriptors", "Detection", "GlobalMotion", "RecordType", "Telemetry", "Thermal",
+]  # fmt: skip
 
 MAX_SIDE_PX = 16384
 MAX_FRAMES = 100_000
@@ -22,6 +26,11 @@ MAX_RECORDS = 64
 _HEAD = struct.Struct(">BBQ")  # codec id, bitstream version, capture time in microseconds
 _TELEMETRY = struct.Struct(">iiihhh")
 _DETECTION = struct.Struct(">BBHHHH")
+_THERMAL = struct.Struct(">HHB")
+_KNEE = struct.Struct(">H")
+_WHITE_HOT, _HAS_KNEE = 1, 2
+KNEE_LEVEL = 224
+"The grey level at the knee of a thermal picture that has one."
 _MOTION_SCALE = 1 << 14
 
 
@@ -33,6 +42,10 @@ class RecordType(IntEnum):
     TELEMETRY = 3
     DETECTIONS = 4
     END_OF_STREAM = 5
+    TRACKS = 6
+    MOTION_PATH = 7
+    THERMAL = 8
+    LADDER = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +87,28 @@ class GlobalMotion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Thermal:
+    """What the grey levels of a thermal camera's 8-bit picture stand for, at the unit's first frame."""
+
+    lo: int
+    "Sensor counts of level 0, 0..65535."
+    hi: int
+    "Sensor counts of level 255, not below `lo`."
+    white_hot: bool = True
+    "False when the camera itself shows hot as dark."
+    knee: int | None = None
+    "Counts of level 224 when levels above it are wider steps than those below; None: all are even."
+
+    def counts(self, level: float) -> float:
+        """Sensor counts behind a grey level, 0..255."""
+        if self.knee is None:
+            return self.lo + level * (self.hi - self.lo) / 255
+        if level <= KNEE_LEVEL:
+            return self.lo + level * (self.knee - self.lo) / KNEE_LEVEL
+        return self.knee + (level - KNEE_LEVEL) * (self.hi - self.knee) / (255 - KNEE_LEVEL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptors:
     """The unit's description. `capture_us` is stamped once, at the camera, and never again."""
 
@@ -97,6 +132,13 @@ class Descriptors:
     telemetry: Telemetry | None = None
     detections: tuple[Detection, ...] = ()
     end_of_stream: bool = False
+    tracks: tuple[Track, ...] = ()
+    "Objects followed through the unit on true pixels at the edge, at most 64."
+    motion_path: MotionPath | None = None
+    thermal: Thermal | None = None
+    ladder: int | None = None
+    """Where the unit stands on the edge's ladder: 0 full motion, 1 fewer frames, 2 stills with carried
+    motion, 3 descriptors and chips; None when the edge does not say."""
     unknown: tuple[tuple[int, bytes], ...] = field(default=())
     "Records of a later version, kept so that nothing received is lost."
 
@@ -149,9 +191,24 @@ class Descriptors:
             raise LocalProtocolError(f"descriptor record out of range: {error}") from error
         if self.end_of_stream:
             out.append((RecordType.END_OF_STREAM, b""))
+        out.extend(self._seen_records())
         out.extend(self.unknown)
         if len(out) > MAX_RECORDS or not all(0 <= kind <= 255 for kind, _ in self.unknown):
             raise LocalProtocolError("too many descriptor records, or one of an impossible type")
+        return out
+
+    def _seen_records(self) -> list[tuple[int, bytes]]:
+        out: list[tuple[int, bytes]] = []
+        if self.tracks:
+            out.append((RecordType.TRACKS, pack_tracks(self.tracks)))
+        if self.motion_path is not None:
+            out.append((RecordType.MOTION_PATH, self.motion_path.pack(self.width, self.height)))
+        if (t := self.thermal) is not None:
+            out.append((RecordType.THERMAL, _pack_thermal(t)))
+        if self.ladder is not None:
+            if not 0 <= self.ladder <= 255:
+                raise LocalProtocolError(f"no such step of the ladder: {self.ladder}")
+            out.append((RecordType.LADDER, bytes((self.ladder, 0))))
         return out
 
     @classmethod
@@ -174,7 +231,8 @@ class Descriptors:
         fields: dict[str, object] = {}
         unknown: list[tuple[int, bytes]] = []
         for kind, value_bytes in _pull_records(data, at):
-            if not _read_record(kind, value_bytes, fields):
+            known = _read_record(kind, value_bytes, fields)
+            if not (known or _read_seen_record(kind, value_bytes, (width, height), fields)):
                 unknown.append((kind, value_bytes))
         made = cls(
             codec_id=codec_id, bitstream_version=version, capture_us=capture_us,
@@ -218,3 +276,50 @@ def _read_record(kind: int, data: bytes, fields: dict[str, object]) -> bool:
     else:
         return False
     return True
+
+
+def _read_seen_record(
+    kind: int, data: bytes, size: tuple[int, int], fields: dict[str, object]
+) -> bool:
+    """The same for what the edge saw; `size` is the source's width and height."""
+    if kind == RecordType.TRACKS and (tracks := unpack_tracks(data)) is not None:
+        fields["tracks"] = tracks
+    elif kind == RecordType.MOTION_PATH and (path := unpack_motion_path(data, *size)) is not None:
+        fields["motion_path"] = path
+    elif kind == RecordType.THERMAL and (thermal := _unpack_thermal(data)) is not None:
+        fields["thermal"] = thermal
+    elif kind == RecordType.LADDER and _is_one_varint(data[1:]):
+        # The varint will say why; nothing is laid down for it yet, but its form is.
+        fields["ladder"] = data[0]
+    else:
+        return False
+    return True
+
+
+def _is_one_varint(data: bytes) -> bool:
+    try:
+        return pull_varint(data, 0)[1] == len(data)
+    except VarintError:
+        return False
+
+
+def _pack_thermal(t: Thermal) -> bytes:
+    knee = t.lo if t.knee is None else t.knee
+    if not 0 <= t.lo <= knee <= t.hi <= 0xFFFF:
+        raise LocalProtocolError(f"thermal range out of range: {t}")
+    flags = (_WHITE_HOT if t.white_hot else 0) | (0 if t.knee is None else _HAS_KNEE)
+    head = _THERMAL.pack(t.lo, t.hi, flags)
+    return head if t.knee is None else head + _KNEE.pack(t.knee)
+
+
+def _unpack_thermal(data: bytes) -> Thermal | None:
+    if len(data) < _THERMAL.size:
+        return None
+    lo, hi, flags = _THERMAL.unpack_from(data)
+    bent = bool(flags & _HAS_KNEE)
+    if len(data) != _THERMAL.size + (_KNEE.size if bent else 0):
+        return None
+    knee = _KNEE.unpack_from(data, _THERMAL.size)[0] if bent else None
+    if not lo <= (lo if knee is None else knee) <= hi:
+        return None
+    return Thermal(lo=lo, hi=hi, white_hot=bool(flags & _WHITE_HOT), knee=knee)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from gvc_protocol.blocks import make_block
 from gvc_protocol.codec import CodecSpec, EncodedUnit, PartData, ReceivedUnit
-from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
+from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
 from gvc_protocol.events import ReceiverEvent, UnitReady
 from gvc_protocol.framing import Framing
+from gvc_protocol.motion_path import ControlPoint, MotionPath
+from gvc_protocol.objects import Track, TrackPoint
 from gvc_protocol.params import LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.sender import LinkSender
@@ -167,6 +169,49 @@ telemetries = st.builds(
     Telemetry, lat_e7=i32, lon_e7=i32, alt_cm=i32, roll_cdeg=i16, pitch_cdeg=i16, yaw_cdeg=i16
 )
 motions = st.builds(GlobalMotion, coefficients=st.lists(i16, min_size=8, max_size=8).map(tuple))
+
+
+def rising(most: int, top: int = 60_000, least: int = 0) -> st.SearchStrategy[list[int]]:
+    """1..most different numbers in order."""
+    return st.lists(
+        st.integers(least, top), min_size=1, max_size=most, unique=True
+    ).map(sorted)  # fmt: skip
+
+
+@st.composite
+def tracks(draw: st.DrawFn, max_points: int = 32) -> Track:
+    """A track over all fields, smooth or wild."""
+    offsets = draw(rising(max_points))
+    boxes = draw(
+        st.lists(st.tuples(u16, u16, u16, u16), min_size=len(offsets), max_size=len(offsets))
+    )
+    points = tuple(
+        TrackPoint(offset=at, x=x, y=y, width=w, height=h)
+        for at, (x, y, w, h) in zip(offsets, boxes, strict=True)
+    )
+    return Track(track_id=draw(u16), class_id=draw(byte), score_pct=draw(st.integers(0, 100)),
+                 points=points)  # fmt: skip
+
+
+@st.composite
+def motion_paths(draw: st.DrawFn, max_points: int = 64, reach: int = 64) -> MotionPath:
+    """A path of arbitrary corners; 64 eighths are in range for any picture."""
+    corner = st.integers(-reach, reach)
+    return MotionPath(points=tuple(
+        ControlPoint(
+            offset=at, corners=tuple(draw(st.lists(corner, min_size=8, max_size=8))),
+            residual=draw(byte),
+        )
+        for at in draw(rising(max_points, least=1))
+    ))  # fmt: skip
+
+
+thermals = st.builds(
+    lambda counts, hot, bent: Thermal(
+        lo=min(counts), hi=max(counts), white_hot=hot, knee=sorted(counts)[1] if bent else None
+    ),
+    st.tuples(u16, u16, u16), st.booleans(), st.booleans(),
+)  # fmt: skip
 all_descriptors = st.builds(
     Descriptors,
     codec_id=byte, bitstream_version=byte, capture_us=st.integers(0, (1 << 64) - 1),
@@ -178,7 +223,10 @@ all_descriptors = st.builds(
     weights_prefix=st.just(b"") | st.binary(min_size=4, max_size=4),
     global_motion=st.none() | motions, telemetry=st.none() | telemetries,
     detections=st.lists(detections, max_size=20).map(tuple), end_of_stream=st.booleans(),
+    tracks=st.lists(tracks(max_points=4), max_size=4).map(tuple),
+    motion_path=st.none() | motion_paths(max_points=4), thermal=st.none() | thermals,
+    ladder=st.none() | byte,
     unknown=st.lists(
-        st.tuples(st.integers(6, 255), st.binary(max_size=40)), max_size=5
+        st.tuples(st.integers(10, 255), st.binary(max_size=40)), max_size=5
     ).map(tuple),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
+from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
 from gvc_protocol.errors import LocalProtocolError
 from tests.protocol.helpers import all_descriptors, descriptors
 
@@ -79,3 +79,37 @@ def test_a_field_out_of_range_is_our_own_error(change: dict[str, object]) -> Non
 def test_frame_rates_are_exact(rate: Fraction) -> None:
     read = Descriptors.unpack(descriptors(fps=rate).pack())
     assert read is not None and read.fps == rate
+
+
+@pytest.mark.parametrize(
+    "thermal",
+    [
+        Thermal(lo=5, hi=4), Thermal(lo=-1, hi=4), Thermal(lo=0, hi=65536),
+        Thermal(lo=5, hi=9, knee=4), Thermal(lo=5, hi=9, knee=10),
+    ],
+)  # fmt: skip
+def test_a_thermal_range_out_of_order_is_our_own_error(thermal: Thermal) -> None:
+    with pytest.raises(LocalProtocolError):
+        descriptors(thermal=thermal).pack()
+
+
+def test_grey_levels_tell_counts_with_a_knee_and_without() -> None:
+    even, bent = Thermal(lo=100, hi=610), Thermal(lo=100, hi=10_000, knee=548)
+    assert [even.counts(level) for level in (0, 10, 255)] == [100, 120, 610]
+    assert [bent.counts(level) for level in (0, 10, 224, 255)] == [100, 120, 548, 10_000]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(6, "00"), (6, "0101"), (7, "00"), (8, "0002000100"), (8, "000100020200"), (9, ""), (9, "01"),
+     (9, "0180"), (9, "010000")],
+)  # fmt: skip
+def test_a_known_record_of_impossible_content_is_kept_aside(kind: int, value: str) -> None:
+    raw = bytes.fromhex(value)
+    read = Descriptors.unpack(descriptors().pack() + bytes([kind, len(raw)]) + raw)
+    assert read is not None and read.unknown == ((kind, raw),)
+
+
+def test_the_ladder_reads_past_a_reason_of_a_later_version() -> None:
+    read = Descriptors.unpack(descriptors().pack() + bytes([9, 3, 2, 0x85, 0x01]))
+    assert read is not None and read.ladder == 2 and read.unknown == ()

@@ -6,15 +6,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gvc_protocol.blocks import PREFIX_BYTES
-from gvc_protocol.descriptors import Descriptors
+from gvc_protocol.descriptors import Descriptors, Thermal
 from gvc_protocol.framing import RS_SYNC, Deframer, Framing
+from gvc_protocol.objects import pack_tracks
 from gvc_protocol.pcap import Record, pack_file_header, pack_record, read_records
 from gvc_protocol.wire import SYNC, Datagram, RejectReason
+from tests.vectors import regenerate
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "protocol" / "dissector" / "gvc.lua"
@@ -162,6 +165,45 @@ def test_descriptors_are_read_alike(rows: list[tuple[bytes, Row]]) -> None:
         wanted += [str(n) for n in (t.roll_cdeg, t.pitch_cdeg, t.yaw_cdeg)]
         wanted += [",".join(map(str, kinds))]
         assert [plain(row[f"d.{name}"]) for name in DESCRIBED] == wanted
+
+
+def test_what_the_edge_saw_is_read_alike(tshark: Tshark, tmp_path: Path) -> None:
+    """Tracks, motion path, thermal and ladder; and cut or hostile forms of them raise no Lua error."""
+    seen = replace(regenerate.DESCRIBED, detections=(), telemetry=None, tracks=regenerate.TRACKS)
+    seen = replace(
+        seen, motion_path=regenerate.PATH, thermal=Thermal(lo=2800, hi=31000, knee=9000), ladder=2
+    )
+    plain_d = replace(seen, tracks=(), motion_path=None, thermal=None, ladder=None, unknown=())
+    wild = [b"", b"\xff" * 9, b"\x01" * 30, b"\x40" + b"\xff" * 60]
+    wild += [pack_tracks(seen.tracks)[:n] for n in range(1, 40)]
+    wild += [regenerate.PATH.pack(1280, 720)[:n] for n in range(1, 30)]
+    wild += [b"\x02" + (b"\x01" + b"\xff" * 8 + b"\x7f") * 12]
+    described = [seen] + [replace(plain_d, unknown=((k, w),)) for k in (6, 7, 8, 9) for w in wild]
+    head = replace(regenerate.PLAIN, part=0, last=True, symbol=0, block_no=0, k=1)
+    packets = [replace(head, payload=bytes(4) + d.pack()).pack() for d in described]
+    path = tmp_path / "seen.pcap"
+    path.write_bytes(
+        pack_file_header() + b"".join(pack_record(Record(time_ns=0, data=p)) for p in packets)
+    )
+    names = ("track.id", "track.class", "track.score", "track.box", "path.offset", "path.corners",
+             "path.residual", "thermal.lo", "thermal.hi", "thermal.white_hot", "thermal.knee",
+             "ladder")  # fmt: skip
+    wanted = [arg for name in names for arg in ("-e", f"gvc.d.{name}")]
+    said = tshark(SCRIPT, "-r", str(path), "-T", "fields", "-E", "aggregator=;", *wanted)
+    row = dict(zip(names, said.splitlines()[0].split("\t"), strict=True))
+    points = [p for track in seen.tracks for p in track.points]
+    boxes = [f"{p.offset}: {p.width} x {p.height} at {p.x}, {p.y}" for p in points]
+    corners = [
+        " ".join(f"{x},{y}" for x, y in zip(p.corners[::2], p.corners[1::2], strict=True))
+        for p in regenerate.PATH.points
+    ]
+    assert {**row, "thermal.white_hot": plain(row["thermal.white_hot"])} == {
+        "track.id": "7;65535", "track.class": "2;0", "track.score": "80;0",
+        "track.box": ";".join(boxes), "path.offset": "15;30;59", "path.corners": ";".join(corners),
+        "path.residual": "3;254;255", "thermal.lo": "2800", "thermal.hi": "31000",
+        "thermal.white_hot": "1", "thermal.knee": "9000", "ladder": "2",
+    }  # fmt: skip
+    assert "Lua Error" not in tshark(SCRIPT, "-r", str(path), "-V")
 
 
 def test_no_packet_makes_the_dissector_fail(tshark: Tshark, tmp_path: Path) -> None:

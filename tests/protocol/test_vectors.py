@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from gvc_protocol.blocks import BlockAssembly, make_block
-from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
+from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
 from gvc_protocol.erasure import parity, restore
 from gvc_protocol.framing import Deframer, Framing
+from gvc_protocol.motion_path import ControlPoint, MotionPath
+from gvc_protocol.objects import Track, TrackPoint
 from gvc_protocol.wire import Datagram, RejectReason
 from tests.protocol.test_erasure import independent_parity
 from tests.vectors import regenerate
@@ -57,6 +59,17 @@ def test_descriptors(case: dict[str, Any]) -> None:
     if fields["global_motion"]:
         numbers = fields["global_motion"]["coefficients"]
         fields["global_motion"] = GlobalMotion(coefficients=tuple(numbers))
+    fields["tracks"] = tuple(
+        Track(**{**t, "points": tuple(TrackPoint(**p) for p in t["points"])})
+        for t in fields["tracks"]
+    )
+    if fields["motion_path"]:
+        points = fields["motion_path"]["points"]
+        fields["motion_path"] = MotionPath(
+            points=tuple(ControlPoint(**{**p, "corners": tuple(p["corners"])}) for p in points)
+        )
+    if fields["thermal"]:
+        fields["thermal"] = Thermal(**fields["thermal"])
     described, raw = Descriptors(**fields), bytes.fromhex(case["hex"])
     assert described.pack() == raw and Descriptors.unpack(raw) == described
 

@@ -15,9 +15,11 @@ from typing import Any
 
 from gvc_protocol.blocks import BlockAssembly, make_block
 from gvc_protocol.codec import CodecSpec, EncodedUnit
-from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry
+from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
 from gvc_protocol.erasure import parity
 from gvc_protocol.framing import Framing
+from gvc_protocol.motion_path import ControlPoint, MotionPath
+from gvc_protocol.objects import ObjectClass, Track, TrackPoint
 from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import Record, pack_file_header, pack_record
 from gvc_protocol.sender import LinkSender
@@ -44,6 +46,27 @@ DESCRIBED = Descriptors(
         Detection(class_id=3, score_pct=51, x=1200, y=7, width=80, height=44),
     ),
 )  # fmt: skip
+
+
+def _track(
+    track_id: int, class_id: int, score: int, *rows: tuple[int, int, int, int, int]
+) -> Track:
+    points = tuple(
+        TrackPoint(offset=at, x=x, y=y, width=w, height=h) for at, x, y, w, h in rows
+    )  # fmt: skip
+    return Track(track_id=track_id, class_id=class_id, score_pct=score, points=points)
+
+
+TRACKS = (
+    _track(7, ObjectClass.VEHICLE, 80, (0, 100, 200, 42, 20), (15, 160, 198, 42, 20),
+           (30, 221, 196, 42, 21), (37, 249, 195, 42, 21)),
+    _track(65535, ObjectClass.MOVER, 0, (59, 0, 0, 0, 65535)),
+)  # fmt: skip
+PATH = MotionPath(points=(
+    ControlPoint(offset=15, corners=(-80, 3, -81, 4, -79, 3, -80, 2), residual=3),
+    ControlPoint(offset=30, corners=(-161, 7, -160, 8, -163, 7, -160, 5), residual=254),
+    ControlPoint(offset=59, corners=(-310, -90, -320, 15, -330, 14, -318, 11)),
+))  # fmt: skip
 
 
 def _pattern(size: int, seed: int = 1) -> bytes:
@@ -140,6 +163,15 @@ def _descriptors() -> Cases:
         "largest_numbers": replace(
             bare, width=16384, height=16384, first_frame=(1 << 63) - 1, frames=100_000,
             total_frames=(1 << 63) - 1, capture_us=(1 << 64) - 1, codec_id=255,
+        ),
+        "tracks": replace(bare, tracks=TRACKS),
+        "motion_path": replace(bare, motion_path=PATH),
+        "thermal": replace(bare, thermal=Thermal(lo=2800, hi=31000)),
+        "thermal_black_hot": replace(bare, thermal=Thermal(lo=0, hi=65535, white_hot=False)),
+        "thermal_knee": replace(bare, thermal=Thermal(lo=2800, hi=31000, knee=4100)),
+        "ladder": replace(bare, ladder=2),
+        "all_that_the_edge_saw": replace(
+            DESCRIBED, tracks=TRACKS, motion_path=PATH, thermal=Thermal(lo=7, hi=7), ladder=0
         ),
         "everything": replace(DESCRIBED, end_of_stream=True),
     }  # fmt: skip
