@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gvc_edge.describe import Told, descriptor_room, tell
+from gvc_edge.eyes import Eyes
 from gvc_edge.rate import RateControl
 from gvc_edge.sources import FrameSource, SourceInfo
+from gvc_edge.sources.base import ThermalRange
 from gvc_protocol.codec import EncodedUnit, SourceFrame, UnitEncoder
-from gvc_protocol.descriptors import Descriptors
+from gvc_protocol.descriptors import Descriptors, Thermal
 
 __all__ = ["BuiltUnit", "build_units", "frames_per_unit"]
 
@@ -39,6 +42,7 @@ def build_units(
     unit_frames: int,
     backlog: Callable[[], int],
     on_frame: Callable[[int], None] = lambda _: None,
+    eyes: Eyes | None = None,
 ) -> Iterator[BuiltUnit]:
     """Encode a source unit by unit.
 
@@ -46,6 +50,7 @@ def build_units(
         unit_frames: frames a unit; the last may be shorter.
         backlog: air bytes that wait at the sender beyond what is usual.
         on_frame: called with each frame's number, for progress bars.
+        eyes: what looks for objects and the camera's motion; None to send neither.
     """
     info = source.info
     frames = iter(source.frames())
@@ -55,19 +60,34 @@ def build_units(
         first, count = ahead, 0
         left = info.total_frames - first.frame_no
         expected = min(unit_frames, left) if left > 0 else unit_frames
+        thermal = _thermal(source)
         # A short last unit gets a short budget: the file's own average must stay within the rate.
-        encoder.begin(unit_no, rate.payload_budget(float(expected / info.fps), backlog()))
+        budget = rate.payload_budget(float(expected / info.fps), backlog())
+        room = descriptor_room(budget) if eyes is not None else 0
+        encoder.begin(unit_no, budget - room)
+        if eyes is not None:
+            eyes.begin()
         while ahead is not None and count < unit_frames:
             encoder.push(ahead)
+            if eyes is not None:
+                eyes.push(ahead.pixels, count)
             on_frame(ahead.frame_no)
             count += 1
             ahead = next(frames, None)
-        unit = _close(encoder, info, unit_no, first, count, last=ahead is None)
+        told = tell(eyes.close(), room, info.width, info.height) if eyes is not None else Told()
+        unit = _close(encoder, info, unit_no, first, count, told, thermal, last=ahead is None)
         d_bytes = len(unit.descriptors.pack())
         air = rate.spent(d_bytes, len(unit.keyframe), len(unit.features))
         closed_us = first.capture_us + round(count * 1_000_000 / info.fps)
         yield BuiltUnit(unit=unit, closed_us=closed_us, air_bytes=air)
         unit_no += 1
+
+
+def _thermal(source: FrameSource) -> Thermal | None:
+    """What the grey levels of the frame that came last stand for, where they are sensor counts."""
+    if not isinstance(source, ThermalRange) or (counts := source.thermal_range()) is None:
+        return None
+    return Thermal(lo=counts[0], hi=counts[1], knee=source.thermal_knee())
 
 
 def _close(
@@ -76,6 +96,8 @@ def _close(
     unit_no: int,
     first: SourceFrame,
     count: int,
+    told: Told,
+    thermal: Thermal | None,
     *,
     last: bool,
 ) -> EncodedUnit:
@@ -93,6 +115,9 @@ def _close(
         frames=count,
         total_frames=info.total_frames,
         end_of_stream=last,
+        tracks=told.tracks,
+        motion_path=told.motion_path,
+        thermal=thermal,
     )
     return EncodedUnit(
         unit_no=unit_no, spec=spec, descriptors=descriptors, keyframe=keyframe, features=features

@@ -1,16 +1,21 @@
-"""Where frames come from: files, cameras, and the synthetic flood. `open_source` tells by the URL."""
+"""Where frames come from: files, cameras, synthetic scenes. `open_source` tells by the URL."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from gvc_edge.sources.base import FrameSource, SourceInfo
+from gvc_edge.sources.base import FrameSource, SourceInfo, ThermalRange
 from gvc_edge.sources.file import FileSource
 from gvc_edge.sources.flood import FloodSource, TrueBox, parse_flood_query
 from gvc_edge.sources.live import RtspSource, V4l2Source
+from gvc_edge.sources.synthetic_thermal import ThermalBox, ThermalSource, parse_thermal_query
+from gvc_edge.sources.thermal import TiffSource, is_tiff
 from gvc_protocol.errors import UserError
 
-__all__ = ["FloodSource", "FrameSource", "SourceInfo", "TrueBox", "open_source"]
+__all__ = [
+    "FloodSource", "FrameSource", "SourceInfo", "ThermalBox", "ThermalRange", "ThermalSource",
+    "TrueBox", "open_source",
+]  # fmt: skip
 
 
 def open_source(
@@ -19,7 +24,8 @@ def open_source(
     """Open a source.
 
     Args:
-        url: a video file, `v4l2:/dev/video0`, `rtsp://...`, or `synthetic:flood[?seed=1&...]`.
+        url: a video file, `v4l2:/dev/video0`, `rtsp://...`, `synthetic:flood[?seed=1&...]` or
+            `synthetic:thermal[?seed=1&...]`.
         start_us: Unix time of the first frame, microseconds; cameras stamp their own.
         seconds: stop after this long; None for the whole.
         crop_even: drop the last row or column of an odd size instead of refusing it.
@@ -29,8 +35,14 @@ def open_source(
     """
     if url.startswith("synthetic:"):
         scene, _, query = url.removeprefix("synthetic:").partition("?")
+        if scene == "thermal":
+            return ThermalSource(
+                parse_thermal_query(query), start_us=start_us, seconds=seconds, crop_even=crop_even
+            )
         if scene != "flood":
-            raise UserError(f"unknown synthetic scene {scene!r}; there is synthetic:flood")
+            raise UserError(
+                f"unknown synthetic scene {scene!r}; there are synthetic:flood and synthetic:thermal"
+            )
         return FloodSource(
             parse_flood_query(query), start_us=start_us, seconds=seconds, crop_even=crop_even
         )
@@ -38,4 +50,6 @@ def open_source(
         return V4l2Source(url.removeprefix("v4l2:"), seconds=seconds, crop_even=crop_even)
     if url.startswith(("rtsp://", "rtsps://")):
         return RtspSource(url, seconds=seconds, crop_even=crop_even)
+    if is_tiff(Path(url)):
+        return TiffSource(Path(url), start_us=start_us, seconds=seconds, crop_even=crop_even)
     return FileSource(Path(url), start_us=start_us, seconds=seconds, crop_even=crop_even)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.errors import UserError
 
-__all__ = ["MAX_SIDE_PX", "MIN_SIDE_PX", "FrameSource", "SourceInfo", "check_seconds", "even_size"]
+__all__ = [
+    "MAX_SIDE_PX",
+    "MIN_SIDE_PX",
+    "FrameSource",
+    "SourceInfo",
+    "ThermalRange",
+    "check_seconds",
+    "even_size",
+]
 
 MIN_SIDE_PX, MAX_SIDE_PX = 16, 4096
 
@@ -28,6 +36,8 @@ class SourceInfo:
     live: bool
     "True when frames come by themselves; False when they must be paced to real time."
     synthetic: bool = False
+    mono: bool = False
+    "Frames are grey (B = G = R), made of sensor counts; see `ThermalRange`."
 
 
 class FrameSource(Protocol):
@@ -41,6 +51,20 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """End `frames` and give back what is held; may be called from another thread."""
+
+
+@runtime_checkable
+class ThermalRange(Protocol):
+    """What a source of which `info.mono` holds has besides."""
+
+    def thermal_range(self) -> tuple[int, int] | None:
+        """Sensor counts of grey levels 0 and 255 in the frame that `frames` gave last.
+
+        None when the frames are no counts: most files are in colour.
+        """
+
+    def thermal_knee(self) -> int | None:
+        """Counts of grey level 224 where levels above it are wider; None when all steps are even."""
 
 
 def check_seconds(seconds: float | None) -> None:

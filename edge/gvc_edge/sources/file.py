@@ -22,6 +22,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from gvc_edge.sources.base import SourceInfo, check_seconds, even_size
+from gvc_edge.sources.thermal import SlowGain
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.errors import UserError
 
@@ -61,23 +62,27 @@ class FileSource:
         _check_path(path)
         self._path, self._start_us, self._closed = path, start_us, False
         self._nominal = _nominal_rate(path)
-        plan, picture = _make_plan(path, self._nominal)
-        self._t0 = plan.first
-        height, width = picture.shape[:2]
+        plan, opening = _make_plan(path, self._nominal)
+        self._t0, bits = plan.first, _grey_bits(opening)
+        height, width = _to_bgr(opening).shape[:2]
         size = even_size(path.name, width, height, crop_even=crop_even)
         fps = _frame_rate(path, plan)
         count = round((plan.last - plan.first) * fps) + 1
         if seconds is not None:
             count = min(count, max(1, round(seconds * fps)))
-        self._full = (width, height)
+        self._full, self._bits = (width, height), bits
+        self._gain = SlowGain(float(fps), bits) if bits else None
         self.info = SourceInfo(
-            name=path.name, width=size[0], height=size[1], fps=fps, total_frames=count, live=False
-        )
+            name=path.name, width=size[0], height=size[1], fps=fps, total_frames=count, live=False,
+            mono=bits > 0,
+        )  # fmt: skip
 
     def frames(self) -> Iterator[SourceFrame]:
         """See `FrameSource`. A place that cannot be decoded repeats the picture before it."""
         total, number = self.info.total_frames, 0
         held: Image | None = None
+        if self._bits:
+            self._gain = SlowGain(float(self.info.fps), self._bits)
         for pixels, time in _pictures(self._path, self._nominal):
             # The held picture stands until this one's time comes.
             while held is not None and number < total and self._due(number) < time:
@@ -96,6 +101,14 @@ class FileSource:
         """End `frames` at the next picture."""
         self._closed = True
 
+    def thermal_range(self) -> tuple[int, int] | None:
+        """See `ThermalRange`."""
+        return None if self._gain is None else self._gain.range
+
+    def thermal_knee(self) -> int | None:
+        """See `ThermalRange`."""
+        return None if self._gain is None else self._gain.knee
+
     def _due(self, number: int) -> Fraction:
         # Half a frame late, so that times which a container rounded to milliseconds still count.
         return self._t0 + (number + Fraction(1, 2)) / self.info.fps
@@ -106,7 +119,10 @@ class FileSource:
 
     def _fit(self, picture: Any) -> Image:
         """One size for the whole stream: a camera that changed its size in flight is scaled back."""
-        pixels = _to_bgr(picture)
+        if self._gain is not None and _grey_bits(picture) == self._bits:
+            pixels = _turned(picture, self._gain.map(_counts(picture)))
+        else:
+            pixels = _to_bgr(picture)
         if (pixels.shape[1], pixels.shape[0]) != self._full:
             width, height = self._full
             pixels = np.asarray(
@@ -120,8 +136,24 @@ class FileSource:
 
 def _to_bgr(picture: Any) -> Image:
     """uint8[H, W, 3] BGR of a decoded picture, turned the way that its metadata says."""
-    pixels = picture.to_ndarray(format="bgr24")
+    return _turned(picture, picture.to_ndarray(format="bgr24"))
+
+
+def _turned(picture: Any, pixels: Image) -> Image:
     return np.asarray(np.rot90(pixels, round(picture.rotation / 90) % 4), np.uint8)
+
+
+def _grey_bits(picture: Any) -> int:
+    """Bits of a count where the picture has one channel (a thermal camera's), else 0."""
+    return int(picture.format.components[0].bits) if picture.format.name.startswith("gray") else 0
+
+
+def _counts(picture: Any) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """uint8 or uint16[H, W]: what the sensor gave, in this machine's byte order."""
+    raw = picture.to_ndarray()
+    if raw.itemsize == 1:
+        return np.asarray(raw, np.uint8)
+    return np.asarray(raw, np.uint16)
 
 
 def _check_path(path: Path) -> None:
@@ -220,12 +252,12 @@ def _decode(container: Any, stream: Any) -> Iterator[Any]:
             return
 
 
-def _make_plan(path: Path, nominal: Fraction) -> tuple[_Plan, Image]:
+def _make_plan(path: Path, nominal: Fraction) -> tuple[_Plan, Any]:
     """What will be yielded, and the first picture. Raises UserError when nothing decodes."""
     opening = next(_pictures(path, nominal), None)
     if opening is None:
         raise UserError(f"{path} holds no picture that can be decoded; it is damaged or cut short")
-    picture, first = _to_bgr(opening[0]), opening[1]
+    picture, first = opening
     times = _packet_times(path)
     # Pictures before the first that decodes (a cut at the front) are never shown.
     times = [time for time in times if time >= first]

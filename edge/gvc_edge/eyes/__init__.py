@@ -1,0 +1,8 @@
+"""What the edge sees on true pixels, cheaply: camera motion, moving objects, heat. No torch, no GPU."""
+
+from __future__ import annotations
+
+from gvc_edge.eyes.detector import Detector, Found, load_detector
+from gvc_edge.eyes.eyes import Eyes, Seen
+
+__all__ = ["Detector", "Eyes", "Found", "Seen", "load_detector"]
