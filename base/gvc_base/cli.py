@@ -17,6 +17,7 @@ from rich.table import Table
 from gvc_base.archive import Archive
 from gvc_base.channel import ChannelSpec
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
+from gvc_base.decoders import BACKENDS, Backend
 from gvc_base.impair import impair_capture
 from gvc_base.live import LiveBase
 from gvc_base.recording import open_recording
@@ -40,6 +41,9 @@ ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
 ]
 QualityOption = Annotated[str, typer.Option("--quality", help="preview, standard or best.")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="What runs the network: auto, cuda, torch or onnx.")
+]
 StreamOption = Annotated[
     int | None, typer.Option("--stream", help="Camera to follow; default: the first heard.")
 ]
@@ -70,6 +74,7 @@ def decode(
         Path | None, typer.Option("--archive", help="Store the recording in an archive, too.")
     ] = None,
     quality: QualityOption = "standard",
+    backend: BackendOption = "auto",
     stream: StreamOption = None,
     boot: Annotated[int | None, typer.Option("--boot", help="Only this start of the edge.")] = None,
     session: Annotated[int | None, typer.Option("--session", help="Session of an archive.")] = None,
@@ -93,7 +98,8 @@ def decode(
     )
     with _progress("decoding", quiet=as_json) as step:
         report = decode_recording(
-            opened, outputs, quality=chosen, stream_id=stream, boot_id=boot,
+            opened, outputs, quality=chosen, backend=_backend(backend), stream_id=stream,
+            boot_id=boot,
             on_frame=lambda done, total: step("decoding", done / total if total else 0.0),
         )  # fmt: skip
     report.out = str(out)
@@ -106,6 +112,7 @@ def run(
     profile: ProfileOption,
     archive: Annotated[Path, typer.Option("--archive", help="Mission archive (.db).")],
     quality: QualityOption = "preview",
+    backend: BackendOption = "auto",
     stream: StreamOption = None,
     snapshot: Annotated[
         Path | None, typer.Option("--snapshot", help="Newest picture; default: ARCHIVE.png.")
@@ -134,7 +141,7 @@ def run(
         base = LiveBase(
             radio, store, params, session_id=session_id, quality=wanted,
             snapshot=snapshot or archive.with_suffix(".png"), record=record,
-            queue_limit=max(1, queue_limit), stream_id=stream, say=say,
+            queue_limit=max(1, queue_limit), stream_id=stream, say=say, backend=_backend(backend),
             on_ack=lambda row, _: print(f"ack {row}", flush=True) if acks else None,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -208,6 +215,12 @@ def rehearse(
 def profiles() -> None:
     """List the radio profiles."""
     print_profiles()
+
+
+def _backend(name: str) -> Backend:
+    if name not in BACKENDS:
+        raise UserError(f"unknown backend {name!r}; choose {', '.join(BACKENDS)}")
+    return name
 
 
 def _quality(name: str) -> Quality:

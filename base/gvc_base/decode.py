@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.decoders import make_decoder
+from gvc_base.decoders import Backend, make_decoder
 from gvc_base.marksfile import MarksWriter
 from gvc_base.mission import Mission
 from gvc_base.recording import Recording
@@ -95,8 +95,8 @@ class _Sinks:
 
 
 def decode_recording(
-    recording: Recording, outputs: Outputs, *, quality: Quality, stream_id: int | None = None,
-    boot_id: int | None = None,
+    recording: Recording, outputs: Outputs, *, quality: Quality, backend: Backend = "auto",
+    stream_id: int | None = None, boot_id: int | None = None,
     on_event: Callable[[ReceiverEvent], None] = lambda _: None,
     on_frame: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> DecodeReport:  # fmt: skip
@@ -116,7 +116,8 @@ def decode_recording(
         decoder: UnitDecoder | None = None
         for job in _jobs(recording, mission):
             if decoder is None or decoder.spec != job.spec:
-                decoder = make_decoder(job.spec, quality)
+                decoder = make_decoder(job.spec, quality, backend)
+                report.decoder = decoder.label
             _count(report, job)
             for frame in decoder.decode(job.unit, job.span):
                 if frame.frame_no >= job.first_new_frame:

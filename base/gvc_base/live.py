@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 
 from gvc_base.archive import Archive
-from gvc_base.decoders import make_decoder
+from gvc_base.decoders import Backend, make_decoder
 from gvc_base.mission import Mission
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
@@ -91,7 +91,7 @@ class LiveBase:
         self, link: ByteLink, archive: Archive, params: LinkParams, *, session_id: int,
         quality: Quality, snapshot: Path, record: Path | None, queue_limit: int,
         stream_id: int | None, say: Callable[[str], None],
-        on_ack: Callable[[int, int], None] = lambda _row, _count: None,
+        on_ack: Callable[[int, int], None] = lambda _row, _count: None, backend: Backend = "auto",
     ) -> None:  # fmt: skip
         """Args:
         snapshot: PNG that always holds the newest picture, marks burned in.
@@ -100,7 +100,12 @@ class LiveBase:
         """
         self._link, self._archive, self._session_id = link, archive, session_id
         self._mission = Mission(params, stream_id=stream_id, on_event=self._log)
-        self._quality, self._snapshot, self._record = quality, snapshot, record
+        self._quality, self._backend, self._snapshot, self._record = (
+            quality,
+            backend,
+            snapshot,
+            record,
+        )
         self._queue = DecodeQueue(queue_limit)
         self._say, self._on_ack = say, on_ack
         self._stop = threading.Event()
@@ -193,7 +198,8 @@ class LiveBase:
             while (job := self._queue.get()) is not None:
                 try:
                     if decoder is None or decoder.spec != job.spec:
-                        decoder = make_decoder(job.spec, self._quality)
+                        decoder = make_decoder(job.spec, self._quality, self._backend)
+                        self._stats.decoder = decoder.label
                     for frame in decoder.decode(job.unit, job.span):
                         if frame.frame_no >= job.first_new_frame:
                             show.frame(frame, job)

@@ -40,6 +40,8 @@ class DecodeReport:
     frames_per_s: float = 0.0
     "Decoded frames per second of computing time, files written."
     quality: str = ""
+    decoder: str = ""
+    "Codec, quality, weights and backend that made the pictures."
     marks: dict[str, float] = field(default_factory=dict)
     "Share of all tiles by mark."
     authenticated: bool = False
@@ -58,5 +60,5 @@ class DecodeReport:
             f"whole {self.units_whole}, degraded {self.units_degraded}, lost {self.units_lost}; "
             f"packets {self.packets_received} received, {self.packets_lost} lost, "
             f"{self.packets_repaired} repaired; {self.air_bps / 1000:.2f} kbit/s; unauthenticated"
-            + (f"\ntiles: {shares}" if shares else "")
+            + (f"\n{self.decoder}; tiles: {shares}" if shares else "")
         )

@@ -14,24 +14,20 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gvc_edge.codecs import make_encoder
 from gvc_edge.live import LiveRun, PcapLink
 from gvc_edge.offline import encode_to_packets
-from gvc_edge.rate import minimum_bps
+from gvc_edge.pipeline import make_pipeline
 from gvc_edge.render_source import render
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
-from gvc_edge.units import frames_per_unit
 from gvc_profiles import load
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink, open_link
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.params import link_params
-from gvc_protocol.codec import CodecId, UnitEncoder
 from gvc_protocol.errors import UserError
-from gvc_protocol.params import LinkParams
 
 __all__ = ["app", "main"]
 
@@ -39,8 +35,6 @@ app = typer.Typer(
     name="gvc-edge", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Edge encoder: camera or video in, datagrams for a slow radio out.",
 )  # fmt: skip
-
-MIN_LATENCY_S, MAX_LATENCY_S = 0.5, 8.0
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
@@ -53,6 +47,11 @@ FecOption = Annotated[
 ]
 LatencyOption = Annotated[
     float, typer.Option("--latency", help="Seconds a unit covers, 0.5 to 8: longer is sharper.")
+]
+CodecOption = Annotated[str, typer.Option("--codec", help="gvc, or classical (no network).")]
+ObjectsOption = Annotated[
+    str,
+    typer.Option("--objects", help="Who finds objects: movers, people, MODEL.onnx, or none."),
 ]
 SecondsOption = Annotated[float | None, typer.Option("--seconds", help="Stop after this long.")]
 CropOption = Annotated[bool, typer.Option("--crop-even", help="Drop the last row/column if odd.")]
@@ -68,6 +67,8 @@ def encode(
     bps: BpsOption = None,
     fec: FecOption = "auto",
     latency: LatencyOption = 2.0,
+    codec: CodecOption = "gvc",
+    objects: ObjectsOption = "movers",
     seconds: SecondsOption = None,
     crop_even: CropOption = False,
     stream: StreamOption = 1,
@@ -83,13 +84,15 @@ def encode(
     params = link_params(chosen, bps=bps, fec=fec)
     start_us = int((time.time() if start is None else start) * 1e6)
     with _source(video, start_us, seconds, crop_even) as source:
-        unit_frames, encoder = _encoder_for(source, chosen, params, latency)
+        pipeline = make_pipeline(
+            source, chosen.id, params, latency=latency, codec=codec, objects=objects
+        )
         part = out.with_name(out.name + ".part")
         file = PcapFile(part)
         try:
             with _progress("encoding", source.info.total_frames, quiet=as_json) as step:
                 report = encode_to_packets(
-                    source, encoder, params, file.write, unit_frames=unit_frames,
+                    source, pipeline, params, file.write,
                     stream_id=stream, boot_id=boot, on_frame=lambda _: step(1),
                 )  # fmt: skip
             file.close()
@@ -113,6 +116,8 @@ def run(
     bps: BpsOption = None,
     fec: FecOption = "auto",
     latency: LatencyOption = 2.0,
+    codec: CodecOption = "gvc",
+    objects: ObjectsOption = "movers",
     seconds: SecondsOption = None,
     crop_even: CropOption = False,
     stream: StreamOption = 1,
@@ -129,12 +134,14 @@ def run(
     boot_id = next_boot_id(folder)
     _check_ids(stream, boot_id)
     with _source(source, time.time_ns() // 1000, seconds, crop_even) as opened:
-        unit_frames, encoder = _encoder_for(opened, chosen, params, latency)
+        pipeline = make_pipeline(
+            opened, chosen.id, params, latency=latency, codec=codec, objects=objects
+        )
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
         mission = LiveRun(
-            opened, encoder, params, radio, spool, unit_frames=unit_frames, stream_id=stream,
+            opened, pipeline, params, radio, spool, stream_id=stream,
             boot_id=boot_id, say=say,
             on_status=lambda r: None if as_json else say(r.as_text()),
         )  # fmt: skip
@@ -163,31 +170,6 @@ def render_command(
 def profiles() -> None:
     """List the radio profiles."""
     print_profiles()
-
-
-def _encoder_for(
-    source: FrameSource, profile: LinkProfile, params: LinkParams, latency: float
-) -> tuple[int, UnitEncoder]:
-    """Frames a unit and the encoder, or a UserError when the rate cannot carry the codec."""
-    if not MIN_LATENCY_S <= latency <= MAX_LATENCY_S:
-        raise UserError(
-            f"--latency {latency:g} is out of range; give {MIN_LATENCY_S:g} to {MAX_LATENCY_S:g} s"
-        )
-    info = source.info
-    unit_frames = frames_per_unit(info, latency)
-    encoder = make_encoder(
-        CodecId.CLASSICAL, width=info.width, height=info.height, fps=info.fps,
-        frames_per_unit=unit_frames,
-    )  # fmt: skip
-    unit_s = float(unit_frames / info.fps)
-    least = minimum_bps(params, unit_s, encoder.minimum_payload)
-    if params.rate_bps < least:
-        raise UserError(
-            f"{params.rate_bps:.0f} bit/s is too small for profile {profile.id} with --latency "
-            f"{latency:g}: at least {least} bit/s are needed; raise --bps or --latency (up to "
-            f"{MAX_LATENCY_S:g}), or lower --fec"
-        )
-    return unit_frames, encoder
 
 
 def _open_link(url: str, profile: LinkProfile) -> ByteLink | PcapLink:

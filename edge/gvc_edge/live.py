@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gvc_edge.offline import fill_report
+from gvc_edge.pipeline import Pipeline
 from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
@@ -21,7 +22,7 @@ from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink
-from gvc_protocol.codec import SourceFrame, UnitEncoder
+from gvc_protocol.codec import SourceFrame
 from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
 
@@ -56,18 +57,18 @@ class LiveRun:
     """One mission from one source over one link. `run` returns when the source ends or on `stop`."""
 
     def __init__(
-        self, source: FrameSource, encoder: UnitEncoder, params: LinkParams,
-        link: ByteLink | PcapLink, spool: Spool | None, *, unit_frames: int, stream_id: int,
-        boot_id: int, say: Callable[[str], None], on_status: Callable[[SendReport], None],
+        self, source: FrameSource, pipeline: Pipeline, params: LinkParams,
+        link: ByteLink | PcapLink, spool: Spool | None, *, stream_id: int, boot_id: int,
+        say: Callable[[str], None], on_status: Callable[[SendReport], None],
     ) -> None:  # fmt: skip
-        self._source, self._encoder, self._params = source, encoder, params
-        self._link, self._spool, self._unit_frames = link, spool, unit_frames
+        self._source, self._pipeline, self._params = source, pipeline, params
+        self._link, self._spool = link, spool
         self._sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id)
         self._say, self._on_status = say, on_status
         self._units: queue.Queue[BuiltUnit | _Failure | None] = queue.Queue(maxsize=2)
         self._stop = threading.Event()
         self._now = steady_clock()
-        self._usual = params.rate_bps * float(unit_frames / source.info.fps) / 8
+        self._usual = params.rate_bps * float(pipeline.unit_frames / source.info.fps) / 8
         self._report = SendReport(rate_bps=params.rate_bps, fec_percent=params.fec_percent)
         self._pending: list[bytes] = []
         self._down_since: float | None = None
@@ -100,8 +101,9 @@ class LiveRun:
         """Worker thread: pace a file to its own clock, encode, hand over."""
         try:
             units = build_units(
-                _Paced(self._source, self._stop), self._encoder, RateControl(self._params),
-                unit_frames=self._unit_frames, backlog=lambda: self._excess,
+                _Paced(self._source, self._stop), self._pipeline.encoder,
+                RateControl(self._params), unit_frames=self._pipeline.unit_frames,
+                eyes=self._pipeline.eyes, backlog=lambda: self._excess,
             )  # fmt: skip
             for built in units:
                 self._units.put(built)

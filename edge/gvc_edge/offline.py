@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from gvc_edge.pipeline import Pipeline
 from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
 from gvc_edge.units import build_units
-from gvc_protocol.codec import UnitEncoder
 from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import OVERHEAD_BYTES
@@ -23,11 +23,10 @@ __all__ = ["encode_to_packets"]
 
 def encode_to_packets(
     source: FrameSource,
-    encoder: UnitEncoder,
+    pipeline: Pipeline,
     params: LinkParams,
     emit: Callable[[bytes, int], None],
     *,
-    unit_frames: int,
     stream_id: int,
     boot_id: int,
     on_frame: Callable[[int], None] = lambda _: None,
@@ -36,11 +35,12 @@ def encode_to_packets(
     sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id)
     rate = RateControl(params)
     report = SendReport(rate_bps=params.rate_bps, fec_percent=params.fec_percent)
-    usual = params.rate_bps * float(unit_frames / source.info.fps) / 8
+    usual = params.rate_bps * float(pipeline.unit_frames / source.info.fps) / 8
     began = time.perf_counter()
     now = 0
     units = build_units(
-        source, encoder, rate, unit_frames=unit_frames, on_frame=on_frame,
+        source, pipeline.encoder, rate, unit_frames=pipeline.unit_frames, eyes=pipeline.eyes,
+        on_frame=on_frame,
         backlog=lambda: max(0, sender.backlog_air_bytes - int(usual)),
     )  # fmt: skip
     for built in units:

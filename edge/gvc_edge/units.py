@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gvc_edge.codecs import BudgetedEncoder
 from gvc_edge.describe import Told, descriptor_room, tell
 from gvc_edge.eyes import Eyes
 from gvc_edge.rate import RateControl
 from gvc_edge.sources import FrameSource, SourceInfo
 from gvc_edge.sources.base import ThermalRange
-from gvc_protocol.codec import EncodedUnit, SourceFrame, UnitEncoder
+from gvc_protocol.codec import EncodedUnit, SourceFrame
 from gvc_protocol.descriptors import Descriptors, Thermal
 
 __all__ = ["BuiltUnit", "build_units", "frames_per_unit"]
@@ -36,7 +37,7 @@ def frames_per_unit(info: SourceInfo, latency_s: float) -> int:
 
 def build_units(
     source: FrameSource,
-    encoder: UnitEncoder,
+    encoder: BudgetedEncoder,
     rate: RateControl,
     *,
     unit_frames: int,
@@ -91,7 +92,7 @@ def _thermal(source: FrameSource) -> Thermal | None:
 
 
 def _close(
-    encoder: UnitEncoder,
+    encoder: BudgetedEncoder,
     info: SourceInfo,
     unit_no: int,
     first: SourceFrame,
@@ -118,6 +119,7 @@ def _close(
         tracks=told.tracks,
         motion_path=told.motion_path,
         thermal=thermal,
+        ladder=encoder.ladder,
     )
     return EncodedUnit(
         unit_no=unit_no, spec=spec, descriptors=descriptors, keyframe=keyframe, features=features

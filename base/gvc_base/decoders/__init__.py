@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from gvc_protocol.codec import CodecId, CodecSpec, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
 
-__all__ = ["make_decoder"]
+__all__ = ["BACKENDS", "Backend", "make_decoder"]
+
+Backend = Literal["auto", "cuda", "torch", "onnx"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+"What runs a codec's network; codecs without one ignore it."
 
 
-def _classical(spec: CodecSpec, quality: Quality) -> UnitDecoder:
+def _classical(spec: CodecSpec, quality: Quality, _backend: Backend) -> UnitDecoder:
     from gvc_base.decoders.classical import SPEC, ClassicalDecoder
 
-    if spec.bitstream_version != SPEC.bitstream_version:
-        raise UserError(
-            f"codec {spec.codec_id} bitstream version {spec.bitstream_version} cannot be decoded "
-            f"here, only {SPEC.bitstream_version}; update gvc-field on this base"
-        )
+    _check_version(spec, SPEC)
     return ClassicalDecoder(spec, quality)
 
 
-_DECODERS: dict[int, Callable[[CodecSpec, Quality], UnitDecoder]] = {
+def _gvc(spec: CodecSpec, quality: Quality, backend: Backend) -> UnitDecoder:
+    from gvc_base.decoders.gvc import SPEC, GvcDecoder
+
+    _check_version(spec, SPEC)
+    if quality == "preview":
+        return GvcDecoder(spec, quality, None)
+    from gvc_base.neural.runtime import make_restorer
+
+    return GvcDecoder(spec, quality, make_restorer(backend))
+
+
+def _check_version(spec: CodecSpec, known: CodecSpec) -> None:
+    if spec.bitstream_version != known.bitstream_version:
+        raise UserError(
+            f"codec {spec.codec_id} bitstream version {spec.bitstream_version} cannot be decoded "
+            f"here, only {known.bitstream_version}; update gvc-field on this base"
+        )
+
+
+_DECODERS: dict[int, Callable[[CodecSpec, Quality, Backend], UnitDecoder]] = {
     CodecId.CLASSICAL: _classical,
+    CodecId.GVC: _gvc,
 }
 
 
-def make_decoder(spec: CodecSpec, quality: Quality) -> UnitDecoder:
+def make_decoder(spec: CodecSpec, quality: Quality, backend: Backend = "auto") -> UnitDecoder:
     """The decoder for what a stream says it is.
 
+    Args:
+        backend: what runs the network, where the codec has one and the quality uses it.
+
     Raises:
-        UserError: this program knows no such codec, or not this version of its bitstream.
+        UserError: this program knows no such codec, or not this version of its bitstream; or the
+            network cannot run here.
     """
     factory = _DECODERS.get(spec.codec_id)
     if factory is None:
@@ -38,4 +63,4 @@ def make_decoder(spec: CodecSpec, quality: Quality) -> UnitDecoder:
         raise UserError(
             f"codec {spec.codec_id} is not known to this base, only {known}; update gvc-field"
         )
-    return factory(spec, quality)
+    return factory(spec, quality, backend)

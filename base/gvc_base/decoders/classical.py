@@ -88,7 +88,7 @@ class ClassicalDecoder:
     """
 
     def __init__(self, spec: CodecSpec, quality: Quality) -> None:
-        self._spec = spec
+        self._spec, self._quality = spec, quality
         self._settings = _SETTINGS[quality]
         s = self._settings
         self._engine = FlowEngine(fine=s.fine_flow, ultrafast=s.fast_flow)
@@ -98,6 +98,10 @@ class ClassicalDecoder:
     @property
     def spec(self) -> CodecSpec:
         return self._spec
+
+    @property
+    def label(self) -> str:
+        return f"codec {self._spec.codec_id} {self._quality}"
 
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """Exactly `span.frames` frames; never raises over what the parts hold."""

@@ -19,6 +19,10 @@ class BudgetedEncoder(UnitEncoder, Protocol):
     def minimum_payload(self) -> int:
         """Bytes of keyframe and features below which a unit comes out empty."""
 
+    @property
+    def ladder(self) -> int | None:
+        """Where the last unit stood on the codec's ladder (`Descriptors.ladder`); None without one."""
+
 
 def _classical(width: int, height: int, fps: Fraction, frames_per_unit: int) -> BudgetedEncoder:
     from gvc_edge.codecs.classical import ClassicalEncoder
@@ -26,8 +30,14 @@ def _classical(width: int, height: int, fps: Fraction, frames_per_unit: int) -> 
     return ClassicalEncoder(width=width, height=height, fps=fps, frames_per_unit=frames_per_unit)
 
 
+def _gvc(width: int, height: int, fps: Fraction, frames_per_unit: int) -> BudgetedEncoder:
+    from gvc_edge.codecs.gvc import GvcEncoder
+
+    return GvcEncoder(width=width, height=height, fps=fps, frames_per_unit=frames_per_unit)
+
+
 _Factory = Callable[[int, int, Fraction, int], BudgetedEncoder]
-_ENCODERS: dict[int, _Factory] = {CodecId.CLASSICAL: _classical}
+_ENCODERS: dict[int, _Factory] = {CodecId.CLASSICAL: _classical, CodecId.GVC: _gvc}
 
 
 def make_encoder(

@@ -71,13 +71,21 @@ def to_bgr(planes: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
 
-def encode(pictures: Sequence[Picture], *, crf: float, fps: Fraction, still: bool) -> list[bytes]:
+def encode(
+    pictures: Sequence[Picture],
+    *,
+    crf: float,
+    fps: Fraction,
+    still: bool,
+    preset: int | None = None,
+) -> list[bytes]:
     """Code pictures as one closed stream.
 
     Args:
         pictures: planar 4:2:0 of one size, as `i420` gives them; exactly one for a still.
         crf: 4..63 in quarters; lower is better and larger.
         fps: coded frames a second; it only tunes the encoder.
+        preset: of SVT-AV1; None for one by the picture's size.
 
     Returns:
         One temporal unit a picture, in decoding order; each shows the picture of its place.
@@ -88,7 +96,8 @@ def encode(pictures: Sequence[Picture], *, crf: float, fps: Fraction, still: boo
     context.framerate, context.time_base = fps, 1 / fps
     # Three layers (8 frames) did better than four over 20 frames of one clip, and a cut tail
     # loses less.
-    preset = _STILL_PRESET if still else _stream_preset(width * height)
+    if preset is None:
+        preset = _STILL_PRESET if still else _stream_preset(width * height)
     shape = "avif=1" if still else "keyint=-1:hierarchical-levels=3"
     context.options = {
         "preset": str(preset),

@@ -104,6 +104,11 @@ class ClassicalEncoder:
         """Smallest useful budget of a unit, bytes."""
         return MINIMUM_PAYLOAD
 
+    @property
+    def ladder(self) -> int | None:
+        """Codec 0 does not say where it stands."""
+        return None
+
     def begin(self, unit_no: int, payload_bytes: int) -> None:
         """Open a unit; below `MINIMUM_PAYLOAD` it will come out empty."""
         if self._open:

@@ -1,0 +1,83 @@
+"""Made-up texture: noise of three octaves that moves with the scene, scaled by what the network says.
+
+The noise is carried from picture to picture by the same flow as everything else, sampled at the nearest
+pixel (linear sampling would take its contrast away), and renewed little by little, where the motion is
+not trusted at once.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.neural.layout import TEXTURE_SIGMAS_PX
+
+__all__ = ["TextureField", "noise_bands"]
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+_RENEWED = 0.15
+"Share of fresh noise a step: what nearest sampling repeats and tears does not add up."
+
+
+def noise_bands(rng: np.random.Generator, height: int, width: int) -> F32:
+    """Band-pass noise of unit deviation, float32[TEXTURE_BANDS, height, width], finest first."""
+    out = []
+    for index, sigma in enumerate(TEXTURE_SIGMAS_PX):
+        white = rng.standard_normal((height, width), np.float32)
+        fine = (
+            white if index == 0 else cv2.GaussianBlur(white, (0, 0), TEXTURE_SIGMAS_PX[index - 1])
+        )
+        band = fine - cv2.GaussianBlur(fine, (0, 0), sigma)
+        out.append(band / np.float32(max(1e-6, float(band.std()))))
+    return np.asarray(np.stack(out), np.float32)
+
+
+class TextureField:
+    """The noise of one picture size, in motion."""
+
+    def __init__(self, height: int, width: int, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._fresh = noise_bands(self._rng, height, width)
+        self._bands = self._fresh.copy()
+        self.shape = (height, width)
+
+    def move(self, flow: F32, trust: F32) -> None:
+        """Carry the noise to the next picture.
+
+        Args:
+            flow: float32[h, w, 2], from each pixel of the new picture to the old one.
+            trust: float32[h, w], 0..1; below a half the noise is made anew.
+        """
+        h, w = self.shape
+        y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+        at_x, at_y = x + flow[..., 0], y + flow[..., 1]
+        roll = (int(self._rng.integers(h)), int(self._rng.integers(w)))
+        keep = np.float32(np.sqrt(1 - _RENEWED**2))
+        anew = trust < 0.5
+        for k in range(len(self._bands)):
+            # A shifted copy of one field is as good as new noise, and costs no generator.
+            fresh = np.roll(self._fresh[k], roll, (0, 1))
+            moved = cv2.remap(
+                self._bands[k], at_x, at_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT
+            )
+            mixed = keep * moved + np.float32(_RENEWED) * fresh
+            mixed[anew] = fresh[anew]
+            self._bands[k] = mixed
+
+    def painted(self, picture: U8, amplitudes: F32) -> U8:
+        """The picture with texture.
+
+        Args:
+            picture: uint8[h, w, 3].
+            amplitudes: float32[TEXTURE_BANDS, rows, columns], shares of full scale.
+        """
+        h, w = self.shape
+        total = np.zeros((h, w), np.float32)
+        for band, amplitude in zip(self._bands, amplitudes, strict=True):
+            total += band * cv2.resize(amplitude, (w, h)) * np.float32(255)
+        levels = np.clip(np.rint(total), -127, 127).astype(np.int16)
+        out: U8 = np.clip(picture.astype(np.int16) + levels[..., None], 0, 255).astype(np.uint8)
+        return out

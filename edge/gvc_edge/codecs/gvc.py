@@ -1,0 +1,307 @@
+"""Codec 1 encoder: a reduced stream by whichever of its tools gives more, in layers that may be lost.
+
+    begin: step of the ladder from the last unit's QP -> push: reduce at once, keep sampled pictures only
+    close: VVC or AV1 at the QP that fills the budget -> index, parameter sets, lowest layer: K; rest: F
+
+The tools are compared on the first unit and now and then after it: same pictures, same bytes, the
+smaller error wins and stays until the next comparison.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from gvc_edge.codecs import av1, vvc
+from gvc_edge.codecs.av1 import Picture
+from gvc_edge.codecs.gvc_ladder import STEPS, first_guess, next_step, qp_for, spacing
+from gvc_edge.codecs.ladder import search_crf
+from gvc_protocol.classical import coded_offsets
+from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
+from gvc_protocol.errors import LocalProtocolError, UserError
+from gvc_protocol.gvc1 import BITSTREAM_VERSION, GvcUnit, Tool
+from gvc_protocol.gvc1 import Picture as CodedPicture
+
+__all__ = ["MINIMUM_PAYLOAD", "GvcEncoder"]
+
+MINIMUM_PAYLOAD = 110
+"Bytes below which a unit comes out empty."
+
+_COMPARE_EVERY = 8
+_FILL = 0.90
+_TRIES = 4
+_HEAD_BYTES = 14
+_QUICK_ABOVE_PX = 1_400_000
+"Coded pixels a second above which the quickest preset is taken: real time on one core comes first."
+
+_AV1_PRESETS = ((1_100_000, 4), (2_500_000, 6))
+_AV1_PRESET_ABOVE = 8
+_STILL_SIDE_PX = 64
+
+
+@dataclass(slots=True)
+class _Coded:
+    """A stream that fits, and how far its pictures are from what went in."""
+
+    unit: GvcUnit
+    size: int
+    quantiser: float
+    error: float
+
+
+class GvcEncoder:
+    """Unit encoder of codec 1 (see `gvc_protocol.codec.UnitEncoder`).
+
+    Args:
+        width, height: source size in pixels, both even.
+        fps: source frames a second.
+        frames_per_unit: frames that a unit usually has; the last may have fewer.
+
+    Raises:
+        UserError: the source's size is odd or too small, or there is no encoder to run.
+    """
+
+    def __init__(self, *, width: int, height: int, fps: Fraction, frames_per_unit: int) -> None:
+        if width % 2 or height % 2 or width < 32 or height < 32:
+            raise UserError(
+                f"a source of {width}x{height} cannot be coded; give even sides of at least 32"
+            )
+        vvc.find_ffmpeg()
+        self._width, self._height, self._fps = width, height, fps
+        self._unit_frames = max(1, frames_per_unit)
+        self._spec = CodecSpec(codec_id=CodecId.GVC, bitstream_version=BITSTREAM_VERSION)
+        self._threads = min(2, os.cpu_count() or 1)
+        self._tool: Tool | None = None
+        self._units_since = 0
+        self._index, self._qp, self._crf = 3, 36.0, 50.0
+        self._known = False
+        self._last_size = 1
+        self._open = False
+        self._payload = 0
+        self._count = 0
+        self._spacing, self._size = 1, (16, 16)
+        self._sampled: list[Picture] = []
+        self._newest: Picture | None = None
+        self._vvc_failed = False
+        self.fallbacks = 0
+        "Units for which VVenC failed and AV1 stood in."
+
+    @property
+    def spec(self) -> CodecSpec:
+        return self._spec
+
+    @property
+    def minimum_payload(self) -> int:
+        """Smallest useful budget of a unit, bytes."""
+        return MINIMUM_PAYLOAD
+
+    @property
+    def ladder(self) -> int:
+        """Where the last unit stood: see `Descriptors.ladder`."""
+        return STEPS[self._index].level
+
+    def begin(self, unit_no: int, payload_bytes: int) -> None:
+        """Open a unit; below `MINIMUM_PAYLOAD` it will come out empty."""
+        if self._open:
+            raise LocalProtocolError("begin: the last unit was not closed")
+        self._open, self._payload, self._count = True, payload_bytes, 0
+        self._sampled, self._newest, self._vvc_failed = [], None, False
+        if not self._known:
+            self._index, self._qp = first_guess(self._bpp())
+        else:
+            wanted = qp_for(self._qp, self._last_size, payload_bytes)
+            self._index, self._qp = next_step(self._index, wanted)
+        self._last_size = max(1, payload_bytes)
+        self._set_step()
+
+    def push(self, frame: SourceFrame) -> None:
+        """Add the next frame; only its reduced copy is kept, and only of sampled frames."""
+        if not self._open:
+            raise LocalProtocolError("push: no unit is open")
+        if frame.pixels.shape != (self._height, self._width, 3):
+            raise LocalProtocolError(f"push: frame of {frame.pixels.shape}")
+        if self._payload >= MINIMUM_PAYLOAD:
+            sampled = self._count % self._spacing == 0
+            small = av1.reduce(frame.pixels, *self._size)
+            self._newest = small
+            if sampled:
+                self._sampled.append(small)
+        self._count += 1
+
+    def close(self) -> tuple[bytes, bytes]:
+        """Close the unit: (keyframe, features), together at most the budget of `begin`."""
+        if not self._open:
+            raise LocalProtocolError("close: no unit is open")
+        self._open = False
+        if self._payload < MINIMUM_PAYLOAD or not self._sampled:
+            return b"", b""
+        if (self._count - 1) % self._spacing and self._newest is not None:
+            self._sampled.append(self._newest)
+        keyframe, features = self._code()
+        self._sampled, self._newest = [], None
+        return keyframe, features
+
+    def _bpp(self) -> float:
+        """Bits a source pixel that the budget allows."""
+        return self._payload * 8 / (self._width * self._height * self._unit_frames)
+
+    def _set_step(self) -> None:
+        step = STEPS[self._index]
+        self._spacing = spacing(step, self._fps)
+        self._size = _coded_size(self._width, self._height, step.scale)
+
+    def _code(self) -> tuple[bytes, bytes]:
+        """The unit by its tools, a step coarser where nothing fits."""
+        while True:
+            coded = self._best()
+            if coded is not None:
+                self._known = True
+                return coded.unit.pack()
+            if self._index + 1 >= len(STEPS) and len(self._sampled) == 1:
+                return b"", b""
+            self._coarser()
+
+    def _coarser(self) -> None:
+        """The next step down, from the pictures at hand."""
+        before = self._spacing
+        self._index = min(self._index + 1, len(STEPS) - 1)
+        self._qp -= STEPS[self._index].qp_from_finer
+        last, offsets = self._sampled[-1], coded_offsets(before, self._count - 1)
+        self._set_step()
+        self._spacing = before * max(1, round(self._spacing / before))
+        if self._index + 1 >= len(STEPS):
+            self._spacing = max(self._spacing, min(255, self._count))
+        wanted = set(coded_offsets(self._spacing, self._count - 1)[:-1])
+        kept = [p for offset, p in zip(offsets, self._sampled, strict=True) if offset in wanted]
+        if self._count > 1 and self._spacing < self._count:
+            kept.append(last)
+        self._sampled = [av1.reduce(p, *self._size) for p in kept or [last]]
+
+    def _best(self) -> _Coded | None:
+        """The stream of the tool in use; of both where it is time to compare."""
+        self._units_since += 1
+        compare = self._tool is None or self._units_since >= _COMPARE_EVERY
+        tools = (Tool.VVC, Tool.AV1) if compare else (self._tool or Tool.VVC,)
+        planes = [av1.i420(p) for p in self._sampled]
+        found = {tool: self._by(tool, planes) for tool in tools}
+        coded = {tool: c for tool, c in found.items() if c is not None}
+        if not coded and not compare:
+            other = Tool.AV1 if self._tool == Tool.VVC else Tool.VVC
+            if (stream := self._by(other, planes)) is not None:
+                coded = {other: stream}
+        if not coded:
+            return None
+        tool = min(coded, key=lambda t: coded[t].error)
+        if compare:
+            self._tool, self._units_since = tool, 0
+        best = coded[tool]
+        if tool == Tool.VVC:
+            self._qp, self._last_size = best.quantiser, best.size
+        return best
+
+    def _by(self, tool: Tool, planes: Sequence[Picture]) -> _Coded | None:
+        if tool == Tool.AV1 or self._vvc_failed:
+            return self._by_av1(planes)
+        try:
+            return self._by_vvc(planes)
+        except vvc.VvcError:
+            # One child that dies will die again: no more of it in this unit.
+            self._vvc_failed = True
+            self.fallbacks += 1
+            return self._by_av1(planes)
+
+    @property
+    def _hz(self) -> Fraction:
+        return self._fps / self._spacing
+
+    @property
+    def _pixels_per_s(self) -> float:
+        return self._size[0] * self._size[1] * float(self._hz)
+
+    def _by_vvc(self, planes: Sequence[Picture]) -> _Coded | None:
+        """VVC at the QP that fills the budget, within a few encodes."""
+        preset = "faster" if self._pixels_per_s > _QUICK_ABOVE_PX else "fast"
+        budget = self._payload - _HEAD_BYTES - 2 * len(planes)
+        best: tuple[int, vvc.Stream] | None = None
+        qp, too_fine, fine_enough = round(self._qp), vvc.MIN_QP - 1, vvc.MAX_QP + 1
+        for _ in range(_TRIES):
+            qp = min(vvc.MAX_QP, max(vvc.MIN_QP, qp))
+            stream = vvc.encode(planes, qp=qp, fps=self._hz, preset=preset, threads=self._threads)
+            size = sum(len(u.body) for u in stream.units) + 30
+            if size <= budget:
+                best, fine_enough = (qp, stream), qp
+                if size >= _FILL * budget:
+                    break
+            else:
+                too_fine = qp
+            step = math.log(size / (0.97 * budget)) / 0.115
+            qp += math.ceil(step) if step > 0 else min(-1, math.ceil(step))
+            if not too_fine < qp < fine_enough:
+                break
+        if best is None:
+            self._qp = float(too_fine)
+            return None
+        places, pictures = vvc.display_order(best[1])
+        layers = [u.layer for u in best[1].units]
+        unit = self._unit(
+            Tool.VVC, places, layers, [u.body for u in best[1].units], best[1].parameter_sets
+        )
+        return self._checked(unit, best[0], pictures)
+
+    def _by_av1(self, planes: Sequence[Picture]) -> _Coded | None:
+        budget = self._payload - _HEAD_BYTES - 2 * len(planes)
+        preset = next(
+            (p for most, p in _AV1_PRESETS if self._pixels_per_s <= most), _AV1_PRESET_ABOVE
+        )
+
+        def encode(crf: float) -> Sequence[bytes]:
+            return av1.encode(planes, crf=crf, fps=self._hz, still=False, preset=preset)
+
+        found = search_crf(encode, lambda units: sum(map(len, units)), budget, self._crf)
+        if found is None:
+            return None
+        self._crf = found.crf
+        n = len(found.units)
+        layers = [min(i, 1) for i in range(n)]
+        unit = self._unit(Tool.AV1, list(range(n)), layers, found.units, b"")
+        return self._checked(unit, found.crf, av1.decode(found.units))
+
+    def _unit(
+        self, tool: Tool, places: list[int], layers: list[int], bodies: list[bytes], sets: bytes
+    ) -> GvcUnit:
+        pictures = tuple(
+            CodedPicture(layer=layer, display=place, body=body)
+            for layer, place, body in zip(layers, places, bodies, strict=True)
+        )
+        return GvcUnit(
+            tool=tool, step=self._spacing, last=max(0, self._count - 1), width=self._size[0],
+            height=self._size[1], pictures=pictures, parameter_sets=sets,
+        )  # fmt: skip
+
+    def _checked(self, unit: GvcUnit, quantiser: float, pictures: list[Picture]) -> _Coded | None:
+        """With its size and error; None when the index took it over the budget after all."""
+        size = sum(map(len, unit.pack()))
+        if size > self._payload or len(pictures) != len(self._sampled):
+            return None
+        errors = [
+            float(np.mean(cv2.absdiff(a, b).astype(np.float32) ** 2))
+            for a, b in zip(self._sampled, pictures, strict=True)
+        ]
+        return _Coded(unit, size, quantiser, sum(errors) / len(errors))
+
+
+def _coded_size(width: int, height: int, scale: float) -> tuple[int, int]:
+    """Size of the coded pictures: whole numbers of 8 pixels, at least 64 a side where the source has
+    as many."""
+    return _side(width, scale), _side(height, scale)
+
+
+def _side(side: int, scale: float) -> int:
+    least = min(_STILL_SIDE_PX, side // 8 * 8)
+    return max(least, 16, round(side / scale / 8) * 8)

@@ -1,0 +1,67 @@
+"""Made-up texture: of unit strength, moving with the scene, gone where it must not be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gvc_base.neural.layout import TEXTURE_BANDS
+from gvc_base.neural.texture import TextureField, noise_bands
+
+H, W = 96, 128
+
+
+def test_bands_have_unit_deviation_and_no_mean() -> None:
+    bands = noise_bands(np.random.default_rng(1), H, W)
+    assert bands.shape == (TEXTURE_BANDS, H, W)
+    assert np.allclose(bands.std((1, 2)), 1, atol=1e-3)
+    assert np.abs(bands.mean((1, 2))).max() < 0.05
+
+
+def test_bands_get_coarser() -> None:
+    bands = noise_bands(np.random.default_rng(1), 256, 256)
+    steps = [float(np.abs(np.diff(band, axis=1)).mean()) for band in bands]
+    assert steps[0] > 1.3 * steps[1] > 1.3 * 1.3 * steps[2]
+
+
+def paint(field: TextureField, amplitude: float) -> np.ndarray:
+    grey = np.full((H, W, 3), 128, np.uint8)
+    cells = np.full((TEXTURE_BANDS, H // 4, W // 4), amplitude, np.float32)
+    return field.painted(grey, cells).astype(np.int16) - 128
+
+
+def test_no_amplitude_leaves_the_picture_alone() -> None:
+    assert not paint(TextureField(H, W, 1), 0.0).any()
+
+
+def test_texture_moves_with_the_scene() -> None:
+    field = TextureField(H, W, 1)
+    before = paint(field, 0.02)[..., 0]
+    flow = np.zeros((H, W, 2), np.float32)
+    flow[..., 0] = 5  # each pixel of the new picture lay 5 to the right in the old one
+    field.move(flow, np.ones((H, W), np.float32))
+    after = paint(field, 0.02)[..., 0]
+    follows = np.corrcoef(after[:, :-5].ravel(), before[:, 5:].ravel())[0, 1]
+    stays = np.corrcoef(after.ravel(), before.ravel())[0, 1]
+    assert follows > 0.9 and abs(stays) < 0.3
+
+
+def test_strength_does_not_fade_over_many_steps() -> None:
+    field = TextureField(H, W, 1)
+    rng = np.random.default_rng(2)
+    first = paint(field, 0.03).std()
+    for _ in range(60):
+        flow = np.full((H, W, 2), rng.uniform(-3, 3), np.float32)
+        field.move(flow, np.ones((H, W), np.float32))
+    assert 0.8 < paint(field, 0.03).std() / first < 1.25
+
+
+def test_untrusted_motion_gets_new_noise() -> None:
+    field = TextureField(H, W, 1)
+    before = paint(field, 0.02)[..., 0]
+    field.move(np.zeros((H, W, 2), np.float32), np.zeros((H, W), np.float32))
+    after = paint(field, 0.02)[..., 0]
+    assert abs(np.corrcoef(after.ravel(), before.ravel())[0, 1]) < 0.3
+
+
+def test_the_same_seed_paints_the_same() -> None:
+    assert np.array_equal(paint(TextureField(H, W, 7), 0.02), paint(TextureField(H, W, 7), 0.02))
