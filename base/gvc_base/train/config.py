@@ -37,7 +37,7 @@ class TrainConfig:
     seed: int = 1
     channels: int = 128
     blocks: int = 6
-    steps: int = 5000
+    steps: int = 2500
     batch: int = 6
     crop: int = 192
     sequence: int = 2

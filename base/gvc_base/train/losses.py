@@ -113,7 +113,8 @@ def spread_loss(log_variance: Tensor, shown: Tensor, true: Tensor) -> Tensor:
     """
     error = (shown.detach() - true).abs().mean(1, keepdim=True)
     cell = functional.avg_pool2d(error, error.shape[2] // log_variance.shape[2])
-    log_size = 0.5 * log_variance - 3
+    # Bounded: one cell that is surer than right by far would shake the whole network.
+    log_size = (0.5 * log_variance - 3).clamp(-7, 0)
     return (cell * torch.exp(-log_size) + log_size).mean()
 
 

@@ -20,7 +20,14 @@ import numpy as np
 
 from gvc_edge.codecs import av1, vvc
 from gvc_edge.codecs.av1 import Picture
-from gvc_edge.codecs.gvc_ladder import STEPS, first_guess, next_step, qp_for, spacing
+from gvc_edge.codecs.gvc_ladder import (
+    LOG_SIZE_PER_QP,
+    STEPS,
+    first_guess,
+    next_step,
+    qp_for,
+    spacing,
+)
 from gvc_edge.codecs.ladder import search_crf
 from gvc_protocol.classical import coded_offsets
 from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
@@ -35,12 +42,13 @@ MINIMUM_PAYLOAD = 110
 
 _COMPARE_EVERY = 8
 _FILL = 0.90
+_MOST_INTRA_STEPS = 6
 _TRIES = 4
 _HEAD_BYTES = 14
 _QUICK_ABOVE_PX = 1_400_000
 "Coded pixels a second above which the quickest preset is taken: real time on one core comes first."
 
-_AV1_PRESETS = ((1_100_000, 4), (2_500_000, 6))
+_AV1_PRESETS = ((900_000, 3), (1_400_000, 4), (2_500_000, 6))
 _AV1_PRESET_ABOVE = 8
 _STILL_SIDE_PX = 64
 
@@ -240,19 +248,36 @@ class GvcEncoder:
                     break
             else:
                 too_fine = qp
-            step = math.log(size / (0.97 * budget)) / 0.115
+            step = math.log(size / (0.97 * budget)) / LOG_SIZE_PER_QP
             qp += math.ceil(step) if step > 0 else min(-1, math.ceil(step))
             if not too_fine < qp < fine_enough:
                 break
         if best is None:
             self._qp = float(too_fine)
             return None
+        best = self._filled(planes, preset, budget, *best)
         places, pictures = vvc.display_order(best[1])
         layers = [u.layer for u in best[1].units]
         unit = self._unit(
             Tool.VVC, places, layers, [u.body for u in best[1].units], best[1].parameter_sets
         )
         return self._checked(unit, best[0], pictures)
+
+    def _filled(
+        self, planes: Sequence[Picture], preset: str, budget: int, qp: int, stream: vvc.Stream
+    ) -> tuple[int, vvc.Stream]:
+        """Spend what a whole step of QP was too coarse for on the intra picture: along the same curve
+        of quality over bytes, in finer steps."""
+        size = stream.size
+        share = max(len(u.body) for u in stream.units) / size
+        steps = int(math.log(0.98 * budget / size) / (LOG_SIZE_PER_QP * share))
+        if steps < 1:
+            return qp, stream
+        better = vvc.encode(
+            planes, qp=qp, fps=self._hz, preset=preset, threads=self._threads,
+            intra_offset=-min(_MOST_INTRA_STEPS, steps),
+        )  # fmt: skip
+        return (qp, better) if better.size <= budget else (qp, stream)
 
     def _by_av1(self, planes: Sequence[Picture]) -> _Coded | None:
         budget = self._payload - _HEAD_BYTES - 2 * len(planes)

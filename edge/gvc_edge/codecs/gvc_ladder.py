@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["STEPS", "Step", "first_guess", "next_step", "qp_for", "spacing"]
+__all__ = ["LOG_SIZE_PER_QP", "STEPS", "Step", "first_guess", "next_step", "qp_for", "spacing"]
 
 LOG_SIZE_PER_QP = 0.115
 "A step of QP takes about a ninth of the bytes, whatever the content."
@@ -53,7 +53,8 @@ STEPS: tuple[Step, ...] = (
 
 def spacing(step: Step, fps: Fraction) -> int:
     """Source frames between two coded ones, 1..255."""
-    return min(255, max(1, round(float(fps) / step.coded_hz)))
+    # Half a frame up: at 25 frames a second, 10 coded pictures become 8 and not 12.
+    return min(255, max(1, math.floor(float(fps) / step.coded_hz + 0.5)))
 
 
 def first_guess(bits_per_pixel: float) -> tuple[int, float]:

@@ -101,7 +101,13 @@ def find_ffmpeg() -> str:
 
 
 def encode(
-    pictures: Sequence[Picture], *, qp: int, fps: Fraction, preset: str, threads: int = 1
+    pictures: Sequence[Picture],
+    *,
+    qp: int,
+    fps: Fraction,
+    preset: str,
+    threads: int = 1,
+    intra_offset: int = 0,
 ) -> Stream:
     """Code pictures as one closed stream.
 
@@ -110,6 +116,7 @@ def encode(
         qp: 12..56; lower is better and larger.
         fps: coded pictures a second; it only tunes the encoder.
         preset: faster, fast, medium or slow.
+        intra_offset: -6..6, added to the QP of the intra picture, from which all others are made.
 
     Raises:
         VvcError: the child failed, or its output is not one stream of these pictures.
@@ -119,7 +126,8 @@ def encode(
         find_ffmpeg(), "-v", "error", "-nostdin", "-f", "rawvideo", "-pix_fmt", "yuv420p",
         "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0",
         "-pix_fmt", "yuv420p10le", "-c:v", "libvvenc", "-preset", preset, "-qp", str(qp),
-        "-qpa", "0", "-period", "9999", "-threads", str(threads), "-f", "vvc", "pipe:1",
+        "-qpa", "0", "-period", "9999", "-threads", str(threads),
+        "-vvenc-params", f"IntraQPOffset={intra_offset}", "-f", "vvc", "pipe:1",
     ]  # fmt: skip
     try:
         done = subprocess.run(
