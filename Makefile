@@ -7,8 +7,12 @@ VIDEO  ?= synthetic:flood
 LOSS   ?= 0.10
 BURST  ?= 3
 SEED   ?= 1
+DATA   ?= ../shared
+TRAIN_OUT ?= train-out
+MINUTES ?= 60
+DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link clean
+.PHONY: demo test check fmt bench-link train clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +42,10 @@ fmt: $(VENV)/.dev
 
 bench-link: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.link --out bench-out
+
+# Scenes, training and export; run again it goes on. DATA is a folder with photos/ and clips/.
+train: $(VENV)/.dev
+	$(BIN)/python -m gvc_base.train --data "$(DATA)" --out "$(TRAIN_OUT)" --minutes $(MINUTES) --device $(DEVICE) --weights "$(TRAIN_OUT)/weights"
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUT) bench-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -193,7 +193,9 @@ def rehearse(
     fec: Annotated[str, typer.Option("--fec", help="auto, off, or percent.")] = "auto",
     latency: Annotated[float, typer.Option("--latency", help="Seconds a unit covers.")] = 2.0,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Use only this much.")] = None,
+    codec: Annotated[str, typer.Option("--codec", help="gvc, or classical.")] = "gvc",
     quality: QualityOption = "standard",
+    backend: BackendOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Fly a video over a simulated link with the real programs, and show what arrives."""
@@ -203,7 +205,7 @@ def rehearse(
     with _progress("rehearsing", quiet=as_json) as step:
         result = Rehearsal(
             video, chosen, profile, spec, out, seconds=seconds, bps=bps, fec=fec,
-            latency=latency, quality=quality, step=step,
+            latency=latency, quality=quality, backend=_backend(backend), codec=codec, step=step,
         ).run()  # fmt: skip
     if as_json:
         print(_result_json(result))

@@ -69,12 +69,12 @@ class Rehearsal:
     def __init__(
         self, video: str, profile: LinkProfile, profile_name: str, spec: ChannelSpec, out: Path,
         *, seconds: float | None, bps: float | None, fec: str, latency: float, quality: str,
-        step: Step,
+        backend: str, codec: str, step: Step,
     ) -> None:  # fmt: skip
         self._video, self._profile, self._profile_name = video, profile, profile_name
         self._spec, self._out, self._seconds = spec, out, seconds
         self._bps, self._fec, self._latency, self._quality = bps, fec, latency, quality
-        self._step = step
+        self._backend, self._codec, self._step = backend, codec, step
 
     def run(self) -> RehearsalResult:
         """Everything, in order.
@@ -141,6 +141,7 @@ class Rehearsal:
         args = [
             "gvc_edge", "run", "--source", str(source), "--link", url,
             "--profile", self._profile_name, "--latency", str(self._latency), "--fec", self._fec,
+            "--codec", self._codec,
             "--state", str(self._out / "edge-state"), "--json",
         ]  # fmt: skip
         if self._bps is not None:
@@ -168,7 +169,7 @@ class Rehearsal:
         args = [
             "gvc_base", "decode", str(out / "mission.db"), "--out", str(out / "decoded.mp4"),
             "--marked", str(out / "marked.mp4"), "--marks", str(out / "marks.npz"),
-            "--quality", self._quality, "--json",
+            "--quality", self._quality, "--backend", self._backend, "--json",
         ]  # fmt: skip
         report = _start(args, self._out).finish()
         self._step("decoding the archive", 1.0)
