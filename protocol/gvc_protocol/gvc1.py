@@ -211,20 +211,16 @@ def picture_offset(display: int, step: int, last: int) -> int:
 
 
 def decodable(unit: ReceivedGvc) -> list[bool]:
-    """Which pictures, in decoding order, can be decoded with nothing that they need missing.
+    """Which pictures, in decoding order, a decoder should be given.
 
-    AV1: the unbroken start. VVC: a picture needs only pictures before it, of its layer or lower ones;
-    so once one of layer t is missing, those of layer t and above that follow are not to be trusted.
+    AV1: the unbroken start, for its decoder does not see that a reference is missing. VVC: all that
+    came. Each names its references, and a decoder refuses those of which one is missing; streams of this
+    codec have no adaptation parameter sets, the one thing whose loss it could not see.
     """
-    out: list[bool] = []
-    broken = MAX_LAYER + 1
-    for picture in unit.pictures:
-        layer = 0 if unit.tool == Tool.AV1 else picture.layer
-        good = picture.body is not None and layer < broken
-        if picture.body is None:
-            broken = min(broken, layer)
-        out.append(good)
-    return out
+    if unit.tool == Tool.VVC:
+        return [picture.body is not None for picture in unit.pictures]
+    came = [picture.body is not None for picture in unit.pictures]
+    return [all(came[: i + 1]) for i in range(len(came))]
 
 
 def read_unit(keyframe: PartData, features: PartData) -> ReceivedGvc | None:

@@ -1,8 +1,9 @@
 """VVC access units from the air to pictures, by FFmpeg's own decoder. Total: damage leaves fewer.
 
 Each unit goes in with its display place as timestamp, so that a picture is known by what it says and not
-by how many came before it. The size in the stream is checked against what the caller allows before the
-decoder sees a picture of it.
+by how many came before it. Pictures may be missing: FFmpeg refuses those that refer to one (unless it is
+asked to put out corrupt ones) and gives all others, bit by bit as ever. The size in the stream is held
+against what the caller allows before the decoder sees a picture of it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def decode_access_units(
         place = frame.pts
         plain = frame.format.name in ("yuv420p", "yuv420p10le")
         inside = _MIN_SIDE_PX <= frame.width <= width and _MIN_SIDE_PX <= frame.height <= height
-        if not (plain and inside) or place is None or place in found:
+        if not (plain and inside) or frame.is_corrupt or place is None or place in found:
             continue
         if size is None:
             size = (frame.width, frame.height)

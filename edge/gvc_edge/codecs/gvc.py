@@ -21,13 +21,13 @@ import numpy as np
 from gvc_edge.codecs import av1, vvc
 from gvc_edge.codecs.av1 import Picture
 from gvc_edge.codecs.gvc_ladder import (
-    LOG_SIZE_PER_QP,
     STEPS,
     first_guess,
     next_step,
     qp_for,
     spacing,
 )
+from gvc_edge.codecs.gvc_search import VvcSearch
 from gvc_edge.codecs.ladder import search_crf
 from gvc_protocol.classical import coded_offsets
 from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
@@ -41,13 +41,9 @@ MINIMUM_PAYLOAD = 110
 "Bytes below which a unit comes out empty."
 
 _COMPARE_EVERY = 8
-_FILL = 0.90
-_MOST_INTRA_STEPS = 6
-_TRIES = 4
-_HEAD_BYTES = 14
-_QUICK_ABOVE_PX = 1_400_000
-"Coded pixels a second above which the quickest preset is taken: real time on one core comes first."
-
+_HEAD_BYTES, _SETS_BYTES = 14, 40
+_PICTURE_BYTES, _HEADERS_SHARE = 20, 0.3
+"A picture in which nothing happens takes some 15 bytes of VVC and 3 of the index."
 _AV1_PRESETS = ((900_000, 3), (1_400_000, 4), (2_500_000, 6))
 _AV1_PRESET_ABOVE = 8
 _STILL_SIDE_PX = 64
@@ -84,7 +80,8 @@ class GvcEncoder:
         self._width, self._height, self._fps = width, height, fps
         self._unit_frames = max(1, frames_per_unit)
         self._spec = CodecSpec(codec_id=CodecId.GVC, bitstream_version=BITSTREAM_VERSION)
-        self._threads = min(2, os.cpu_count() or 1)
+        self._search = VvcSearch(threads=min(2, os.cpu_count() or 1))
+        self._index_bytes = 2.7
         self._tool: Tool | None = None
         self._units_since = 0
         self._index, self._qp, self._crf = 3, 36.0, 50.0
@@ -127,6 +124,10 @@ class GvcEncoder:
             self._index, self._qp = next_step(self._index, wanted)
         self._last_size = max(1, payload_bytes)
         self._set_step()
+        while self._crowded() and self._index + 1 < len(STEPS):
+            self._index += 1
+            self._qp -= STEPS[self._index].qp_from_finer
+            self._set_step()
 
     def push(self, frame: SourceFrame) -> None:
         """Add the next frame; only its reduced copy is kept, and only of sampled frames."""
@@ -158,6 +159,11 @@ class GvcEncoder:
     def _bpp(self) -> float:
         """Bits a source pixel that the budget allows."""
         return self._payload * 8 / (self._width * self._height * self._unit_frames)
+
+    def _crowded(self) -> bool:
+        """True where the pictures' headers and the index alone would take too much of the bytes."""
+        pictures = -(-self._unit_frames // self._spacing) + 1
+        return pictures * _PICTURE_BYTES > _HEADERS_SHARE * self._payload
 
     def _set_step(self) -> None:
         step = STEPS[self._index]
@@ -233,51 +239,26 @@ class GvcEncoder:
         return self._size[0] * self._size[1] * float(self._hz)
 
     def _by_vvc(self, planes: Sequence[Picture]) -> _Coded | None:
-        """VVC at the QP that fills the budget, within a few encodes."""
-        preset = "faster" if self._pixels_per_s > _QUICK_ABOVE_PX else "fast"
-        budget = self._payload - _HEAD_BYTES - 2 * len(planes)
-        best: tuple[int, vvc.Stream] | None = None
-        qp, too_fine, fine_enough = round(self._qp), vvc.MIN_QP - 1, vvc.MAX_QP + 1
-        for _ in range(_TRIES):
-            qp = min(vvc.MAX_QP, max(vvc.MIN_QP, qp))
-            stream = vvc.encode(planes, qp=qp, fps=self._hz, preset=preset, threads=self._threads)
-            size = sum(len(u.body) for u in stream.units) + 30
-            if size <= budget:
-                best, fine_enough = (qp, stream), qp
-                if size >= _FILL * budget:
-                    break
-            else:
-                too_fine = qp
-            step = math.log(size / (0.97 * budget)) / LOG_SIZE_PER_QP
-            qp += math.ceil(step) if step > 0 else min(-1, math.ceil(step))
-            if not too_fine < qp < fine_enough:
-                break
-        if best is None:
-            self._qp = float(too_fine)
-            return None
-        best = self._filled(planes, preset, budget, *best)
-        places, pictures = vvc.display_order(best[1])
-        layers = [u.layer for u in best[1].units]
-        unit = self._unit(
-            Tool.VVC, places, layers, [u.body for u in best[1].units], best[1].parameter_sets
-        )
-        return self._checked(unit, best[0], pictures)
-
-    def _filled(
-        self, planes: Sequence[Picture], preset: str, budget: int, qp: int, stream: vvc.Stream
-    ) -> tuple[int, vvc.Stream]:
-        """Spend what a whole step of QP was too coarse for on the intra picture: along the same curve
-        of quality over bytes, in finer steps."""
-        size = stream.size
-        share = max(len(u.body) for u in stream.units) / size
-        steps = int(math.log(0.98 * budget / size) / (LOG_SIZE_PER_QP * share))
-        if steps < 1:
-            return qp, stream
-        better = vvc.encode(
-            planes, qp=qp, fps=self._hz, preset=preset, threads=self._threads,
-            intra_offset=-min(_MOST_INTRA_STEPS, steps),
-        )  # fmt: skip
-        return (qp, better) if better.size <= budget else (qp, stream)
+        """VVC at the QP that fills the budget."""
+        for _ in range(2):
+            fixed = _HEAD_BYTES + _SETS_BYTES
+            room = self._payload - fixed - math.ceil(self._index_bytes * len(planes))
+            found = None
+            if room > 0:
+                found = self._search.fill(planes, budget=room, start_qp=self._qp, fps=self._hz)
+            if found is None:
+                self._qp = float(vvc.MAX_QP)
+                return None
+            stream = found.stream
+            places, pictures = vvc.display_order(stream)
+            layers, bodies = [u.layer for u in stream.units], [u.body for u in stream.units]
+            unit = self._unit(Tool.VVC, places, layers, bodies, stream.parameter_sets)
+            size = sum(map(len, unit.pack()))
+            # A byte to spare: the next unit's index may be a little larger.
+            self._index_bytes = max(0, size - sum(map(len, bodies)) - fixed + 1) / len(planes)
+            if size <= self._payload:
+                return self._checked(unit, found.qp, pictures)
+        return None
 
     def _by_av1(self, planes: Sequence[Picture]) -> _Coded | None:
         budget = self._payload - _HEAD_BYTES - 2 * len(planes)
