@@ -85,7 +85,7 @@ def encode(
     start_us = int((time.time() if start is None else start) * 1e6)
     with _source(video, start_us, seconds, crop_even) as source:
         pipeline = make_pipeline(
-            source, chosen.id, params, latency=latency, codec=codec, objects=objects
+            source, chosen.id, params, latency=latency, codec=codec, objects=objects, live=False
         )
         part = out.with_name(out.name + ".part")
         file = PcapFile(part)
@@ -135,7 +135,7 @@ def run(
     _check_ids(stream, boot_id)
     with _source(source, time.time_ns() // 1000, seconds, crop_even) as opened:
         pipeline = make_pipeline(
-            opened, chosen.id, params, latency=latency, codec=codec, objects=objects
+            opened, chosen.id, params, latency=latency, codec=codec, objects=objects, live=True
         )
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)

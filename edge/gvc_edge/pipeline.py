@@ -31,13 +31,14 @@ class Pipeline:
 
 def make_pipeline(
     source: FrameSource, profile_name: str, params: LinkParams, *, latency: float, codec: str,
-    objects: str,
+    objects: str, live: bool,
 ) -> Pipeline:  # fmt: skip
     """Make everything for one source.
 
     Args:
         latency: seconds a unit covers.
         codec: a key of `CODECS`.
+        live: keep up with a camera.
         objects: who looks for objects: movers, people, a model's path, or none.
 
     Raises:
@@ -53,7 +54,7 @@ def make_pipeline(
     unit_frames = frames_per_unit(info, latency)
     encoder = make_encoder(
         CODECS[codec], width=info.width, height=info.height, fps=info.fps,
-        frames_per_unit=unit_frames,
+        frames_per_unit=unit_frames, live=live,
     )  # fmt: skip
     unit_s = float(unit_frames / info.fps)
     least = minimum_bps(params, unit_s, encoder.minimum_payload)

@@ -24,24 +24,36 @@ class BudgetedEncoder(UnitEncoder, Protocol):
         """Where the last unit stood on the codec's ladder (`Descriptors.ladder`); None without one."""
 
 
-def _classical(width: int, height: int, fps: Fraction, frames_per_unit: int) -> BudgetedEncoder:
+def _classical(
+    width: int, height: int, fps: Fraction, frames_per_unit: int, _live: bool
+) -> BudgetedEncoder:
     from gvc_edge.codecs.classical import ClassicalEncoder
 
     return ClassicalEncoder(width=width, height=height, fps=fps, frames_per_unit=frames_per_unit)
 
 
-def _gvc(width: int, height: int, fps: Fraction, frames_per_unit: int) -> BudgetedEncoder:
+def _gvc(
+    width: int, height: int, fps: Fraction, frames_per_unit: int, live: bool
+) -> BudgetedEncoder:
     from gvc_edge.codecs.gvc import GvcEncoder
 
-    return GvcEncoder(width=width, height=height, fps=fps, frames_per_unit=frames_per_unit)
+    return GvcEncoder(
+        width=width, height=height, fps=fps, frames_per_unit=frames_per_unit, live=live
+    )
 
 
-_Factory = Callable[[int, int, Fraction, int], BudgetedEncoder]
+_Factory = Callable[[int, int, Fraction, int, bool], BudgetedEncoder]
 _ENCODERS: dict[int, _Factory] = {CodecId.CLASSICAL: _classical, CodecId.GVC: _gvc}
 
 
 def make_encoder(
-    codec_id: int, *, width: int, height: int, fps: Fraction, frames_per_unit: int
+    codec_id: int,
+    *,
+    width: int,
+    height: int,
+    fps: Fraction,
+    frames_per_unit: int,
+    live: bool = False,
 ) -> BudgetedEncoder:
     """The encoder of a codec id.
 
@@ -49,6 +61,7 @@ def make_encoder(
         width, height: source size in pixels, both even.
         fps: source frames a second.
         frames_per_unit: frames that a unit usually has; the last may have fewer.
+        live: keep up with a camera rather than get the most from each byte.
 
     Raises:
         UserError: no codec has this id, or the codec cannot take this source.
@@ -57,4 +70,4 @@ def make_encoder(
     if factory is None:
         known = ", ".join(str(int(i)) for i in sorted(_ENCODERS))
         raise UserError(f"codec {codec_id} is not known to this encoder; give one of: {known}")
-    return factory(width, height, fps, frames_per_unit)
+    return factory(width, height, fps, frames_per_unit, live)

@@ -46,6 +46,7 @@ _PICTURE_BYTES, _HEADERS_SHARE = 20, 0.3
 "A picture in which nothing happens takes some 15 bytes of VVC and 3 of the index."
 _AV1_PRESETS = ((900_000, 3), (1_400_000, 4), (2_500_000, 6))
 _AV1_PRESET_ABOVE = 8
+_AV1_LIVE_PRESET = 6
 _STILL_SIDE_PX = 64
 
 
@@ -66,12 +67,15 @@ class GvcEncoder:
         width, height: source size in pixels, both even.
         fps: source frames a second.
         frames_per_unit: frames that a unit usually has; the last may have fewer.
+        live: keep up with a camera rather than get the most from each byte.
 
     Raises:
         UserError: the source's size is odd or too small, or there is no encoder to run.
     """
 
-    def __init__(self, *, width: int, height: int, fps: Fraction, frames_per_unit: int) -> None:
+    def __init__(
+        self, *, width: int, height: int, fps: Fraction, frames_per_unit: int, live: bool = False
+    ) -> None:
         if width % 2 or height % 2 or width < 32 or height < 32:
             raise UserError(
                 f"a source of {width}x{height} cannot be coded; give even sides of at least 32"
@@ -80,7 +84,8 @@ class GvcEncoder:
         self._width, self._height, self._fps = width, height, fps
         self._unit_frames = max(1, frames_per_unit)
         self._spec = CodecSpec(codec_id=CodecId.GVC, bitstream_version=BITSTREAM_VERSION)
-        self._search = VvcSearch(threads=min(2, os.cpu_count() or 1))
+        self._search = VvcSearch(threads=min(2, os.cpu_count() or 1), live=live)
+        self._live = live
         self._index_bytes = 2.7
         self._tool: Tool | None = None
         self._units_since = 0
@@ -265,6 +270,8 @@ class GvcEncoder:
         preset = next(
             (p for most, p in _AV1_PRESETS if self._pixels_per_s <= most), _AV1_PRESET_ABOVE
         )
+        if self._live:
+            preset = max(preset, _AV1_LIVE_PRESET)
 
         def encode(crf: float) -> Sequence[bytes]:
             return av1.encode(planes, crf=crf, fps=self._hz, still=False, preset=preset)

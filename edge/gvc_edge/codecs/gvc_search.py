@@ -21,6 +21,7 @@ from gvc_edge.codecs.av1 import Picture
 __all__ = ["FoundVvc", "VvcSearch"]
 
 _PLANS = ((1_450_000, "medium"), (3_300_000, "fast"))
+_LIVE_PLANS = ((500_000, "medium"), (1_450_000, "fast"))
 _PLAN_ABOVE = "faster"
 _PROBE = "faster"
 """Final preset by coded pixels a second. One core takes about 1.1, 0.36 and 0.19 s a million pixels for
@@ -94,6 +95,8 @@ class VvcSearch:
 
     threads: int = 1
     trim_share: float = 0.0
+    live: bool = False
+    "A camera does not wait: a quicker preset, so that 30 frames a second are kept up with."
     finals: int = 0
     "Final encodes so far; more than one a unit is time lost."
     _ratios: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -111,7 +114,7 @@ class VvcSearch:
         Raises:
             VvcError: the child failed.
         """
-        preset = _preset(planes[0].size * 2 / 3 * float(fps))
+        preset = _preset(planes[0].size * 2 / 3 * float(fps), _LIVE_PLANS if self.live else _PLANS)
         probe = self._probe(planes, start_qp, fps, budget, preset)
         expected = self._brought(probe, preset)
         best: FoundVvc | None = None
@@ -184,8 +187,8 @@ class VvcSearch:
         self._ratios[preset] = (mixed[0], mixed[1])
 
 
-def _preset(pixels_per_s: float) -> str:
-    return next((preset for most, preset in _PLANS if pixels_per_s <= most), _PLAN_ABOVE)
+def _preset(pixels_per_s: float, plans: tuple[tuple[int, str], ...]) -> str:
+    return next((preset for most, preset in plans if pixels_per_s <= most), _PLAN_ABOVE)
 
 
 def _between(a: _Model, b: _Model) -> tuple[float, float]:
