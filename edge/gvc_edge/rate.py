@@ -55,6 +55,11 @@ class RateControl:
                 high = middle - 1
         return low
 
+    def payload_for(self, records: int) -> int:
+        """Payload bytes to set aside for so many bytes of records in D, which has four times F's
+        parity: with any, a byte of D weighs up to two of K or F."""
+        return records * (2 if self._params.fec_percent > 0 else 1)
+
     def spent(self, descriptors: int, keyframe: int, features: int) -> int:
         """Book a closed unit by the sizes of its parts; returns its air bytes."""
         used = unit_air_bytes(self._params, descriptors, keyframe, features)

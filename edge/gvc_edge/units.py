@@ -65,7 +65,7 @@ def build_units(
         # A short last unit gets a short budget: the file's own average must stay within the rate.
         budget = rate.payload_budget(float(expected / info.fps), backlog())
         room = descriptor_room(budget) if eyes is not None else 0
-        encoder.begin(unit_no, budget - room)
+        encoder.begin(unit_no, budget - rate.payload_for(room))
         if eyes is not None:
             eyes.begin()
         while ahead is not None and count < unit_frames:
