@@ -17,7 +17,6 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from gvc_protocol.gvc1 import BITSTREAM_VERSION
 from numpy.typing import NDArray
 
 from gvc_base.decoders.fusion import resize
@@ -43,6 +42,7 @@ from gvc_protocol.codec import (
     ReceivedUnit,
     UnitSpan,
 )
+from gvc_protocol.gvc1 import BITSTREAM_VERSION
 
 __all__ = ["SPEC", "GvcDecoder"]
 
