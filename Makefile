@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link train clean
+.PHONY: demo test check fmt bench-link train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,8 +44,14 @@ bench-link: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.link --out bench-out
 
 # Scenes, training and export; run again it goes on. DATA is a folder with photos/ and clips/.
+TRAIN = $(BIN)/python -m gvc_base.train --data "$(DATA)" --out "$(TRAIN_OUT)" --minutes $(MINUTES) --device $(DEVICE) --weights "$(TRAIN_OUT)/weights"
+
 train: $(VENV)/.dev
-	$(BIN)/python -m gvc_base.train --data "$(DATA)" --out "$(TRAIN_OUT)" --minutes $(MINUTES) --device $(DEVICE) --weights "$(TRAIN_OUT)/weights"
+	$(TRAIN)
+
+# The generative part of quality best; after train.
+train-refine: $(VENV)/.dev
+	$(TRAIN) --refine "$(TRAIN_OUT)/checkpoint.pt"
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUT) bench-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -204,3 +204,59 @@ def test_damaged_bytes_never_raise(unit: GvcUnit, at: int, value: int, cut: int)
         unit_no=0, keyframe=PartData(ranges=((0, k),), complete=True),
         features=PartData(ranges=((0, f),) if f else (), complete=True),
     ))  # fmt: skip
+
+
+def patch_of(true: np.ndarray, offset: int, x: int, y: int) -> Patch:
+    obus = av1.encode(
+        [av1.i420(true[y : y + 64, x : x + 64])], crf=10, fps=Fraction(1), still=True
+    )[0]
+    return Patch(offset=offset, x=x, y=y, width=64, height=64, scale=1, obus=obus)
+
+
+def with_patches(unit: GvcUnit, *patches: Patch) -> GvcUnit:
+    return replace(unit, patches=patches)
+
+
+@pytest.mark.parametrize("offset", [0, 7])
+def test_a_patch_is_received_at_any_frame_even_the_very_first(unit: GvcUnit, offset: int) -> None:
+    patch = patch_of(ground()[offset], offset, 64, 32)
+    for decoder in (preview(), GvcDecoder(SPEC, "standard", Grey())):
+        shown = list(decoder.decode(received(with_patches(unit, patch)), SPAN))
+        frame = shown[offset]
+        assert (frame.mark[4:12, 8:16] == Mark.RECEIVED).all()
+        assert not frame.age_ms[4:12, 8:16].any()
+        assert (
+            np.abs(frame.pixels[32:96, 64:128].astype(int) - ground()[offset][32:96, 64:128]).mean()
+            < 6
+        )
+        assert not (frame.mark[12:] == Mark.RECEIVED).any()
+
+
+def test_patches_alone_are_shown_and_follow_their_track() -> None:
+    here = TrackPoint(offset=0, x=80, y=48, width=32, height=32)
+    there = replace(here, offset=20, x=120)
+    track = Track(track_id=7, class_id=2, score_pct=80, points=(here, there))
+    still = (0,) * 8
+    path = MotionPath(points=(ControlPoint(offset=FRAMES - 1, corners=still, residual=1),))
+    alone = GvcUnit(
+        tool=Tool.NONE, step=1, last=0, width=64, height=64, pictures=(),
+        patches=(patch_of(ground()[0], 0, 64, 32),),
+    )  # fmt: skip
+    told = descriptors(motion_path=path, tracks=(track,))
+    shown = list(preview().decode(received(alone, d=told), SPAN))
+    assert (shown[0].mark[4:12, 8:16] == Mark.RECEIVED).all()
+    assert (shown[20].mark[4:12, 13:21] == Mark.CARRIED).all()
+    moved = shown[20].pixels[32:96, 104:168].astype(int)
+    assert np.abs(moved - ground()[0][32:96, 64:128]).mean() < 6
+    assert (shown[20].mark[:3] != Mark.CARRIED).all()
+    assert set(np.unique(shown[24].mark[4:12, 8:16])) <= {Mark.CARRIED, Mark.REGENERATED}
+
+
+def test_a_path_that_was_missed_moves_nothing(unit: GvcUnit) -> None:
+    decoder = preview()
+    list(decoder.decode(received(unit), SPAN))
+    path = MotionPath(points=(ControlPoint(offset=20, corners=(-320, 0) * 4, residual=4),))
+    later = replace(SPAN, first_frame=4 * FRAMES)
+    lost = ReceivedUnit(unit_no=4, descriptors=descriptors(motion_path=path))
+    shown = list(decoder.decode(lost, later))
+    assert all((f.mark == Mark.LOST).all() for f in shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gvc_base.neural.layout import TEXTURE_BANDS
-from gvc_base.neural.texture import TextureField, noise_bands
+from gvc_base.neural.texture import MovingNoise, lay_over, noise_bands, white_noise
 
 H, W = 96, 128
 
@@ -23,18 +23,22 @@ def test_bands_get_coarser() -> None:
     assert steps[0] > 1.3 * steps[1] > 1.3 * 1.3 * steps[2]
 
 
-def paint(field: TextureField, amplitude: float) -> np.ndarray:
+def texture_field(seed: int) -> MovingNoise:
+    return MovingNoise(noise_bands, H, W, seed)
+
+
+def paint(field: MovingNoise, amplitude: float) -> np.ndarray:
     grey = np.full((H, W, 3), 128, np.uint8)
     cells = np.full((TEXTURE_BANDS, H // 4, W // 4), amplitude, np.float32)
-    return field.painted(grey, cells).astype(np.int16) - 128
+    return lay_over(grey, field.planes, cells).astype(np.int16) - 128
 
 
 def test_no_amplitude_leaves_the_picture_alone() -> None:
-    assert not paint(TextureField(H, W, 1), 0.0).any()
+    assert not paint(texture_field(1), 0.0).any()
 
 
 def test_texture_moves_with_the_scene() -> None:
-    field = TextureField(H, W, 1)
+    field = texture_field(1)
     before = paint(field, 0.02)[..., 0]
     flow = np.zeros((H, W, 2), np.float32)
     flow[..., 0] = 5  # each pixel of the new picture lay 5 to the right in the old one
@@ -46,7 +50,7 @@ def test_texture_moves_with_the_scene() -> None:
 
 
 def test_strength_does_not_fade_over_many_steps() -> None:
-    field = TextureField(H, W, 1)
+    field = texture_field(1)
     rng = np.random.default_rng(2)
     first = paint(field, 0.03).std()
     for _ in range(60):
@@ -56,7 +60,7 @@ def test_strength_does_not_fade_over_many_steps() -> None:
 
 
 def test_untrusted_motion_gets_new_noise() -> None:
-    field = TextureField(H, W, 1)
+    field = texture_field(1)
     before = paint(field, 0.02)[..., 0]
     field.move(np.zeros((H, W, 2), np.float32), np.zeros((H, W), np.float32))
     after = paint(field, 0.02)[..., 0]
@@ -64,4 +68,13 @@ def test_untrusted_motion_gets_new_noise() -> None:
 
 
 def test_the_same_seed_paints_the_same() -> None:
-    assert np.array_equal(paint(TextureField(H, W, 7), 0.02), paint(TextureField(H, W, 7), 0.02))
+    assert np.array_equal(paint(texture_field(7), 0.02), paint(texture_field(7), 0.02))
+
+
+def test_white_noise_stays_white_in_motion() -> None:
+    field = MovingNoise(white_noise, H, W, 3)
+    for _ in range(10):
+        field.move(np.full((H, W, 2), 0.7, np.float32), np.ones((H, W), np.float32))
+    assert np.abs(field.planes.std((1, 2)) - 1).max() < 0.1
+    beside = np.corrcoef(field.planes[0, :, 1:].ravel(), field.planes[0, :, :-1].ravel())[0, 1]
+    assert abs(beside) < 0.15

@@ -10,16 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
-from gvc_base.neural.layout import PLANES, TEXTURE_BANDS
+from gvc_base.neural.layout import CONTEXT_PLANES, PLANES, TEXTURE_BANDS
 from gvc_protocol.errors import UserError
 
 torch = pytest.importorskip("torch")
 
-from gvc_base.neural.runtime import make_restorer  # noqa: E402
+from gvc_base.neural.runtime import make_refiner, make_restorer  # noqa: E402
 from gvc_base.train.config import DataConfig, TrainConfig, load_config  # noqa: E402
 from gvc_base.train.export import export  # noqa: E402
 from gvc_base.train.flyover import fly  # noqa: E402
 from gvc_base.train.loop import Trainer  # noqa: E402
+from gvc_base.train.refine import RefineTrainer  # noqa: E402
 from gvc_base.train.scenes import make_scene, plan  # noqa: E402
 
 DATA = DataConfig(
@@ -101,6 +102,29 @@ def test_both_runtimes_show_the_same(folder: Path, tmp_path: Path) -> None:
     assert texture_a.shape == (TEXTURE_BANDS, 13, 19) and texture_a.min() >= 0
     assert np.abs(texture_a - texture_b).max() < 0.001
     assert by_torch.label.startswith("evidence-") and "torch" in by_torch.label
+
+
+def test_the_refiner_trains_on_a_frozen_network_and_both_runtimes_agree(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "refine"
+    out.mkdir()
+    evidence = folder / "checkpoint.pt"
+    run = RefineTrainer(RUN, folder / "scenes", out, "cpu", evidence=evidence)
+    run.run(until_s=600, on_log=lambda _: None, steps=4)
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 4 and state["net"]["tail.weight"].abs().max() > 0
+    export(out / "checkpoint.pt", tmp_path, "refine")
+    rng = np.random.default_rng(6)
+    restored, memory = (rng.integers(0, 255, (50, 75, 3), np.uint8) for _ in range(2))
+    context = rng.random((CONTEXT_PLANES, 13, 19), np.float32)
+    noise = rng.standard_normal((3, 50, 75), np.float32)
+    a, b = (
+        make_refiner(backend, tmp_path).refine(restored, memory, context, noise, 2)
+        for backend in ("torch", "onnx")
+    )
+    assert a.shape == b.shape == (50, 75, 3)
+    assert np.abs(a - b).max() <= 2
 
 
 def test_weights_that_were_changed_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Codec 1's pictures in time: motion between two shown moments, what moves along it, frames between.
 
-    Moment a, Moment b -> Pair (flow both ways, trust both ways) -> carry(a onto b), between(a, b, alpha)
-
+    Moment a, Moment b -> Pair (flow both ways, trust both ways) -> onto_b(a), onto_a(b), between(a, b)
+    Moment, homography -> moved
 What a moment knows of its pixels (share of received ones, their age) moves with them.
 """
 
@@ -13,13 +13,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.decoders.fusion import grey
+from gvc_base.decoders.fusion import resize
 from gvc_base.decoders.motion import F32, FlowEngine, PairMotion, agreement, resize_flow, warp
 from gvc_base.neural.layout import CELL_PX
 
-__all__ = ["Carried", "Moment", "Pair", "cell_shape", "find_pair"]
+__all__ = [
+    "UNKNOWN_AGE_S",
+    "Carried",
+    "Filled",
+    "Moment",
+    "Pair",
+    "cell_shape",
+    "find_pair",
+    "moved",
+    "resized",
+]
 
 U8 = NDArray[np.uint8]
+
+UNKNOWN_AGE_S = 1e6
+"Age of what was never seen."
 
 _SCENE_CUT = 0.1
 "Mean agreement of both flows below which nothing is moved from one picture to the other."
@@ -47,29 +60,40 @@ class Moment:
     "float32, same grid: age of those pixels at this moment."
     sure: F32
     "float32, same grid: size of the error that the network expects, 0..1 of full scale; 0 unknown."
+    texture: F32 | None = None
+    "float32[TEXTURE_BANDS, h/4, w/4]: texture that the network asks for; None without a network."
+    context: F32 | None = None
+    "float32[CONTEXT_PLANES, h/4, w/4]: what the refiner is told; None without a network."
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A moment's content, moved to another moment."""
+    """A moment's content, moved to a later one."""
 
     picture: U8
-    "What the network is given (`onto_b`), or what is shown (`between`)."
+    trust: F32
+    "On the flow's grid."
+    received: F32
+    age_s: F32
+    "Age at the later moment."
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What is shown between two moments."""
+
+    picture: U8
     made_up: F32
     trust: F32
     "On the flow's grid."
     received: F32
     age_s: F32
+    sure: F32
 
 
 def cell_shape(height: int, width: int) -> tuple[int, int]:
     """Rows and columns of the network's grid."""
     return -(-height // CELL_PX), -(-width // CELL_PX)
-
-
-def grey_of(picture: U8, widest_px: int) -> U8:
-    """See `fusion.grey`."""
-    return grey(picture, widest_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +106,18 @@ class Pair:
     trust_b: F32
     cut: bool
 
-    def onto_b(self, a: Moment) -> Carried:
-        """A's content where B sees it."""
-        return self._carry(a, self.motion.b_to_a, self.trust_b)
+    def onto_b(self, a: Moment, passed_s: float) -> Carried:
+        """A's content where B sees it, `passed_s` seconds later."""
+        flow, kept = self.motion.b_to_a, self._kept(self.trust_b)
+        h, w = a.picture.shape[:2]
+        rows, columns = a.received.shape
+        small = resize_flow(flow, columns, rows)
+        cells = cv2.resize(kept, (columns, rows))
+        return Carried(
+            np.asarray(warp(a.picture, resize_flow(flow, w, h)), np.uint8), kept,
+            np.asarray(warp(a.received, small) * cells, np.float32),
+            np.asarray(warp(a.age_s, small) + np.float32(passed_s), np.float32),
+        )  # fmt: skip
 
     def onto_a(self, picture: U8) -> tuple[U8, F32]:
         """B's picture where A sees it, and the trust on the flow's grid."""
@@ -92,16 +125,17 @@ class Pair:
         h, w = picture.shape[:2]
         return np.asarray(warp(picture, resize_flow(flow, w, h)), np.uint8), self._kept(trust)
 
-    def between(self, a: Moment, b: Moment, alpha: float) -> tuple[Carried, F32]:
-        """What stands `alpha` of the way from A to B, 0 < alpha < 1, and the expected error there.
+    def between(self, a: Moment, b: Moment, alpha: float) -> Filled:
+        """What stands `alpha` of the way from A to B, 0 < alpha < 1.
 
         Where the two flows do not agree the nearer picture is taken alone, and the trust says so.
         """
         near = a if alpha <= 0.5 else b
         if self.cut:
-            nothing = np.zeros_like(self.trust_a)
-            carried = Carried(near.shown, near.made_up, nothing, near.received, near.age_s)
-            return carried, near.sure
+            return Filled(
+                near.shown, near.made_up, np.zeros_like(self.trust_a), near.received, near.age_s,
+                near.sure,
+            )  # fmt: skip
         to_a, to_b = self.motion.at(alpha)
         trust = np.minimum(warp(self.trust_a, to_a), warp(self.trust_b, to_b))
         share = trust * (1 - alpha) + (1 - trust) * (1.0 if alpha <= 0.5 else 0.0)
@@ -117,27 +151,54 @@ class Pair:
         age = np.where(cells >= 0.5, warp(a.age_s, flow_a), warp(b.age_s, flow_b))
         sure = cells * warp(a.sure, flow_a) + (1 - cells) * warp(b.sure, flow_b)
         made_up = cells * warp(a.made_up, flow_a) + (1 - cells) * warp(b.made_up, flow_b)
-        carried = Carried(
+        return Filled(
             mixed, made_up.astype(np.float32), trust, received.astype(np.float32),
-            age.astype(np.float32),
-        )  # fmt: skip
-        return carried, sure.astype(np.float32)
-
-    def _carry(self, moment: Moment, flow: F32, trust: F32) -> Carried:
-        h, w = moment.picture.shape[:2]
-        rows, columns = moment.received.shape
-        small = resize_flow(flow, columns, rows)
-        kept = self._kept(trust)
-        cells = cv2.resize(kept, (columns, rows))
-        return Carried(
-            np.asarray(warp(moment.picture, resize_flow(flow, w, h)), np.uint8),
-            np.asarray(warp(moment.made_up, small), np.float32), kept,
-            np.asarray(warp(moment.received, small) * cells, np.float32),
-            np.asarray(warp(moment.age_s, small), np.float32),
+            age.astype(np.float32), sure.astype(np.float32),
         )  # fmt: skip
 
     def _kept(self, trust: F32) -> F32:
         return np.zeros_like(trust) if self.cut else trust
+
+
+def resized(m: Moment, width: int, height: int, grey_shape: tuple[int, int]) -> Moment:
+    """The moment on a canvas of another size; a texture that was asked for is painted already."""
+    rows, columns = cell_shape(height, width)
+    if m.picture.shape[:2] == (height, width) and m.grey.shape == grey_shape:
+        return m
+    size = (columns, rows)
+    return Moment(
+        frame=m.frame, picture=resize(m.picture, width, height),
+        shown=resize(m.shown, width, height), grey=resize(m.grey, grey_shape[1], grey_shape[0]),
+        made_up=np.asarray(cv2.resize(m.made_up, size), np.float32),
+        free=np.asarray(cv2.resize(m.free, size), np.float32),
+        received=np.asarray(cv2.resize(m.received, size), np.float32),
+        age_s=np.asarray(cv2.resize(m.age_s, size), np.float32),
+        sure=np.asarray(cv2.resize(m.sure, size), np.float32),
+    )  # fmt: skip
+
+
+def moved(m: Moment, matrix: NDArray[np.float64], frame: int, passed_s: float) -> Moment:
+    """The moment's content moved by a homography of its pixels, to another frame."""
+    h, w = m.picture.shape[:2]
+    rows, columns = m.received.shape
+    scale = np.diag([columns / w, rows / h, 1.0])
+    small = scale @ matrix @ np.linalg.inv(scale)
+
+    def cells(plane: F32) -> F32:
+        return np.asarray(cv2.warpPerspective(plane, small, (columns, rows)), np.float32)
+
+    def pixels(picture: U8) -> U8:
+        out = cv2.warpPerspective(picture, matrix, (w, h), borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(out, np.uint8)
+
+    shown = pixels(m.shown)
+    grey_h, grey_w = m.grey.shape
+    grey = np.asarray(cv2.cvtColor(resize(shown, grey_w, grey_h), cv2.COLOR_BGR2GRAY), np.uint8)
+    return Moment(
+        frame=frame, picture=pixels(m.picture), shown=shown, grey=grey, made_up=cells(m.made_up),
+        free=np.ones((rows, columns), np.float32), received=cells(m.received),
+        age_s=cells(m.age_s) + np.float32(passed_s), sure=cells(m.sure),
+    )  # fmt: skip
 
 
 def find_pair(engine: FlowEngine, a: U8, b: U8) -> Pair:

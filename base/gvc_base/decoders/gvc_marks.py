@@ -7,20 +7,24 @@ it is not confirmed or the network expects to be far off; lost where nothing of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders.fusion import resize, tile_means
-from gvc_base.decoders.gvc_fuse import Carried, Moment
+from gvc_base.decoders.gvc_fuse import UNKNOWN_AGE_S, Filled, Moment
+from gvc_base.decoders.gvc_parts import PlacedPatch
 from gvc_base.decoders.motion import F32
 from gvc_base.neural.layout import CELL_PX
 from gvc_base.p_wrong import p_wrong_from_marks
 from gvc_protocol.codec import DecodedFrame, ReceivedUnit, UnitSpan
 from gvc_protocol.descriptors import Descriptors
-from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark, tile_grid
+from gvc_protocol.marks import AGE_UNKNOWN_MS, TILE_PX, Mark, tile_grid
 
 __all__ = ["Bookkeeper", "keep_objects"]
 
@@ -28,6 +32,7 @@ U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]
 
 _CARRIED_OVER = 0.5
+_FRESH_S = 1e-3
 _TRUSTED_OVER = 0.5
 _STRONG = 0.03
 "Made-up texture of this deviation (8 of 255 levels) is plainly seen: the tile is regenerated."
@@ -52,19 +57,19 @@ class Bookkeeper:
         return _finish(unit, span, moment.frame - span.first_frame, pixels, mark, age)
 
     def between(
-        self, carried: Carried, sure: F32, unit: ReceivedUnit, span: UnitSpan, at: int, nearest: int
+        self, filled: Filled, unit: ReceivedUnit, span: UnitSpan, at: int, nearest: int
     ) -> DecodedFrame:
         """A frame made by motion; `nearest`: frames to the nearer coded moment."""
         grid = tile_grid(span.height, span.width)
         mark = np.full(grid, Mark.ENHANCED, np.uint8)
         since = _milliseconds(Fraction(nearest) / span.fps)
         age = np.full(grid, since, np.uint16)
-        self._judge(mark, age, sure, carried.made_up, carried.received, carried.age_s, span)
-        trusted = (carried.trust > _TRUSTED_OVER).astype(np.float32)
+        self._judge(mark, age, filled.sure, filled.made_up, filled.received, filled.age_s, span)
+        trusted = (filled.trust > _TRUSTED_OVER).astype(np.float32)
         # A tile of which more than half follows no motion is a guess, whatever else is in it.
         guessed = tile_means(trusted, span.width, span.height) < 0.5
         mark[guessed], age[guessed] = Mark.REGENERATED, since
-        pixels = resize(carried.picture, span.width, span.height)
+        pixels = resize(filled.picture, span.width, span.height)
         return _finish(unit, span, at, pixels.copy(), mark, age)
 
     def held(self, moment: Moment, unit: ReceivedUnit, span: UnitSpan, at: int) -> DecodedFrame:
@@ -76,26 +81,49 @@ class Bookkeeper:
         pixels = resize(moment.shown, span.width, span.height).copy()
         return _finish(unit, span, at, pixels, mark, age)
 
-    def lost(
-        self, pixels: U8, age_s: float | None, unit: ReceivedUnit, span: UnitSpan, at: int
-    ) -> DecodedFrame:
-        """Nothing of this moment is known."""
-        grid = tile_grid(span.height, span.width)
-        age_ms = AGE_UNKNOWN_MS if age_s is None else _milliseconds(Fraction(age_s))
-        mark = np.full(grid, Mark.LOST, np.uint8)
-        return _finish(unit, span, at, pixels, mark, np.full(grid, age_ms, np.uint16))
-
-    def carried(
-        self, pixels: U8, there: NDArray[np.bool_], age_s: float, unit: ReceivedUnit,
-        span: UnitSpan, at: int,
+    def beyond(
+        self, moment: Moment, there: NDArray[np.bool_] | None, unit: ReceivedUnit, span: UnitSpan,
+        at: int,
     ) -> DecodedFrame:  # fmt: skip
-        """The last picture, moved by the camera's path as received; `there`: pixels that it covers."""
+        """A frame that no coded picture reaches.
+
+        Args:
+            moment: the memory moved here, patches pasted.
+            there: pixels that it covers; None where nobody knows how far it should have moved.
+        """
         grid = tile_grid(span.height, span.width)
-        whole = tile_means(there.astype(np.float32), span.width, span.height) > 0.99
-        # The ground moved as said; nothing is known of what moves on it.
-        mark = np.where(whole, Mark.REGENERATED, Mark.LOST).astype(np.uint8)
-        age = np.full(grid, _milliseconds(Fraction(age_s)), np.uint16)
+        mark = np.full(grid, Mark.LOST, np.uint8)
+        age = _age_ms(cv2.resize(moment.age_s, grid[::-1], interpolation=cv2.INTER_AREA))
+        nothing = np.zeros_like(moment.received)
+        # Old pixels in the wrong place are no evidence; a patch of this very frame is.
+        received = moment.received * (moment.age_s <= _FRESH_S)
+        if there is not None:
+            whole = tile_means(there.astype(np.float32), span.width, span.height) > 0.99
+            # The ground moved as said; nothing is known of what moves on it.
+            mark[whole] = Mark.REGENERATED
+            cells = cv2.resize(whole.astype(np.float32), moment.received.shape[::-1])
+            received = np.maximum(received, moment.received * cells)
+        self._judge(mark, age, nothing, nothing, received, moment.age_s, span)
+        pixels = resize(moment.shown, span.width, span.height).copy()
         return _finish(unit, span, at, pixels, mark, age)
+
+    def with_patches(self, frame: DecodedFrame, patches: Sequence[PlacedPatch]) -> DecodedFrame:
+        """The frame with received pixels of this very moment in it."""
+        if not patches:
+            return frame
+        pixels, mark, age = frame.pixels.copy(), frame.mark.copy(), frame.age_ms.copy()
+        for patch in patches:
+            h, w = patch.pixels.shape[:2]
+            pixels[patch.y : patch.y + h, patch.x : patch.x + w] = patch.pixels
+            if patch.full_size:
+                # Sides are whole tiles, but for those cut by the picture's own edge.
+                rows, columns = tile_grid(h, w)
+                y, x = patch.y // TILE_PX, patch.x // TILE_PX
+                area = np.s_[y : y + rows, x : x + columns]
+                mark[area], age[area] = Mark.RECEIVED, 0
+        return replace(
+            frame, pixels=pixels, mark=mark, age_ms=age, p_wrong=p_wrong_from_marks(mark, age)
+        )
 
     def _judge(
         self, mark: U8, age: U16, sure: F32, made_up: F32, received: F32, age_s: F32, span: UnitSpan
@@ -111,10 +139,10 @@ class Bookkeeper:
             columns, rows = mark.shape[1], mark.shape[0]
             carried = tile_means(received, *size) > _CARRIED_OVER
             old = cv2.resize(age_s, (columns, rows), interpolation=cv2.INTER_AREA)
-            fresh = carried & (old <= 1e-3)
+            fresh = carried & (old <= _FRESH_S)
             mark[carried] = Mark.CARRIED
             mark[fresh] = Mark.RECEIVED
-            age[carried] = np.clip(old * 1000, 0, AGE_UNKNOWN_MS - 1)[carried].astype(np.uint16)
+            age[carried] = _age_ms(old)[carried]
 
 
 def keep_objects(
@@ -153,6 +181,12 @@ def keep_objects(
         ]
         moment.free[outer] = 0
     moment.picture = moment.shown = picture
+
+
+def _age_ms(age_s: NDArray[Any]) -> U16:
+    ms: U16 = np.clip(age_s * 1000, 0, AGE_UNKNOWN_MS - 1).astype(np.uint16)
+    ms[age_s >= UNKNOWN_AGE_S] = AGE_UNKNOWN_MS
+    return ms
 
 
 def _milliseconds(seconds: Fraction) -> int:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FlowEngine", "PairMotion", "agreement", "compose", "resize_flow", "warp"]
+__all__ = ["FlowEngine", "PairMotion", "agreement", "compose", "pixel_grid", "resize_flow", "warp"]
 
 F32 = NDArray[np.float32]
 
@@ -30,7 +30,7 @@ _TOLERANCE_SHARE = 0.06
 _grids: dict[tuple[int, int], F32] = {}
 
 
-def _grid(height: int, width: int) -> F32:
+def pixel_grid(height: int, width: int) -> F32:
     """Pixel coordinates (x, y), float32[h, w, 2]; the last few sizes are kept."""
     key = (height, width)
     if key not in _grids:
@@ -48,7 +48,7 @@ def warp(source: NDArray[Any], flow: F32, *, cubic: bool = False) -> NDArray[Any
         source: uint8 or float32, [h, w] or [h, w, c], of the flow's size.
         flow: float32[h, w, 2].
     """
-    at = _grid(*flow.shape[:2]) + flow
+    at = pixel_grid(*flow.shape[:2]) + flow
     how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
     remap: Any = cv2.remap  # its stub does not know that a two-channel map needs no second one
     out: NDArray[Any] = remap(source, at, None, how, borderMode=cv2.BORDER_REPLICATE)
@@ -81,7 +81,7 @@ def agreement(there: F32, back: F32) -> F32:
     error = np.sqrt(np.sum(loop * loop, axis=2))
     length = np.sqrt(np.sum(there * there, axis=2))
     ratio = error / (_TOLERANCE_PX + _TOLERANCE_SHARE * length)
-    at = _grid(h, w) + there
+    at = pixel_grid(h, w) + there
     inside = (at[..., 0] >= -1) & (at[..., 0] <= w) & (at[..., 1] >= -1) & (at[..., 1] <= h)
     out: F32 = (np.exp(-0.5 * ratio * ratio) * inside).astype(np.float32)
     return out

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CELL_PX",
+    "CONTEXT_PLANES",
     "PLANES",
+    "RESIDUAL_SCALE",
     "TEXTURE_BANDS",
     "TEXTURE_SIGMAS_PX",
     "Plane",
@@ -42,7 +44,7 @@ class Plane(IntEnum):
     AGE = 3
     "`age_value` of those pixels."
     HOLE = 4
-    "1 where this moment has no F of its own and the picture came by motion only."
+    "Reserved, always 0: the network looks at coded moments only."
     SCALE = 5
     "`scale_value` of F."
     COST = 6
@@ -50,6 +52,12 @@ class Plane(IntEnum):
 
 
 PLANES = len(Plane)
+
+CONTEXT_PLANES = PLANES + 1
+"What the refiner is given: `Plane`, then the log-variance that EvidenceNet expects."
+
+RESIDUAL_SCALE = 10.0
+"Residuals are a few hundredths of full scale; the refiner sees them at about unit size."
 
 TEXTURE_BANDS = 3
 "Octaves of made-up texture, finest first."

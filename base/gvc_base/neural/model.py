@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from gvc_base.neural.layout import CELL_PX, PLANES, TEXTURE_BANDS
 
-__all__ = ["EvidenceNet", "NetConfig", "build"]
+__all__ = ["Block", "EvidenceNet", "NetConfig", "build"]
 
 _CENTRE = 0.5
 _TEXTURE_SCALE = 0.02
@@ -47,7 +47,7 @@ class NetConfig:
         return asdict(self)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """x + conv(relu(conv(x))). No normalisation: it blurs what little contrast there is."""
 
     def __init__(self, channels: int) -> None:
@@ -70,7 +70,7 @@ class EvidenceNet(nn.Module):
         super().__init__()
         self.config = config
         self.head = nn.Conv2d(_IN, config.channels, 3, padding=1)
-        self.body = nn.Sequential(*[_Block(config.channels) for _ in range(config.blocks)])
+        self.body = nn.Sequential(*[Block(config.channels) for _ in range(config.blocks)])
         self.tail = nn.Conv2d(config.channels, _OUT, 3, padding=1)
         self.spread = nn.Conv2d(config.channels, 1, 3, padding=1)
         self.texture = nn.Conv2d(config.channels, TEXTURE_BANDS, 3, padding=1)

@@ -1,4 +1,4 @@
-"""Runs EvidenceNet on numpy pictures: by torch where it is installed, else by ONNX Runtime.
+"""Runs the networks on numpy pictures: by torch where it is installed, else by ONNX Runtime.
 
 `make_restorer("auto")` takes CUDA if there is one, then torch on the CPU, then ONNX Runtime, and says
 which in `Restorer.label`. torch and onnxruntime are imported here only, when a decoder asks for one.
@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import importlib.util
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders import Backend
-from gvc_base.neural.layout import CELL_PX
+from gvc_base.neural.layout import CELL_PX, RESIDUAL_SCALE
 from gvc_base.neural.weights import FOLDER, WeightsEntry, find_weights, read_checked
 from gvc_protocol.errors import UserError
 
-__all__ = ["Restorer", "make_restorer"]
+__all__ = ["Refiner", "Restorer", "make_refiner", "make_restorer"]
+
+if TYPE_CHECKING:
+    from gvc_base.neural.model import NetConfig as _NetConfig
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -45,13 +49,48 @@ class Restorer(Protocol):
         """
 
 
+class Refiner(Protocol):
+    """RefineNet, integrated, as a function."""
+
+    @property
+    def label(self) -> str:
+        """Weights and backend, for reports."""
+
+    def refine(self, restored: U8, memory: U8, context: F32, noise: F32, steps: int) -> F32:
+        """The residual to add, float32[h, w, 3], in levels of 255.
+
+        Args:
+            restored, memory: uint8[h, w, 3], BGR (`gvc_base.neural.refine`).
+            context: float32[CONTEXT_PLANES, ceil(h/4), ceil(w/4)].
+            noise: float32[3, h, w], white, unit deviation.
+            steps: of Euler's method.
+        """
+
+
 def make_restorer(backend: Backend = "auto", folder: Path = FOLDER) -> Restorer:
-    """The network with the package's weights.
+    """EvidenceNet with the package's weights.
 
     Raises:
         UserError: the backend that was asked for is not installed, or none is.
     """
     entry = find_weights("evidence", folder)
+    found = _backend(backend)
+    return _Onnx(entry, folder) if found == "onnx" else _Torch(entry, folder, found)
+
+
+def make_refiner(backend: Backend = "auto", folder: Path = FOLDER) -> Refiner:
+    """RefineNet with the package's weights.
+
+    Raises:
+        UserError: see `make_restorer`.
+    """
+    entry = find_weights("refine", folder)
+    found = _backend(backend)
+    return _OnnxRefiner(entry, folder) if found == "onnx" else _TorchRefiner(entry, folder, found)
+
+
+def _backend(backend: Backend) -> str:
+    """What runs: "onnx", or torch's name of the device."""
     has_torch = importlib.util.find_spec("torch") is not None
     has_onnx = importlib.util.find_spec("onnxruntime") is not None
     if backend == "auto":
@@ -67,9 +106,7 @@ def make_restorer(backend: Backend = "auto", folder: Path = FOLDER) -> Restorer:
             "this quality needs onnxruntime or torch; pip install 'gvc-field[base]', or decode with "
             "--quality preview"
         )
-    if backend == "onnx":
-        return _Onnx(entry, folder)
-    return _Torch(entry, folder, "cuda" if backend == "cuda" else "cpu")
+    return {"onnx": "onnx", "cuda": "cuda"}.get(backend, "cpu")
 
 
 def _has_cuda() -> bool:
@@ -78,11 +115,15 @@ def _has_cuda() -> bool:
     return bool(torch.cuda.is_available())
 
 
-class _Torch:
-    def __init__(self, entry: WeightsEntry, folder: Path, device: str) -> None:
+class _TorchBase:
+    """A network of the package in torch, in half precision where that is quick."""
+
+    def __init__(
+        self, entry: WeightsEntry, folder: Path, device: str, build: Callable[[_NetConfig], Any]
+    ) -> None:
         import torch
 
-        from gvc_base.neural.model import NetConfig, build
+        from gvc_base.neural.model import NetConfig
 
         data = read_checked(folder / entry.torch_file, entry.torch_sha256)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -95,28 +136,59 @@ class _Torch:
         self._net = net.eval().to(self._device)
         self.label = f"{entry.label} torch {device} {'bf16' if self._half else 'fp32'}"
 
+    def _autocast(self) -> Any:
+        torch = self._torch
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._half)
+
+    def _picture(self, picture: U8) -> Any:
+        tensor = self._torch.from_numpy(picture).to(self._device).permute(2, 0, 1)[None]
+        return tensor.float().div_(255)
+
+    def _planes(self, planes: F32) -> Any:
+        return self._torch.from_numpy(np.ascontiguousarray(planes))[None].to(self._device)
+
+
+class _Torch(_TorchBase):
+    def __init__(self, entry: WeightsEntry, folder: Path, device: str) -> None:
+        from gvc_base.neural.model import build
+
+        super().__init__(entry, folder, device, build)
+
     def restore(self, current: U8, ahead: U8, memory: U8, planes: F32) -> tuple[U8, F32, F32]:
         """See `Restorer`."""
         torch, (h, w) = self._torch, current.shape[:2]
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._half),
-        ):
+        with torch.inference_mode(), self._autocast():
             inputs = [self._picture(_padded(p)) for p in (current, ahead, memory)]
-            facts = torch.from_numpy(np.ascontiguousarray(planes))[None].to(self._device)
-            shown, spread, texture = self._net(*inputs, facts)
+            shown, spread, texture = self._net(*inputs, self._planes(planes))
             pixels = (shown[0].float() * 255).round_().clamp_(0, 255).to(torch.uint8)
             out = pixels.permute(1, 2, 0).cpu().numpy()
             log_variance = spread[0, 0].float().cpu().numpy()
             amplitudes = texture[0].float().cpu().numpy()
         return np.ascontiguousarray(out[:h, :w]), log_variance, amplitudes
 
-    def _picture(self, picture: U8) -> Any:
-        tensor = self._torch.from_numpy(picture).to(self._device).permute(2, 0, 1)[None]
-        return tensor.float().div_(255)
+
+class _TorchRefiner(_TorchBase):
+    def __init__(self, entry: WeightsEntry, folder: Path, device: str) -> None:
+        from gvc_base.neural.refine import build_refiner
+
+        super().__init__(entry, folder, device, build_refiner)
+
+    def refine(self, restored: U8, memory: U8, context: F32, noise: F32, steps: int) -> F32:
+        """See `Refiner`."""
+        from gvc_base.neural.refine import integrate
+
+        h, w = restored.shape[:2]
+        with self._torch.inference_mode(), self._autocast():
+            shown, past = self._picture(_padded(restored)), self._picture(_padded(memory))
+            start, facts = self._planes(_padded_planes(noise)), self._planes(context)
+            out = integrate(self._net, start, shown, past, facts, steps)
+            residual = (out[0].float() * 255).permute(1, 2, 0).cpu().numpy()
+        return np.ascontiguousarray(residual[:h, :w])
 
 
-class _Onnx:
+class _OnnxBase:
+    """A network of the package in ONNX Runtime."""
+
     def __init__(self, entry: WeightsEntry, folder: Path) -> None:
         import onnxruntime
 
@@ -127,14 +199,15 @@ class _Onnx:
         used = self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self.label = f"{entry.label} onnx {used}"
 
+
+class _Onnx(_OnnxBase):
     def restore(self, current: U8, ahead: U8, memory: U8, planes: F32) -> tuple[U8, F32, F32]:
         """See `Restorer`."""
         h, w = current.shape[:2]
         names = ("current", "ahead", "memory")
         feed: dict[str, F32] = {"planes": planes[None]}
         for name, picture in zip(names, (current, ahead, memory), strict=True):
-            planar = _padded(picture).transpose(2, 0, 1)[None]
-            feed[name] = planar.astype(np.float32) / np.float32(255)
+            feed[name] = _planar(picture)
         names_out = ["picture", "log_variance", "texture"]
         shown, spread, texture = self._session.run(names_out, feed)
         pixels = np.clip(np.rint(shown[0] * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0)
@@ -144,6 +217,31 @@ class _Onnx:
             log_variance,
             np.asarray(texture[0], np.float32),
         )
+
+
+class _OnnxRefiner(_OnnxBase):
+    def refine(self, restored: U8, memory: U8, context: F32, noise: F32, steps: int) -> F32:
+        """See `Refiner`."""
+        h, w = restored.shape[:2]
+        state = _padded_planes(noise)[None]
+        feed = {"restored": _planar(restored), "memory": _planar(memory), "context": context[None]}
+        for step in range(steps):
+            time = np.full_like(context[None, :1], step / steps)
+            (velocity,) = self._session.run(["velocity"], {**feed, "state": state, "time": time})
+            state = state + np.asarray(velocity, np.float32) / np.float32(steps)
+        residual = state[0].transpose(1, 2, 0) * np.float32(255 / RESIDUAL_SCALE)
+        return np.ascontiguousarray(residual[:h, :w])
+
+
+def _planar(picture: U8) -> F32:
+    """float32[1, 3, H, W] in 0..1, padded to whole cells."""
+    planar = _padded(picture).transpose(2, 0, 1)[None]
+    return np.asarray(planar.astype(np.float32) / np.float32(255), np.float32)
+
+
+def _padded_planes(planes: F32) -> F32:
+    h, w = planes.shape[1:]
+    return np.pad(planes, ((0, 0), (0, -h % CELL_PX), (0, -w % CELL_PX)), mode="edge")
 
 
 def _padded(picture: U8) -> U8:

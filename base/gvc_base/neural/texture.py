@@ -1,4 +1,5 @@
-"""Made-up texture: noise of three octaves that moves with the scene, scaled by what the network says.
+"""Made-up texture: noise that moves with the scene, in three octaves scaled by what the network says, or
+white for the refiner to start from.
 
 The noise is carried from picture to picture by the same flow as everything else, sampled at the nearest
 pixel (linear sampling would take its contrast away), and renewed little by little, where the motion is
@@ -7,13 +8,17 @@ not trusted at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.decoders.motion import pixel_grid
 from gvc_base.neural.layout import TEXTURE_SIGMAS_PX
 
-__all__ = ["TextureField", "noise_bands"]
+__all__ = ["MovingNoise", "lay_over", "noise_bands", "white_noise"]
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -35,13 +40,27 @@ def noise_bands(rng: np.random.Generator, height: int, width: int) -> F32:
     return np.asarray(np.stack(out), np.float32)
 
 
-class TextureField:
-    """The noise of one picture size, in motion."""
+def white_noise(rng: np.random.Generator, height: int, width: int) -> F32:
+    """White noise of unit deviation, float32[3, height, width]: one plane a colour."""
+    return rng.standard_normal((3, height, width), np.float32)
 
-    def __init__(self, height: int, width: int, seed: int) -> None:
+
+class MovingNoise:
+    """Noise of one picture size, in motion.
+
+    Args:
+        make: what kind: `noise_bands` or `white_noise`.
+        seed: the same seed gives the same noise.
+    """
+
+    def __init__(
+        self, make: Callable[[np.random.Generator, int, int], F32], height: int, width: int,
+        seed: int,
+    ) -> None:  # fmt: skip
         self._rng = np.random.default_rng(seed)
-        self._fresh = noise_bands(self._rng, height, width)
-        self._bands = self._fresh.copy()
+        self._fresh = make(self._rng, height, width)
+        self.planes = self._fresh.copy()
+        "float32[k, height, width], at this moment."
         self.shape = (height, width)
 
     def move(self, flow: F32, trust: F32) -> None:
@@ -52,32 +71,35 @@ class TextureField:
             trust: float32[h, w], 0..1; below a half the noise is made anew.
         """
         h, w = self.shape
-        y, x = np.mgrid[0:h, 0:w].astype(np.float32)
-        at_x, at_y = x + flow[..., 0], y + flow[..., 1]
+        at = pixel_grid(h, w) + flow
         roll = (int(self._rng.integers(h)), int(self._rng.integers(w)))
         keep = np.float32(np.sqrt(1 - _RENEWED**2))
         anew = trust < 0.5
-        for k in range(len(self._bands)):
+        remap: Any = cv2.remap
+        for k in range(len(self.planes)):
             # A shifted copy of one field is as good as new noise, and costs no generator.
             fresh = np.roll(self._fresh[k], roll, (0, 1))
-            moved = cv2.remap(
-                self._bands[k], at_x, at_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT
+            # Sampled at the nearest pixel: linear sampling would take its contrast away.
+            moved = remap(
+                self.planes[k], at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT
             )
             mixed = keep * moved + np.float32(_RENEWED) * fresh
             mixed[anew] = fresh[anew]
-            self._bands[k] = mixed
+            self.planes[k] = mixed
 
-    def painted(self, picture: U8, amplitudes: F32) -> U8:
-        """The picture with texture.
 
-        Args:
-            picture: uint8[h, w, 3].
-            amplitudes: float32[TEXTURE_BANDS, rows, columns], shares of full scale.
-        """
-        h, w = self.shape
-        total = np.zeros((h, w), np.float32)
-        for band, amplitude in zip(self._bands, amplitudes, strict=True):
-            total += band * cv2.resize(amplitude, (w, h)) * np.float32(255)
-        levels = np.clip(np.rint(total), -127, 127).astype(np.int16)
-        out: U8 = np.clip(picture.astype(np.int16) + levels[..., None], 0, 255).astype(np.uint8)
-        return out
+def lay_over(picture: U8, bands: F32, amplitudes: F32) -> U8:
+    """The picture with texture.
+
+    Args:
+        picture: uint8[h, w, 3].
+        bands: `noise_bands` in motion, float32[TEXTURE_BANDS, h, w].
+        amplitudes: float32[TEXTURE_BANDS, rows, columns], shares of full scale.
+    """
+    h, w = picture.shape[:2]
+    total = np.zeros((h, w), np.float32)
+    for band, amplitude in zip(bands, amplitudes, strict=True):
+        total += band * cv2.resize(amplitude, (w, h)) * np.float32(255)
+    levels = np.clip(np.rint(total), -127, 127).astype(np.int16)
+    out: U8 = np.clip(picture.astype(np.int16) + levels[..., None], 0, 255).astype(np.uint8)
+    return out

@@ -31,11 +31,15 @@ def train(
         float, typer.Option("--minutes", help="Stop after so many minutes of training.")
     ] = 60.0,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    refine: Annotated[
+        Path | None,
+        typer.Option("--refine", help="Train the refiner for this network's checkpoint instead."),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Export the result into this folder.")
     ] = None,
 ) -> None:
-    """Train the generative decoder's network."""
+    """Train the generative decoder's networks: first EvidenceNet, then, with --refine, RefineNet."""
     run = load_config(config)
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device {device}: give cpu or cuda")
@@ -47,17 +51,29 @@ def train(
     (out / "data.json").write_text(json.dumps(listed, indent=1) + "\n")
     for job in track(jobs, "scenes", console=console):
         make_scene(job, run.data, scenes)
-    _train(run, out, minutes, device)
+    # The refiner's run shares the scenes and has a folder of its own.
+    folder, name = (out, "evidence") if refine is None else (out / "refine", "refine")
+    folder.mkdir(exist_ok=True)
+    _train(run, scenes, folder, minutes, device, refine)
     if weights is not None:
         from gvc_base.train.export import export
 
-        console.print(f"exported: {export(out / 'checkpoint.pt', weights)}")
+        console.print(f"exported: {export(folder / 'checkpoint.pt', weights, name)}")
 
 
-def _train(run: TrainConfig, out: Path, minutes: float, device: str) -> None:
+def _train(
+    run: TrainConfig, scenes: Path, out: Path, minutes: float, device: str, evidence: Path | None
+) -> None:
     from gvc_base.train.loop import Trainer
+    from gvc_base.train.refine import RefineTrainer
 
-    trainer = Trainer(run, out / "scenes", out, device)
+    if evidence is not None and not evidence.is_file():
+        raise UserError(f"--refine {evidence}: no such checkpoint; train the network first")
+    trainer = (
+        Trainer(run, scenes, out, device)
+        if evidence is None
+        else RefineTrainer(run, scenes, out, device, evidence=evidence)
+    )
 
     def log(line: str) -> None:
         console.print(line)

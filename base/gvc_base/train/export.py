@@ -9,33 +9,42 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import nn
 
-from gvc_base.neural.layout import CELL_PX, PLANES
-from gvc_base.neural.model import EvidenceNet, NetConfig, build
-from gvc_base.train.loop import network_of
+from gvc_base.neural.layout import CELL_PX, CONTEXT_PLANES, PLANES
+from gvc_base.neural.model import NetConfig, build
+from gvc_base.neural.refine import build_refiner
+from gvc_base.train.loop import load_average, shape_of
 
-__all__ = ["export", "to_onnx"]
+__all__ = ["evidence_onnx", "export", "refine_onnx"]
 
 
 def export(checkpoint: Path, folder: Path, name: str = "evidence") -> dict[str, object]:
-    """Write weights and index entry; returns what the checkpoint says of its run."""
-    net, about = network_of(checkpoint)
+    """Write weights and index entry; returns what the checkpoint says of its run.
+
+    Args:
+        name: "evidence" or "refine".
+    """
+    shape = shape_of(checkpoint)
+    make, onnx_of = _KINDS[name]
+    net, rounded = make(shape), make(shape)
+    about = load_average(checkpoint, net)
     half = {key: value.half() for key, value in net.state_dict().items()}
-    rounded = build(NetConfig(channels=net.config.channels, blocks=net.config.blocks))
     rounded.load_state_dict({key: value.float() for key, value in half.items()})
     buffer = io.BytesIO()
     torch.save(half, buffer)
     folder.mkdir(parents=True, exist_ok=True)
     torch_file, torch_hash = _named(folder, name, ".pt", buffer.getvalue())
-    onnx_file, onnx_hash = _named(folder, name, ".onnx", to_onnx(rounded.eval()))
+    onnx_file, onnx_hash = _named(folder, name, ".onnx", onnx_of(rounded.eval()))
     index_path = folder / "index.json"
     index = json.loads(index_path.read_text()) if index_path.exists() else {}
     index[name] = {
-        "channels": net.config.channels, "blocks": net.config.blocks,
+        "channels": shape.channels, "blocks": shape.blocks,
         "torch_file": torch_file, "torch_sha256": torch_hash,
         "onnx_file": onnx_file, "onnx_sha256": onnx_hash,
     }  # fmt: skip
@@ -43,24 +52,54 @@ def export(checkpoint: Path, folder: Path, name: str = "evidence") -> dict[str, 
     return about
 
 
-def to_onnx(net: EvidenceNet) -> bytes:
-    """The network as an ONNX model, its weights stored in half precision."""
+_FREE = {2: "height", 3: "width"}
+_CELLS = {2: "rows", 3: "columns"}
+_SIDE = 8 * CELL_PX
+
+
+def evidence_onnx(net: nn.Module) -> bytes:
+    """EvidenceNet as an ONNX model, its weights stored in half precision."""
+    pictures = [torch.rand(1, 3, _SIDE, _SIDE) for _ in range(3)]
+    planes = torch.rand(1, PLANES, _SIDE // CELL_PX, _SIDE // CELL_PX)
+    axes = {
+        **dict.fromkeys(["current", "ahead", "memory", "picture"], _FREE),
+        **dict.fromkeys(["planes", "log_variance", "texture"], _CELLS),
+    }
+    names = ["current", "ahead", "memory", "planes"]
+    outputs = ["picture", "log_variance", "texture"]
+    return _to_onnx(net, (*pictures, planes), names, outputs, axes)
+
+
+def refine_onnx(net: nn.Module) -> bytes:
+    """RefineNet's velocity as an ONNX model."""
+    pictures = [torch.rand(1, 3, _SIDE, _SIDE) for _ in range(3)]
+    cells = (_SIDE // CELL_PX, _SIDE // CELL_PX)
+    planes = [torch.rand(1, CONTEXT_PLANES, *cells), torch.rand(1, 1, *cells)]
+    names = ["state", "restored", "memory", "context", "time"]
+    axes = {
+        **dict.fromkeys(["state", "restored", "memory", "velocity"], _FREE),
+        **dict.fromkeys(["context", "time"], _CELLS),
+    }
+    return _to_onnx(net, (*pictures, *planes), names, ["velocity"], axes)
+
+
+_KINDS: dict[str, tuple[Callable[[NetConfig], nn.Module], Callable[[nn.Module], bytes]]] = {
+    "evidence": (build, evidence_onnx),
+    "refine": (build_refiner, refine_onnx),
+}
+
+
+def _to_onnx(
+    net: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str], outputs: list[str],
+    axes: dict[str, dict[int, str]],
+) -> bytes:  # fmt: skip
     import onnx
     from onnx import helper, numpy_helper
 
-    side = 8 * CELL_PX
-    pictures = [torch.rand(1, 3, side, side) for _ in range(3)]
-    planes = torch.rand(1, PLANES, side // CELL_PX, side // CELL_PX)
     buffer = io.BytesIO()
-    free = {2: "height", 3: "width"}
-    names = ["current", "ahead", "memory"]
     torch.onnx.export(
-        net, (*pictures, planes), cast(Any, buffer), dynamo=False, opset_version=17,
-        input_names=[*names, "planes"], output_names=["picture", "log_variance", "texture"],
-        dynamic_axes={
-            **dict.fromkeys([*names, "picture"], free),
-            **{name: {2: "rows", 3: "columns"} for name in ("planes", "log_variance", "texture")},
-        },
+        net, inputs, cast(Any, buffer), dynamo=False, opset_version=17, input_names=names,
+        output_names=outputs, dynamic_axes=axes,
     )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
     casts = []

@@ -1,7 +1,7 @@
 """The training loop: sequences in, checkpoints and a loss plot out. Stopped at any moment, it resumes.
 
 memory <- what the network itself showed, moved by the flow (no gradient through time)
-first `warm_up` steps: pixel + contrast + texture + steadiness; after them an adversary, weakly
+losses: pixels, contrast as the eye sees it, error bars, strength of the texture that is missing
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gvc_base.train.config import TrainConfig
 from gvc_base.train.losses import contrast_loss, spread_loss, strength_loss, warp
 from gvc_base.train.samples import Sequence, batches, prefetched
 
-__all__ = ["Trainer", "network_of"]
+__all__ = ["Looked", "Trainer", "load_average", "network_of", "shape_of"]
 
 _AVERAGE = 0.998
 _LOG_EVERY = 20
@@ -47,8 +47,19 @@ class _Tally:
         return means
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """One moment as a network in training sees it; pictures float32[n, 3, h, w] in 0..1."""
+
+    true: Tensor
+    current: Tensor
+    ahead: Tensor
+    memory: Tensor
+    planes: Tensor
+
+
 class Trainer:
-    """One run in one folder.
+    """EvidenceNet's run in one folder.
 
     Args:
         config: the run.
@@ -62,14 +73,17 @@ class Trainer:
         self._device = torch.device(device)
         torch.manual_seed(config.seed)
         shape = NetConfig(channels=config.channels, blocks=config.blocks)
-        self.net = build(shape).to(self._device)
-        self.average = build(shape).to(self._device)
+        self.net: nn.Module = self._build(shape).to(self._device)
+        self.average: nn.Module = self._build(shape).to(self._device)
         self.average.load_state_dict(self.net.state_dict())
         self._optimiser = torch.optim.AdamW(
             self.net.parameters(), config.learning_rate, (0.9, 0.99), weight_decay=1e-4
         )
         self.step, self.seconds = 0, 0.0
         self._resume()
+
+    def _build(self, shape: NetConfig) -> nn.Module:
+        return build(shape)
 
     def run(
         self, *, until_s: float, on_log: Callable[[str], None] = print, steps: int | None = None
@@ -130,13 +144,12 @@ class Trainer:
             age = (age + 1 / batch.hz.to(self._device).view(-1, 1, 1, 1)) * (received > 0.1)
             trust = batch.back_trust[:, t].to(self._device)
             planes = self._planes(batch, t, trust, received, age)
-            with torch.autocast(self._device.type, torch.bfloat16):
-                picture, spread, texture = self.net(current, ahead, memory, planes)
-            losses = self._losses(picture.float(), spread.float(), texture.float(), true)
+            at = Looked(true=true, current=current, ahead=ahead, memory=memory, planes=planes)
+            losses, shown = self._look(at)
             for name, value in losses.items():
                 parts[name] = parts.get(name, 0.0) + value / len(time_axis)
                 total = total + value / len(time_axis)
-            memory = picture.detach().float().clamp(0, 1)
+            memory = shown.detach().float().clamp(0, 1)
             # What was shown is no received pixel any more, except where evidence was kept.
             received = received * 0.8
         self._descend(total)
@@ -155,16 +168,19 @@ class Trainer:
         planes[:, Plane.COST] = batch.cost.to(self._device).view(-1, 1, 1)
         return planes
 
-    def _losses(
-        self, picture: Tensor, spread: Tensor, texture: Tensor, true: Tensor
-    ) -> dict[str, Tensor]:
+    def _look(self, at: Looked) -> tuple[dict[str, Tensor], Tensor]:
+        """The losses of one moment, and the picture that becomes the next one's memory."""
         c = self.config
-        return {
-            "pixel": c.pixel * functional.l1_loss(picture, true) * 10,
-            "contrast": c.contrast * contrast_loss(picture, true),
-            "spread": 0.05 * spread_loss(spread, picture, true),
-            "strength": c.strength * strength_loss(texture, picture, true),
+        with torch.autocast(self._device.type, torch.bfloat16):
+            out = self.net(at.current, at.ahead, at.memory, at.planes)
+        picture, spread, texture = (x.float() for x in out)
+        losses = {
+            "pixel": c.pixel * functional.l1_loss(picture, at.true) * 10,
+            "contrast": c.contrast * contrast_loss(picture, at.true),
+            "spread": 0.05 * spread_loss(spread, picture, at.true),
+            "strength": c.strength * strength_loss(texture, picture, at.true),
         }
+        return losses, picture
 
     def _descend(self, total: Tensor) -> None:
         warm = min(1.0, (self.step + 1) / 100)
@@ -182,32 +198,32 @@ class Trainer:
 
     def _log(self, means: dict[str, float]) -> str:
         path = self._out / "log.csv"
-        columns = (
-            "pixel",
-            "contrast",
-            "visible",
-            "texture",
-            "steady",
-            "spread",
-            "fool",
-            "adversary",
-        )
         fresh = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
             if fresh:
-                writer.writerow(["step", "seconds", *columns])
-            row = [f"{means[name]:.5f}" if name in means else "" for name in columns]
+                writer.writerow(["step", "seconds", *means])
+            row = [f"{value:.5f}" for value in means.values()]
             writer.writerow([self.step, f"{self.seconds:.0f}", *row])
         values = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         return f"step {self.step}  {self.seconds:.0f} s  {values}"
 
 
-def network_of(checkpoint: Path) -> tuple[EvidenceNet, dict[str, object]]:
-    """The averaged network of a checkpoint, on the CPU, and what the checkpoint says of itself."""
+def load_average(checkpoint: Path, net: nn.Module) -> dict[str, object]:
+    """Put a checkpoint's averaged weights into `net`; returns what the checkpoint says of itself."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    config = state["config"]
-    net = build(NetConfig(channels=config["channels"], blocks=config["blocks"]))
     net.load_state_dict(state["average"])
-    about = {"config": config, "step": state["step"], "seconds": state["seconds"]}
-    return net.eval(), about
+    net.eval()
+    return {"config": state["config"], "step": state["step"], "seconds": state["seconds"]}
+
+
+def shape_of(checkpoint: Path) -> NetConfig:
+    """Size of a checkpoint's network."""
+    config = torch.load(checkpoint, map_location="cpu", weights_only=True)["config"]
+    return NetConfig(channels=config["channels"], blocks=config["blocks"])
+
+
+def network_of(checkpoint: Path) -> tuple[EvidenceNet, dict[str, object]]:
+    """The averaged EvidenceNet of a checkpoint, on the CPU, and what the checkpoint says of itself."""
+    net = build(shape_of(checkpoint))
+    return net, load_average(checkpoint, net)

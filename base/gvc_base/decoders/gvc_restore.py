@@ -1,0 +1,178 @@
+"""Codec 1 at one coded moment: what the network makes of the evidence, and the texture it asks for.
+
+F enlarged, the next coded picture and the memory moved here, planes -> picture, expected error,
+texture amplitudes -> (objects kept free, by the caller) -> noise that moves with the scene
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.decoders.gvc_fuse import Carried, Moment, Pair, cell_shape
+from gvc_base.decoders.motion import F32, resize_flow
+from gvc_base.neural.layout import PLANES, Plane, age_value, cost_value, scale_value
+from gvc_base.neural.runtime import Refiner, Restorer
+from gvc_base.neural.texture import MovingNoise, lay_over, noise_bands, white_noise
+
+__all__ = ["KEPT", "Evidence", "Restoration"]
+
+U8 = NDArray[np.uint8]
+
+KEPT = 0.8
+"""Share of 'received' that a coded moment hands on: the pixel was mixed with newer evidence. The network
+was trained with this number."""
+
+_SOME = 0.1
+
+_STEPS = 3
+_SHARE = 0.6
+"Steps of the refiner, and how much of what it makes up is shown: all of it costs fidelity."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that is known of one coded moment; pictures uint8[h, w, 3] on the canvas."""
+
+    current: U8
+    ahead: U8 | None
+    "The next coded picture, moved here."
+    ahead_trust: F32 | None
+    "On the flow's grid."
+    past: Carried | None
+    factor: float
+    "How many times F is smaller than the source, a side."
+    bits_per_coded_pixel: float
+
+
+class Restoration:
+    """The part of the decoder that uses the networks, or does without.
+
+    Args:
+        restorer: EvidenceNet; None: F as it is, with what is left of received pixels mixed in.
+        refiner: RefineNet, which then paints in place of band noise.
+        looks: how often the network looks at each moment; more than once, mirrored, and averaged.
+        noise: paint the texture that the network asks for.
+    """
+
+    def __init__(
+        self, restorer: Restorer | None, refiner: Refiner | None, *, looks: int, noise: bool
+    ) -> None:
+        self._restorer, self._refiner = restorer, refiner
+        self._looks, self._noise = looks, noise
+        self._field: MovingNoise | None = None
+
+    def restore(self, evidence: Evidence, frame: int, grey: U8) -> Moment:
+        """The moment without texture.
+
+        Args:
+            frame: source frame number; `grey`: what motion is found on.
+        """
+        current, past = evidence.current, evidence.past
+        shape = cell_shape(*current.shape[:2])
+        received, age_s = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        if past is not None:
+            received = past.received * np.float32(KEPT)
+            # What came of this very moment is in every cell: elsewhere nothing is old.
+            age_s = past.age_s * (past.received > _SOME)
+        moment = Moment(
+            frame=frame, picture=current, shown=current, grey=grey, received=received, age_s=age_s,
+            made_up=np.zeros(shape, np.float32), free=np.ones(shape, np.float32),
+            sure=np.zeros(shape, np.float32),
+        )  # fmt: skip
+        if self._restorer is None:
+            if past is not None and received.max(initial=0) > 0:
+                moment.picture = moment.shown = _mixed(past.picture, current, received)
+            return moment
+        planes = _planes(evidence, shape)
+        picture, spread, moment.texture = self._look(evidence, planes)
+        moment.context = np.concatenate([planes, spread[None]])
+        moment.picture = moment.shown = picture
+        moment.sure = np.exp(0.5 * spread - 3).astype(np.float32)
+        return moment
+
+    def _look(self, evidence: Evidence, planes: F32) -> tuple[U8, F32, F32]:
+        assert self._restorer is not None
+        current, past = evidence.current, evidence.past
+        ahead = current if evidence.ahead is None else evidence.ahead
+        memory = current if past is None else past.picture
+        picture, spread, texture = self._restorer.restore(current, ahead, memory, planes)
+        if self._looks < 2:
+            return picture, spread, texture
+        # Upside down, not left to right: the height of usual sources is a whole number of cells, so
+        # that padding does not shift the planes against the picture.
+        c, a, m = (np.ascontiguousarray(p[::-1]) for p in (current, ahead, memory))
+        again, more, other = self._restorer.restore(c, a, m, np.ascontiguousarray(planes[:, ::-1]))
+        both = cv2.addWeighted(picture, 0.5, np.ascontiguousarray(again[::-1]), 0.5, 0)
+        return (
+            np.asarray(both, np.uint8),
+            np.asarray((spread + more[::-1]) / 2, np.float32),
+            np.asarray((texture + other[:, ::-1]) / 2, np.float32),
+        )
+
+    def paint(self, moment: Moment, past: Carried | None, pair: Pair | None) -> None:
+        """Add what is made up: `shown` and `made_up` of the moment change.
+
+        Args:
+            past: the last moment, moved here.
+            pair: motion from the moment that was painted last.
+        """
+        if moment.texture is None or not self._noise:
+            return
+        field = self._moved_field(moment, pair)
+        if self._refiner is not None:
+            self._refine(self._refiner, moment, past, field)
+            return
+        amplitudes = moment.texture * moment.free
+        moment.shown = lay_over(moment.picture, field.planes, amplitudes)
+        moment.made_up = np.sqrt(np.sum(amplitudes**2, 0)).astype(np.float32)
+
+    def _moved_field(self, moment: Moment, pair: Pair | None) -> MovingNoise:
+        h, w = moment.picture.shape[:2]
+        if self._field is None or self._field.shape != (h, w):
+            make = noise_bands if self._refiner is None else white_noise
+            # Seeded by the place in the stream: a second decode of the same bytes is the same.
+            self._field = MovingNoise(make, h, w, moment.frame)
+        elif pair is not None:
+            sized = np.asarray(cv2.resize(pair.trust_b, (w, h)), np.float32)
+            self._field.move(resize_flow(pair.motion.b_to_a, w, h), sized)
+        return self._field
+
+    def _refine(
+        self, refiner: Refiner, moment: Moment, past: Carried | None, field: MovingNoise
+    ) -> None:
+        assert moment.context is not None
+        memory = moment.picture if past is None else past.picture
+        h, w = moment.picture.shape[:2]
+        added = refiner.refine(moment.picture, memory, moment.context, field.planes, _STEPS)
+        added *= np.float32(_SHARE) * cv2.resize(moment.free, (w, h))[..., None]
+        sharp = moment.picture.astype(np.float32) + added
+        moment.shown = np.clip(np.rint(sharp), 0, 255).astype(np.uint8)
+        power = cv2.blur(np.square(added).mean(2), (9, 9))
+        cells = cv2.resize(power, moment.free.shape[::-1], interpolation=cv2.INTER_AREA)
+        moment.made_up = np.asarray(np.sqrt(cells) / np.float32(255), np.float32)
+
+
+def _mixed(past: U8, current: U8, share: F32) -> U8:
+    """Received pixels moved here fade into F: without a network nothing else joins the two."""
+    h, w = current.shape[:2]
+    weight = np.asarray(cv2.resize(share, (w, h)), np.float32)
+    return np.asarray(cv2.blendLinear(past, current, weight, 1 - weight), np.uint8)
+
+
+def _planes(evidence: Evidence, shape: tuple[int, int]) -> F32:
+    rows, columns = shape
+    past = evidence.past
+    planes = np.zeros((PLANES, rows, columns), np.float32)
+    if evidence.ahead_trust is not None:
+        planes[Plane.AHEAD_TRUST] = cv2.resize(evidence.ahead_trust, (columns, rows))
+    if past is not None:
+        planes[Plane.MEMORY_TRUST] = cv2.resize(past.trust, (columns, rows))
+        planes[Plane.RECEIVED] = past.received
+        planes[Plane.AGE] = age_value(past.age_s * (past.received > _SOME))
+    planes[Plane.SCALE] = scale_value(evidence.factor)
+    planes[Plane.COST] = cost_value(evidence.bits_per_coded_pixel)
+    return planes
