@@ -20,11 +20,13 @@ TYPICAL_DESCRIPTOR_BYTES = 28
 _CARRY = 0.25
 "Largest credit or debt, as a share of one unit's air bytes."
 
-_LEAST_KEYFRAME_SHARE = 0.38
-"""Share of a unit's bytes that the keyframe is taken to have, at least. Its parity is twice that of
-the features: guessed too low, the account is overdrawn; guessed too high, a credit is left over."""
+_KEYFRAME_SHARE = 0.38
+"""Share of a unit's bytes that the keyframe is taken to have before one was seen. Its parity is twice that
+of the features: guessed too low, the account is overdrawn; guessed too high, a credit is left over."""
 
 _SHARE_MARGIN = 0.03
+_SHARES_KEPT = 8
+"Units. A codec may send a keyframe in one of a few only, and the largest share is what counts."
 
 
 class RateControl:
@@ -34,7 +36,7 @@ class RateControl:
         self._params = params
         self._carry = 0.0
         self._granted = 0.0
-        self._shares = [0.0]
+        self._shares: list[float] = []
 
     def payload_budget(self, seconds: float, backlog_air_bytes: int) -> int:
         """Bytes that keyframe and features of the next unit may take together, 0 when none.
@@ -66,11 +68,11 @@ class RateControl:
         bound = _CARRY * self._granted
         self._carry = max(-bound, min(bound, self._carry + self._granted - used))
         if keyframe + features:
-            self._shares = [*self._shares, keyframe / (keyframe + features)][-2:]
+            self._shares = [*self._shares, keyframe / (keyframe + features)][-_SHARES_KEPT:]
         return used
 
     def _air(self, payload: int) -> int:
-        share = max(_LEAST_KEYFRAME_SHARE, *self._shares) + _SHARE_MARGIN
+        share = (max(self._shares, default=0.0) or _KEYFRAME_SHARE) + _SHARE_MARGIN
         keyframe = int(payload * min(1.0, share))
         parts = (TYPICAL_DESCRIPTOR_BYTES, keyframe, payload - keyframe)
         return unit_air_bytes(self._params, *parts)
