@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from gvc_protocol.blocks import BlockAssembly, make_block
+from gvc_protocol.codec import PartData
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
 from gvc_protocol.erasure import parity, restore
 from gvc_protocol.framing import Deframer, Framing
+from gvc_protocol.gvc1 import GvcUnit, Patch, Picture, Tool, read_unit
 from gvc_protocol.motion_path import ControlPoint, MotionPath
 from gvc_protocol.objects import Track, TrackPoint
+from gvc_protocol.vvc_sets import pack_sets, unpack_sets
 from gvc_protocol.wire import Datagram, RejectReason
 from tests.protocol.test_erasure import independent_parity
 from tests.vectors import regenerate
@@ -149,6 +152,34 @@ def test_segments(case: dict[str, Any]) -> None:
     assert framing.frame(raw, case["counter"]) == packets
     deframer = Deframer(framing)
     assert [d for p in packets for d in deframer.feed(p)] == [Datagram.unpack(raw)]
+
+
+@pytest.mark.parametrize("case", table("gvc1.json", "units"))
+def test_unit_of_codec_1(case: dict[str, Any]) -> None:
+    fields = case["fields"]
+    pictures = [Picture(**{**p, "body": bytes.fromhex(p["body"])}) for p in fields["pictures"]]
+    patches = [Patch(**{**p, "obus": bytes.fromhex(p["obus"])}) for p in fields["patches"]]
+    unit = GvcUnit(**{
+        **fields, "tool": Tool(fields["tool"]), "pictures": tuple(pictures),
+        "patches": tuple(patches), "parameter_sets": b"",
+    })  # fmt: skip
+    keyframe, features = bytes.fromhex(case["keyframe"]), bytes.fromhex(case["features"])
+    assert unit.pack() == (keyframe, features)
+    got = read_unit(
+        PartData(ranges=((0, keyframe),), complete=True),
+        PartData(ranges=((0, features),), complete=True),
+    )
+    assert got is not None and got.patches == unit.patches
+    assert [(p.layer, p.display, p.body) for p in got.pictures] == [
+        (p.layer, p.display, p.body) for p in unit.pictures
+    ]
+
+
+@pytest.mark.parametrize("case", table("gvc1.json", "parameter_sets"))
+def test_parameter_sets_of_codec_1(case: dict[str, Any]) -> None:
+    sets = bytes.fromhex(case["sets"])
+    assert unpack_sets(bytes.fromhex(case["packed"])) == sets
+    assert unpack_sets(pack_sets(sets)) == sets
 
 
 @pytest.mark.parametrize("file", sorted(regenerate.build()))
