@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link train train-refine clean
+.PHONY: demo test check fmt bench-link bench-codec bench-edge train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,10 @@ $(VENV)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	touch $@
 
 demo: $(VENV)/.demo
 	$(BIN)/gvc-base rehearse "$(VIDEO)" --profile sik-64 --loss $(LOSS) --burst $(BURST) --seed $(SEED) --out "$(DEMO_OUT)"
@@ -42,6 +46,13 @@ fmt: $(VENV)/.dev
 
 bench-link: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.link --out bench-out
+
+# Hours; it goes on where it was. BENCH takes more options: make bench-codec BENCH=--quick
+bench-codec: $(VENV)/.bench
+	$(BIN)/python -m tests.bench.codec --out bench-out/codec $(BENCH)
+
+bench-edge: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.edge --out bench-out $(BENCH)
 
 # Scenes, training and export; run again it goes on. DATA is a folder with photos/ and clips/.
 TRAIN = $(BIN)/python -m gvc_base.train --data "$(DATA)" --out "$(TRAIN_OUT)" --minutes $(MINUTES) --device $(DEVICE) --weights "$(TRAIN_OUT)/weights"
