@@ -21,8 +21,8 @@ _CARRY = 0.25
 "Largest credit or debt, as a share of one unit's air bytes."
 
 _KEYFRAME_SHARE = 0.38
-"""Share of a unit's bytes that the keyframe is taken to have before one was seen. Its parity is twice that
-of the features: guessed too low, the account is overdrawn; guessed too high, a credit is left over."""
+"""Share of a unit's bytes that the keyframe is taken to have before one was seen. Its parity is twice
+that of the features: guessed too low, the account is overdrawn; too high, a credit is left over."""
 
 _SHARE_MARGIN = 0.03
 _SHARES_KEPT = 8

@@ -5,8 +5,9 @@ FrameSource -> UnitBuilder (RateControl, UnitEncoder) -> EncodedUnit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from gvc_edge.codecs import BudgetedEncoder
 from gvc_edge.describe import Told, descriptor_room, tell
@@ -16,8 +17,21 @@ from gvc_edge.sources import FrameSource, SourceInfo
 from gvc_edge.sources.base import ThermalRange
 from gvc_protocol.codec import EncodedUnit, SourceFrame
 from gvc_protocol.descriptors import Descriptors, Thermal
+from gvc_protocol.motion_path import MotionPath
+from gvc_protocol.objects import Track
 
-__all__ = ["BuiltUnit", "build_units", "frames_per_unit"]
+__all__ = ["BuiltUnit", "UsesRecords", "build_units", "frames_per_unit"]
+
+
+@runtime_checkable
+class UsesRecords(Protocol):
+    """What an encoder has besides that builds on D's records."""
+
+    def records_share(self, payload_bytes: int) -> float | None:
+        """Share of a unit's bytes that records in D are worth; None for the usual share."""
+
+    def look(self, tracks: Sequence[Track], path: MotionPath | None) -> None:
+        """What D will tell of the open unit, the best tracks first; before `close`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +78,7 @@ def build_units(
         thermal = _thermal(source)
         # A short last unit gets a short budget: the file's own average must stay within the rate.
         budget = rate.payload_budget(float(expected / info.fps), backlog())
-        room = descriptor_room(budget) if eyes is not None else 0
+        room, path_first = _records(encoder, rate, budget) if eyes is not None else (0, False)
         encoder.begin(unit_no, budget - rate.payload_for(room))
         if eyes is not None:
             eyes.begin()
@@ -75,13 +89,27 @@ def build_units(
             on_frame(ahead.frame_no)
             count += 1
             ahead = next(frames, None)
-        told = tell(eyes.close(), room, info.width, info.height) if eyes is not None else Told()
+        told = Told()
+        if eyes is not None:
+            told = tell(eyes.close(), room, info.width, info.height, path_first=path_first)
+            if isinstance(encoder, UsesRecords):
+                encoder.look(told.tracks, told.motion_path)
         unit = _close(encoder, info, unit_no, first, count, told, thermal, last=ahead is None)
         d_bytes = len(unit.descriptors.pack())
         air = rate.spent(d_bytes, len(unit.keyframe), len(unit.features))
         closed_us = first.capture_us + round(count * 1_000_000 / info.fps)
         yield BuiltUnit(unit=unit, closed_us=closed_us, air_bytes=air)
         unit_no += 1
+
+
+def _records(encoder: BudgetedEncoder, rate: RateControl, budget: int) -> tuple[int, bool]:
+    """(bytes of D for records, whether the camera's path comes before the tracks)."""
+    share = encoder.records_share(budget) if isinstance(encoder, UsesRecords) else None
+    if share is None:
+        return descriptor_room(budget), False
+    room = descriptor_room(budget, share)
+    left = budget - rate.payload_for(room)
+    return (room, True) if left >= encoder.minimum_payload else (0, True)
 
 
 def _thermal(source: FrameSource) -> Thermal | None:

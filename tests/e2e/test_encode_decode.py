@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from gvc_base.video import probe, read_video
+from gvc_edge.sources import open_source
+from gvc_protocol.descriptors import Descriptors
+from gvc_protocol.events import UnitReady
+from gvc_protocol.framing import Framing
+from gvc_protocol.objects import ObjectClass
+from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import read_records
+from gvc_protocol.receiver import LinkReceiver
 from tests.e2e.conftest import Ran
 
 FRAMES = 90
@@ -25,6 +32,22 @@ def decode(base: Callable[..., Ran], capture: Path, folder: Path, *more: object)
     done = base("decode", capture, "--out", out, "--marks", folder / "m.npz", "--json", *more)
     assert done.code == 0, done.err
     return done.json
+
+
+def descriptors_of(capture: Path) -> list[Descriptors]:
+    """Part D of every unit of a capture."""
+    params = LinkParams(framing=Framing(mtu_bytes=1400), rate_bps=1e9, fec_percent=0)
+    receiver, now = LinkReceiver(params), 0
+    with capture.open("rb") as file:
+        for record in read_records(file, name="x"):
+            now = record.time_ns
+            receiver.receive(record.data, now)
+    receiver.close(now)
+    out = []
+    while (event := receiver.next_event()) is not None:
+        if isinstance(event, UnitReady) and event.unit.descriptors is not None:
+            out.append(event.unit.descriptors)
+    return out
 
 
 def test_edge_report_counts_every_byte_of_the_capture(capture: tuple[Path, dict[str, Any]]) -> None:
@@ -157,3 +180,26 @@ def test_overlay_burns_the_marks_in(
     )
     assert plain.shape == marked.shape
     assert psnr(plain, marked) < 40
+
+
+@pytest.mark.parametrize("size", ["256x192", "640x512"])
+def test_a_thermal_camera_keeps_its_heat_and_gets_no_colour(
+    size: str, tmp_path: Path, edge: Callable[..., Ran], base: Callable[..., Ran]
+) -> None:
+    url = f"synthetic:thermal?seed=1&size={size}&seconds=2&fps=20"
+    path = tmp_path / "t.pcap"
+    ran = edge("encode", url, "--profile", "udp", "--bps", 16000, "--out", path, "--json")
+    assert ran.code == 0, ran.err
+    report = decode(base, path, tmp_path, "--quality", "standard", "--backend", "onnx")
+    assert report["units_whole"] == report["units_sent"]
+    shown = np.stack(list(read_video(tmp_path / "out.mp4")))
+    true = np.stack([f.pixels for f in open_source(url, start_us=0).frames()])
+    assert shown.shape == true.shape
+    apart = np.ptp(shown[::5, ::3, ::3].astype(int), axis=3)
+    # The picture file is 4:2:0, too: a few levels come from there.
+    assert np.percentile(apart, 99) <= 4, "a thermal picture got colour"
+    assert psnr(shown, true) > 25
+    told = [d for d in descriptors_of(path) if d.thermal is not None]
+    assert told and told[0].thermal is not None and told[0].thermal.lo < told[0].thermal.hi
+    hot = [t for d in told for t in d.tracks if t.class_id == ObjectClass.HOT_SPOT]
+    assert hot, "hot spots travel as descriptors"

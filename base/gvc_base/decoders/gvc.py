@@ -153,6 +153,7 @@ class GvcDecoder:
             following = ahead.onto_a(canvas[index + 1]) if ahead is not None else nothing
             evidence = Evidence(
                 current=canvas[index], ahead=following[0], ahead_trust=following[1], past=past,
+                mono=coded.mono,
                 factor=_factor(coded, span), bits_per_coded_pixel=coded.bits_per_coded_pixel,
             )  # fmt: skip
             moment = self._restoration.restore(evidence, frame, greys[index])

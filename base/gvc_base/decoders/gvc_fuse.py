@@ -62,6 +62,8 @@ class Moment:
     "float32, same grid: size of the error that the network expects, 0..1 of full scale; 0 unknown."
     texture: F32 | None = None
     "float32[TEXTURE_BANDS, h/4, w/4]: texture that the network asks for; None without a network."
+    mono: bool = False
+    "Of a source without colour."
     context: F32 | None = None
     "float32[CONTEXT_PLANES, h/4, w/4]: what the refiner is told; None without a network."
 

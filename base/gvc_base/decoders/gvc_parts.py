@@ -21,6 +21,9 @@ __all__ = ["CodedUnit", "PlacedPatch", "read_coded"]
 
 U8 = NDArray[np.uint8]
 
+_GREY_WITHIN = 3
+"Levels that coding and the way from YUV leave between the colours of a grey picture."
+
 _LEAST_STILL_PX = 64
 "The still encoder's smallest picture: smaller patches are padded at their right and lower edge."
 
@@ -47,6 +50,17 @@ class CodedUnit:
     lows: list[U8] = field(default_factory=list)
     patches: list[PlacedPatch] = field(default_factory=list)
     bits_per_coded_pixel: float = 0.0
+
+    @property
+    def mono(self) -> bool:
+        """True where no coded picture has any colour."""
+        return bool(self.lows) and all(_is_grey(low) for low in self.lows)
+
+
+def _is_grey(picture: U8) -> bool:
+    blue, green, red = cv2.split(picture)
+    apart = max(cv2.norm(blue, green, cv2.NORM_INF), cv2.norm(red, green, cv2.NORM_INF))
+    return bool(apart <= _GREY_WITHIN)
 
 
 def read_coded(unit: ReceivedUnit, span: UnitSpan) -> CodedUnit:

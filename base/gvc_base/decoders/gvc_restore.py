@@ -43,6 +43,8 @@ class Evidence:
     ahead_trust: F32 | None
     "On the flow's grid."
     past: Carried | None
+    mono: bool
+    "The source has no colour (a thermal camera): none may appear."
     factor: float
     "How many times F is smaller than the source, a side."
     bits_per_coded_pixel: float
@@ -90,6 +92,8 @@ class Restoration:
         planes = _planes(evidence, shape)
         picture, spread, moment.texture = self._look(evidence, planes)
         moment.context = np.concatenate([planes, spread[None]])
+        if evidence.mono:
+            picture, moment.mono = _without_colour(picture), True
         moment.picture = moment.shown = picture
         moment.sure = np.exp(0.5 * spread - 3).astype(np.float32)
         return moment
@@ -148,12 +152,19 @@ class Restoration:
         memory = moment.picture if past is None else past.picture
         h, w = moment.picture.shape[:2]
         added = refiner.refine(moment.picture, memory, moment.context, field.planes, _STEPS)
+        if moment.mono:
+            added = np.repeat(added.mean(2, keepdims=True), 3, 2)
         added *= np.float32(_SHARE) * cv2.resize(moment.free, (w, h))[..., None]
         sharp = moment.picture.astype(np.float32) + added
         moment.shown = np.clip(np.rint(sharp), 0, 255).astype(np.uint8)
         power = cv2.blur(np.square(added).mean(2), (9, 9))
         cells = cv2.resize(power, moment.free.shape[::-1], interpolation=cv2.INTER_AREA)
         moment.made_up = np.asarray(np.sqrt(cells) / np.float32(255), np.float32)
+
+
+def _without_colour(picture: U8) -> U8:
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def _mixed(past: U8, current: U8, share: F32) -> U8:

@@ -4,7 +4,8 @@
     close: VVC or AV1 at the QP that fills the budget -> index, parameter sets, lowest layer: K; rest: F
 
 The tools are compared on the first unit and now and then after it: same pictures, same bytes, the
-smaller error wins and stays until the next comparison.
+smaller error wins and stays until the next comparison. Where the stream would be of stills only, one
+still that D's motion path carries, with chips of the objects, is tried against it on every unit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from gvc_edge.codecs.gvc_ladder import (
     qp_for,
     spacing,
 )
+from gvc_edge.codecs.gvc_patches import RECORDS_SHARE, Lowest
 from gvc_edge.codecs.gvc_search import VvcSearch
 from gvc_edge.codecs.ladder import search_crf
 from gvc_protocol.classical import coded_offsets
@@ -34,6 +36,8 @@ from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.gvc1 import BITSTREAM_VERSION, GvcUnit, Tool
 from gvc_protocol.gvc1 import Picture as CodedPicture
+from gvc_protocol.motion_path import MotionPath
+from gvc_protocol.objects import Track
 
 __all__ = ["MINIMUM_PAYLOAD", "GvcEncoder"]
 
@@ -48,6 +52,8 @@ _AV1_PRESETS = ((900_000, 3), (1_400_000, 4), (2_500_000, 6))
 _AV1_PRESET_ABOVE = 8
 _AV1_LIVE_PRESET = 6
 _STILL_SIDE_PX = 64
+_STILLS, _LOWEST = 2, 3
+"Levels of the ladder."
 
 
 @dataclass(slots=True)
@@ -58,6 +64,8 @@ class _Coded:
     size: int
     quantiser: float
     error: float
+    pictures: list[Picture]
+    "As the base decodes them, in display order; only kept where they are compared again."
 
 
 class GvcEncoder:
@@ -98,6 +106,8 @@ class GvcEncoder:
         self._spacing, self._size = 1, (16, 16)
         self._sampled: list[Picture] = []
         self._newest: Picture | None = None
+        self._lowest, self._stills = Lowest(width, height), False
+        self._level = 0
         self._vvc_failed = False
         self.fallbacks = 0
         "Units for which VVenC failed and AV1 stood in."
@@ -114,7 +124,12 @@ class GvcEncoder:
     @property
     def ladder(self) -> int:
         """Where the last unit stood: see `Descriptors.ladder`."""
-        return STEPS[self._index].level
+        return self._level
+
+    def records_share(self, payload_bytes: int) -> float | None:
+        """Share of a unit's bytes that tracks and motion path in D are worth; None for the usual."""
+        level = STEPS[self._plan(payload_bytes)[0]].level
+        return RECORDS_SHARE if level >= _STILLS else None
 
     def begin(self, unit_no: int, payload_bytes: int) -> None:
         """Open a unit; below `MINIMUM_PAYLOAD` it will come out empty."""
@@ -122,17 +137,12 @@ class GvcEncoder:
             raise LocalProtocolError("begin: the last unit was not closed")
         self._open, self._payload, self._count = True, payload_bytes, 0
         self._sampled, self._newest, self._vvc_failed = [], None, False
-        if not self._known:
-            self._index, self._qp = first_guess(self._bpp())
-        else:
-            wanted = qp_for(self._qp, self._last_size, payload_bytes)
-            self._index, self._qp = next_step(self._index, wanted)
+        self._index, self._qp = self._plan(payload_bytes)
         self._last_size = max(1, payload_bytes)
         self._set_step()
-        while self._crowded() and self._index + 1 < len(STEPS):
-            self._index += 1
-            self._qp -= STEPS[self._index].qp_from_finer
-            self._set_step()
+        self._level = STEPS[self._index].level
+        self._stills = self._level >= _STILLS and payload_bytes >= MINIMUM_PAYLOAD
+        self._lowest.begin(unit_no)
 
     def push(self, frame: SourceFrame) -> None:
         """Add the next frame; only its reduced copy is kept, and only of sampled frames."""
@@ -146,7 +156,13 @@ class GvcEncoder:
             self._newest = small
             if sampled:
                 self._sampled.append(small)
+            if self._stills:
+                self._lowest.push(frame.pixels, self._count, self._unit_frames, sampled=sampled)
         self._count += 1
+
+    def look(self, tracks: Sequence[Track], path: MotionPath | None) -> None:
+        """What D will tell of the open unit; before `close`."""
+        self._lowest.look(tracks, path)
 
     def close(self) -> tuple[bytes, bytes]:
         """Close the unit: (keyframe, features), together at most the budget of `begin`."""
@@ -157,33 +173,57 @@ class GvcEncoder:
             return b"", b""
         if (self._count - 1) % self._spacing and self._newest is not None:
             self._sampled.append(self._newest)
-        keyframe, features = self._code()
+        unit = self._lower(self._code())
         self._sampled, self._newest = [], None
-        return keyframe, features
+        return unit.pack() if unit is not None else (b"", b"")
 
-    def _bpp(self) -> float:
-        """Bits a source pixel that the budget allows."""
-        return self._payload * 8 / (self._width * self._height * self._unit_frames)
+    def _plan(self, payload: int) -> tuple[int, float]:
+        """Step and QP for a unit of so many bytes."""
+        if not self._known:
+            pixels = self._width * self._height * self._unit_frames
+            index, qp = first_guess(payload * 8 / pixels)
+        else:
+            index, qp = next_step(self._index, qp_for(self._qp, self._last_size, payload))
+        while self._crowded(index, payload) and index + 1 < len(STEPS):
+            index += 1
+            qp -= STEPS[index].qp_from_finer
+        return index, qp
 
-    def _crowded(self) -> bool:
+    def _crowded(self, index: int, payload: int) -> bool:
         """True where the pictures' headers and the index alone would take too much of the bytes."""
-        pictures = -(-self._unit_frames // self._spacing) + 1
-        return pictures * _PICTURE_BYTES > _HEADERS_SHARE * self._payload
+        pictures = -(-self._unit_frames // spacing(STEPS[index], self._fps)) + 1
+        return pictures * _PICTURE_BYTES > _HEADERS_SHARE * payload
 
     def _set_step(self) -> None:
         step = STEPS[self._index]
         self._spacing = spacing(step, self._fps)
         self._size = _coded_size(self._width, self._height, step.scale)
 
-    def _code(self) -> tuple[bytes, bytes]:
-        """The unit by its tools, a step coarser where nothing fits."""
+    def _lower(self, coded: _Coded | None) -> GvcUnit | None:
+        """The stream, or the carried still where that shows more."""
+        self._level = STEPS[self._index].level
+        slide = self._lowest.make(self._payload) if self._stills else None
+        if slide is not None and (
+            coded is None or self._lowest.wins(slide, coded.pictures, self._offsets(coded))
+        ):
+            self._level = _LOWEST
+            self._lowest.sent()
+            return slide.unit
+        return coded.unit if coded is not None else None
+
+    def _offsets(self, coded: _Coded) -> Sequence[int]:
+        """Frames that the stream has a picture of; the lowest step may have kept the first alone."""
+        return coded_offsets(self._spacing, self._count - 1)[: len(coded.pictures)]
+
+    def _code(self) -> _Coded | None:
+        """The unit by its tools, a step coarser where nothing fits; None where nothing ever does."""
         while True:
             coded = self._best()
             if coded is not None:
                 self._known = True
-                return coded.unit.pack()
+                return coded
             if self._index + 1 >= len(STEPS) and len(self._sampled) == 1:
-                return b"", b""
+                return None
             self._coarser()
 
     def _coarser(self) -> None:
@@ -306,7 +346,8 @@ class GvcEncoder:
             float(np.mean(cv2.absdiff(a, b).astype(np.float32) ** 2))
             for a, b in zip(self._sampled, pictures, strict=True)
         ]
-        return _Coded(unit, size, quantiser, sum(errors) / len(errors))
+        kept = pictures if self._stills else []
+        return _Coded(unit, size, quantiser, sum(errors) / len(errors), kept)
 
 
 def _coded_size(width: int, height: int, scale: float) -> tuple[int, int]:
