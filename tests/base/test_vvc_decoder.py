@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gvc_base.decoders.av1 import decode_units
 from gvc_base.decoders.vvc import decode_access_units
 from gvc_edge.codecs import av1, vvc
 
@@ -102,3 +103,18 @@ def test_damage_never_raises(stream: vvc.Stream, unit: int, at: int, flip: int) 
         whole = [(p, bytes(b)) for p, b in units[:8]]
         pictures = decode_access_units(head, whole, width=256, height=256)
         assert all(p.shape[0] <= 256 and p.shape[1] <= 256 for _, p in pictures)
+
+
+@pytest.mark.parametrize(("width", "height"), [(856, 480), (136, 72), (640, 512)])
+def test_a_picture_of_the_largest_size_that_is_accepted_comes_out(width: int, height: int) -> None:
+    """The decoder allots more than the picture: its limit must not be taken for the picture's."""
+    picture = np.full((height, width, 3), 90, np.uint8)
+    picture[height // 4 : height // 2, width // 4 : width // 2] = 200
+    stream = vvc.encode([av1.i420(picture)] * 2, qp=32, fps=Fraction(10), preset="faster")
+    places, _ = vvc.display_order(stream)
+    units = [(p, u.body) for p, u in zip(places, stream.units, strict=True)]
+    shown = decode_access_units(stream.parameter_sets, units, width=width, height=height)
+    assert [p.shape for _, p in shown] == [picture.shape] * 2
+    assert np.abs(shown[0][1].astype(int) - picture).mean() < 4
+    coded = av1.encode([av1.i420(picture)], crf=40, fps=Fraction(1), still=True, preset=8)
+    assert [p.shape for p in decode_units(coded, width=width, height=height)] == [picture.shape]

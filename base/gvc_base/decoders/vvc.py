@@ -22,6 +22,7 @@ __all__ = ["decode_access_units"]
 Picture = NDArray[np.uint8]
 
 _MIN_SIDE_PX = 2
+_CTU_PX = 128
 _START_CODE = b"\0\0\1"
 
 
@@ -40,7 +41,8 @@ def decode_access_units(
     """
     found: dict[int, Picture] = {}
     size: tuple[int, int] | None = None
-    for frame in _frames(parameter_sets, units, width * height):
+    # The decoder allots whole coding tree units, and checks its limit against those.
+    for frame in _frames(parameter_sets, units, _whole_ctus(width) * _whole_ctus(height)):
         place = frame.pts
         plain = frame.format.name in ("yuv420p", "yuv420p10le")
         inside = _MIN_SIDE_PX <= frame.width <= width and _MIN_SIDE_PX <= frame.height <= height
@@ -53,10 +55,14 @@ def decode_access_units(
     return sorted(found.items(), key=lambda item: item[0])
 
 
+def _whole_ctus(side: int) -> int:
+    return -(-side // _CTU_PX) * _CTU_PX
+
+
 def _frames(sets: bytes, units: Sequence[tuple[int, bytes]], pixels: int) -> list[Any]:
     context: Any = av.CodecContext.create("vvc", "r")
     context.thread_count = 2
-    context.options = {"max_pixels": str(max(pixels, 128 * 128))}
+    context.options = {"max_pixels": str(pixels)}
     out: list[Any] = []
     first = True
     for place, body in units:
