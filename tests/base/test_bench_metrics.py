@@ -18,6 +18,7 @@ from tests.bench.codec.metrics import (
     MOST_PSNR_DB,
     Clip,
     flicker,
+    lpips,
     luma,
     ms_ssim,
     psnr,
@@ -309,3 +310,9 @@ def test_the_reference_detector_sees_less_in_a_blurred_frame() -> None:
     assert len(judge.features(source)) == 15
     assert judge.distance(source, source) == 0
     assert 0 < judge.distance(source, small) < judge.distance(source, large) < 4
+
+
+def test_lpips_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(UserError, match="pip install lpips"):
+        lpips(clip(1), clip(1))

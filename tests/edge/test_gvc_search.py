@@ -63,9 +63,13 @@ def test_what_is_found_fits(
         assert size_of(found.stream) <= budget
 
 
-def test_it_learns_to_hit_with_one_good_encode(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("live", "least", "most"), [(True, 0.9, 1), (False, 0.94, 3)])
+def test_it_learns_to_hit_with_one_good_encode(
+    monkeypatch: pytest.MonkeyPatch, live: bool, least: float, most: int
+) -> None:
+    """A file is worth a second try; a camera is not."""
     rng = np.random.default_rng(1)
-    search, qp, fills, finals = VvcSearch(), 34.0, [], []
+    search, qp, fills, finals = VvcSearch(live=live), 34.0, [], []
     for _ in range(12):
         content = float(rng.normal(1, 0.1))
         fake = FormulaVvenc(9000 * content, 6000 * content, (1.2, 0.62))
@@ -75,16 +79,19 @@ def test_it_learns_to_hit_with_one_good_encode(monkeypatch: pytest.MonkeyPatch) 
         qp = found.qp
         fills.append(size_of(found.stream) / 8000)
         finals.append(fake.calls.count("medium"))
-    assert max(fills) <= 1 and min(fills[1:]) > 0.85
-    assert max(finals[1:]) == 1
+    assert max(fills) <= 1 and min(fills[1:]) > 0.8 and np.mean(fills[1:]) > least
+    assert max(finals[1:]) <= most
 
 
-def test_many_pixels_a_second_take_a_quicker_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("live", "rates"), [(True, (10, 100, 300)), (False, (10, 700, 2400))])
+def test_many_pixels_a_second_take_a_quicker_preset(
+    monkeypatch: pytest.MonkeyPatch, live: bool, rates: tuple[int, ...]
+) -> None:
     fake = FormulaVvenc(9000, 6000, (1, 0.8))
     monkeypatch.setattr(vvc, "encode", fake)
     finals = []
-    for fps in (10, 300, 1200):
+    for fps in rates:
         fake.calls.clear()
-        VvcSearch().fill(PLANES, budget=9000, start_qp=30, fps=Fraction(fps))
+        VvcSearch(live=live).fill(PLANES, budget=9000, start_qp=30, fps=Fraction(fps))
         finals.append(fake.calls[-1])
     assert finals == ["medium", "fast", "faster"]

@@ -52,6 +52,8 @@ _AV1_PRESETS = ((900_000, 3), (1_400_000, 4), (2_500_000, 6))
 _AV1_PRESET_ABOVE = 8
 _AV1_LIVE_PRESET = 6
 _STILL_SIDE_PX = 64
+_QP_PER_CRF = 0.5
+"A step of CRF takes 6 % of AV1's bytes, a step of QP 12 % of VVC's."
 _STILLS, _LOWEST = 2, 3
 "Levels of the ladder."
 
@@ -247,6 +249,7 @@ class GvcEncoder:
         self._units_since += 1
         compare = self._tool is None or self._units_since >= _COMPARE_EVERY
         tools = (Tool.VVC, Tool.AV1) if compare else (self._tool or Tool.VVC,)
+        crf = self._crf
         planes = [av1.i420(p) for p in self._sampled]
         found = {tool: self._by(tool, planes) for tool in tools}
         coded = {tool: c for tool, c in found.items() if c is not None}
@@ -262,6 +265,10 @@ class GvcEncoder:
         best = coded[tool]
         if tool == Tool.VVC:
             self._qp, self._last_size = best.quantiser, best.size
+        elif not compare:
+            # VVC did not look at this unit: its QP moves as AV1's CRF did.
+            self._qp += (best.quantiser - crf) * _QP_PER_CRF
+            self._last_size = best.size
         return best
 
     def _by(self, tool: Tool, planes: Sequence[Picture]) -> _Coded | None:

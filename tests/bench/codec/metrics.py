@@ -22,6 +22,7 @@ __all__ = [
     "Clip",
     "check_pair",
     "flicker",
+    "lpips",
     "luma",
     "ms_ssim",
     "psnr",
@@ -147,3 +148,30 @@ def ssimulacra2(source: Clip, decoded: Clip, *, frames: int = 8) -> float:
 def _bmp(frame: NDArray[np.uint8]) -> io.BytesIO:
     """The package reads picture files only; an uncompressed one in memory is the cheapest."""
     return io.BytesIO(cv2.imencode(".bmp", np.asarray(frame))[1].tobytes())
+
+
+def lpips(source: Clip, decoded: Clip, count: int = 16) -> float:
+    """LPIPS (Zhang et al. 2018, AlexNet, version 0.1) of `count` frames spread over a clip; 0 is equal.
+
+    Raises:
+        UserError: the package is not installed, or its backbone's weights are not on this machine.
+    """
+    check_pair(source, decoded)
+    try:
+        import lpips as package
+        import torch
+
+        net: Any = package.LPIPS(net="alex", verbose=False).eval()
+    except (ImportError, OSError, RuntimeError) as error:
+        raise UserError(
+            "--lpips needs the package lpips and the AlexNet weights that it loads: pip install lpips "
+            f"torchvision, run it once with a network ({error})"
+        ) from error
+
+    def tensor(frame: NDArray[np.uint8]) -> Any:
+        rgb = np.ascontiguousarray(np.asarray(frame)[..., ::-1].transpose(2, 0, 1))
+        return torch.from_numpy(rgb)[None].float() / 127.5 - 1
+
+    with torch.inference_mode():
+        at = sampled(len(source), count)
+        return float(np.mean([float(net(tensor(source[i]), tensor(decoded[i]))) for i in at]))

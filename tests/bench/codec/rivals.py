@@ -26,7 +26,7 @@ from tests.bench.codec.footage import Clip
 __all__ = ["FORMS", "Form", "Made", "encode", "fill", "shown"]
 
 _ENCODERS = {"x264": "libx264", "x265": "libx265", "svt": "libsvtav1"}
-_RANGES = {"x264": (18.0, 51.0), "x265": (18.0, 51.0), "svt": (8.0, 63.0)}
+_RANGES = {"x264": (18.0, 51.0), "x265": (18.0, 51.0), "svt": (8.0, 70.0)}
 _DECODERS = {"x264": "h264", "x265": "hevc", "svt": "libdav1d"}
 SVT_PRESET = 5
 _FINEST = 0.25
