@@ -3,12 +3,12 @@
     received      nothing
     carried       a sky blue dot with a dark rim in each tile
     enhanced      a thin yellow line with a dark one below it, level, through each row of tiles
-    regenerated   vermillion tint, dense slanting bars, an outline
+    regenerated   vermillion tint, slanting bars, an outline
     lost          grey and dark, white crosses, an outline
 
 Colours are Okabe and Ito's. Shape alone tells the marks apart, each coloured shape has a dark side so
 that it shows on snow as on asphalt, and no tile is without its share: a single tile shows its mark.
-The first two stay sparse because they may cover the whole picture, which must still be readable.
+All but the last stay sparse because they may cover the whole picture, which must still be readable.
 
 Each pattern is kept for the last sizes as `out = picture * keep / 255 + ink`, so that a frame costs one
 multiplication and one addition whatever its marks are.
@@ -100,9 +100,9 @@ def _patterns(height: int, width: int) -> dict[Mark, _Pattern]:
     enhanced.lay((in_y >= 3 - grow + thick) & (in_y < 4 - grow + thick), BLACK, 0.25)
 
     made_up = plates[Mark.REGENERATED]
-    made_up.lay(whole, VERMILLION, 0.25)
-    made_up.lay((x + y) % TILE_PX < 3, VERMILLION, 0.8)
-    made_up.lay((x + y) % TILE_PX == 3, BLACK, 0.75)
+    made_up.lay(whole, VERMILLION, 0.15)
+    made_up.lay((x + y) % TILE_PX < 2, VERMILLION, 0.7)
+    made_up.lay((x + y) % TILE_PX == 2, BLACK, 0.5)
 
     lost = plates[Mark.LOST]
     lost.lay(whole, BLACK, 0.6)
