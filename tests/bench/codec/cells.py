@@ -80,7 +80,7 @@ class Bench:
         yield from (done for row in rows if (done := self.table.find(row)))
         if not missing:
             return
-        name = f"{clip.name}-{rate.label.replace(' ', '')}-{latency:g}-{codec}"
+        name = _file_name(f"{clip.name}-{rate.label.replace(' ', '')}-{latency:g}-{codec}")
         folder = self.out / "captures"
         folder.mkdir(exist_ok=True)
         sent = ours.fill(
@@ -194,8 +194,11 @@ class Bench:
 
 def still_name(row: Row) -> str:
     """File of a cell's still."""
-    words = "-".join(part for part in row.key if part)
-    return "".join(c if c.isalnum() or c in "-." else "_" for c in words) + ".png"
+    return _file_name("-".join(part for part in row.key if part)) + ".png"
+
+
+def _file_name(words: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in words)
 
 
 def _line(row: Row) -> str:
