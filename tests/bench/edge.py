@@ -30,6 +30,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.machine import processor
+
 WIDTH, HEIGHT = 854, 480
 RATES_BPP = (0.005, 0.0024, 0.001)
 TARGET_FPS, TARGET_MB = 15.0, 400.0
@@ -297,12 +299,6 @@ def write(rows: list[Row], out: Path, core: int) -> None:
         "unit_s": LATENCY_S, "memory": "peak PSS of the process tree, MB = 1e6 bytes", "rows": dicts,
     }  # fmt: skip
     (out / "edge.json").write_text(json.dumps(body, indent=1) + "\n")
-
-
-def processor() -> str:
-    """The processor's own name."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((n.split(":", 1)[1].strip() for n in lines if n.startswith("model name")), "?")
 
 
 LOAD = os.getloadavg()[0]

@@ -7,8 +7,8 @@ takes one clip at one rate. Started again with the same --out it goes on where i
 
 from __future__ import annotations
 
-import platform
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +18,10 @@ from rich.console import Console
 from gvc_protocol.errors import UserError
 from tests.bench.codec import report
 from tests.bench.codec.cells import ABLATIONS, QUALITIES, Bench, Rate
-from tests.bench.codec.footage import Clip, default_clips, open_clip
+from tests.bench.codec.footage import HEIGHT, WIDTH, Clip, default_clips, open_clip
 from tests.bench.codec.judge import Judge
 from tests.bench.codec.rows import Meter, Table
+from tests.bench.machine import processor
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(width=170)
@@ -88,7 +89,7 @@ def bench(
                   truths={c.name: c.movers for c in clips if c.movers is not None})  # fmt: skip
     run = Bench(out, meter, Table(out / "codec.csv"), console, full_grid, backend)
     qualities = tuple(quality or QUALITIES)
-    console.print(f"{platform.machine()}, {platform.processor() or 'CPU'}; folder {out}")
+    console.print(f"{processor()}; folder {out}")
     for one in clips:
         for seconds_a_unit in latency or (4.0, 2.0, 1.0):
             for value in bpp or PAYLOAD_BPP:
@@ -106,7 +107,13 @@ def bench(
         _radio_cells(run, one, qualities, on_air=on_air, loss=loss)
         _show(run, out, clips)
     report.summary(run.table.rows, console)
-    console.print(f"written: {out}/codec.csv, rates.png, times.png, sheet.jpg")
+    area = "the whole picture" if whole else "the middle half a side"
+    heading = (
+        f"`make bench-codec`, {date.today():%d %B %Y}, {processor()}; {seconds:g} s of each clip at "
+        f"{WIDTH}x{HEIGHT}; JOD of {area}."
+    )
+    report.markdown(run.table.rows, out / "codec.md", heading)
+    console.print(f"written: {out}/codec.csv, codec.md, rates.png, times.png, sheet.jpg")
 
 
 def _radio_cells(

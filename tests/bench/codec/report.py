@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from tests.bench.codec.cells import still_name
 from tests.bench.codec.rows import Row
 
-__all__ = ["contact_sheet", "plot_rates", "plot_times", "summary"]
+__all__ = ["contact_sheet", "markdown", "plot_rates", "plot_times", "summary"]
 
 _PLOTTED = (
     ("jod", "ColorVideoVDP, JOD"), ("ssimulacra2", "SSIMULACRA2"),
@@ -158,6 +158,48 @@ def summary(rows: Sequence[Row], console: Console) -> None:
             f"{row.kbps:.2f}", _number(row.jod, 2), _number(row.feature_distance, 4),
         )  # fmt: skip
     console.print(table)
+
+
+def markdown(rows: Sequence[Row], out: Path, heading: str) -> None:
+    """The same tables for a page of documentation.
+
+    Args:
+        heading: one line that says when, where and how they were measured.
+    """
+    kept = [r for r in rows if r.jod_area != "look"]
+    plain = [r for r in kept if not r.loss and not r.ablate]
+    order = {"svt": 0, "x265": 1, "x264": 2, "ours": 3}
+    plain.sort(key=lambda r: (r.clip, r.latency, r.target, order[r.system], r.config))
+    names = {"svt": "SVT-AV1"}
+    lines = [heading, "", _line("clip", "rate", "unit", "what", "bpp", "JOD", "SSIMULACRA2",
+             "MS-SSIM", "PSNR", "feature distance", "movers", "recall", "precision"),
+             _line(*["---"] * 13)]  # fmt: skip
+    lines += [
+        _line(
+            r.clip, r.target, f"{r.latency:g} s", f"{names.get(r.system, r.system)} {r.config}",
+            f"{r.bpp:.5f}", _number(r.jod, 2), _number(r.ssimulacra2, 1), _number(r.ms_ssim, 3),
+            _number(r.psnr, 2), _number(r.feature_distance, 4), _number(r.movers, 2),
+            _number(r.recall, 2), _number(r.precision, 2),
+        )
+        for r in plain
+    ]  # fmt: skip
+    others = [r for r in kept if r.loss or r.ablate]
+    radio = [r for r in plain if "air" in r.target and r.target in {o.target for o in others}]
+    if others:
+        lines += ["", _line("clip", "rate", "what", "without", "loss", "JOD", "feature distance"),
+                  _line(*["---"] * 7)]  # fmt: skip
+        lines += [
+            _line(
+                r.clip, r.target, f"{names.get(r.system, r.system)} {r.config}", r.ablate,
+                f"{r.loss:.0%}", _number(r.jod, 2), _number(r.feature_distance, 4),
+            )
+            for r in sorted(radio + others, key=lambda r: (r.clip, r.target, r.system, r.loss))
+        ]  # fmt: skip
+    out.write_text("\n".join(lines) + "\n")
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _number(value: float | None, digits: int) -> str:
