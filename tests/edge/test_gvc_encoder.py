@@ -111,3 +111,14 @@ def test_the_ladder_goes_down_with_the_rate_and_does_not_swing() -> None:
             index, settled = next_step(start, qp)
             again, _ = next_step(index, settled)
             assert again == index
+
+
+def test_the_first_unit_of_a_file_is_looked_at_before_its_step_is_chosen() -> None:
+    """A camera's first unit stands where its rate suggests, whatever it shows."""
+    pixels = {}
+    for live in (True, False):
+        encoder = GvcEncoder(width=WIDTH, height=HEIGHT, fps=FPS, frames_per_unit=20, live=live)
+        unit = parsed(code(encoder, frames(20, speed=0), 1500))
+        pixels[live] = unit.width * unit.height * len(unit.pictures)
+    # Noise is too much for the step that was guessed.
+    assert pixels[False] < pixels[True]

@@ -54,6 +54,8 @@ _AV1_LIVE_PRESET = 6
 _STILL_SIDE_PX = 64
 _QP_PER_CRF = 0.5
 "A step of CRF takes 6 % of AV1's bytes, a step of QP 12 % of VVC's."
+_FINER_STEPS, _MOST_HELD = 2, 64_000_000
+"For the first unit of a file; bytes of pictures that may be held for it."
 _STILLS, _LOWEST = 2, 3
 "Levels of the ladder."
 
@@ -140,10 +142,12 @@ class GvcEncoder:
         self._open, self._payload, self._count = True, payload_bytes, 0
         self._sampled, self._newest, self._vvc_failed = [], None, False
         self._index, self._qp = self._plan(payload_bytes)
+        self._stills = STEPS[self._index].level >= _STILLS and payload_bytes >= MINIMUM_PAYLOAD
+        if not (self._known or self._live or self._stills):
+            self._from_finer()
         self._last_size = max(1, payload_bytes)
         self._set_step()
         self._level = STEPS[self._index].level
-        self._stills = self._level >= _STILLS and payload_bytes >= MINIMUM_PAYLOAD
         self._lowest.begin(unit_no)
 
     def push(self, frame: SourceFrame) -> None:
@@ -175,6 +179,8 @@ class GvcEncoder:
             return b"", b""
         if (self._count - 1) % self._spacing and self._newest is not None:
             self._sampled.append(self._newest)
+        if not (self._known or self._live):
+            self._settle()
         unit = self._lower(self._code())
         self._sampled, self._newest = [], None
         return unit.pack() if unit is not None else (b"", b"")
@@ -190,6 +196,35 @@ class GvcEncoder:
             index += 1
             qp -= STEPS[index].qp_from_finer
         return index, qp
+
+    def _from_finer(self) -> None:
+        """Begin a stream finer than guessed: `_settle` goes down from there, nothing can go up."""
+        for _ in range(_FINER_STEPS):
+            finer = STEPS[self._index - 1]
+            width, height = _coded_size(self._width, self._height, finer.scale)
+            held = width * height * 3 * (self._unit_frames / spacing(finer, self._fps) + 1)
+            if (
+                self._index == 0
+                or held > _MOST_HELD
+                or self._crowded(self._index - 1, self._payload)
+            ):
+                break
+            self._qp += STEPS[self._index].qp_from_finer
+            self._index -= 1
+
+    def _settle(self) -> None:
+        """Ask a probe for the step of the first unit."""
+        planes = [av1.i420(p) for p in self._sampled]
+        room = max(1, self._payload - _HEAD_BYTES - _SETS_BYTES - 3 * len(planes))
+        try:
+            qp = self._search.expect(planes, budget=room, start_qp=self._qp, fps=self._hz)
+        except vvc.VvcError:
+            # The unit's own encode meets the same fault, and counts it.
+            return
+        index, wanted = next_step(self._index, qp)
+        while self._index < index:
+            self._coarser()
+        self._qp = wanted
 
     def _crowded(self, index: int, payload: int) -> bool:
         """True where the pictures' headers and the index alone would take too much of the bytes."""

@@ -40,8 +40,8 @@ bytes. At equal bytes -1 and -5 were 0.1 dB below -3 on one clip, and as good on
 
 _RATIOS = (1.03, 0.78)
 _LEARN = 0.6
-_AIM, _AIM_AGAIN = 0.96, 0.95
-_LOW, _LOW_LIVE = 0.93, 0.80
+_AIM, _AIM_AGAIN, _AIM_AGAIN_LIVE = 0.96, 0.985, 0.95
+_LOW, _LOW_LIVE = 0.96, 0.80
 "Share of the budget below which a stream is made again."
 _FAR_QP = 3
 _PROBES, _FINALS = 3, 3
@@ -117,13 +117,17 @@ class VvcSearch:
             VvcError: the child failed.
         """
         preset = _preset(planes[0].size * 2 / 3 * float(fps), _LIVE_PLANS if self.live else _PLANS)
+        low, aim_again = (_LOW_LIVE, _AIM_AGAIN_LIVE) if self.live else (_LOW, _AIM_AGAIN)
         probe = self._probe(planes, start_qp, fps, budget, preset)
         expected = self._brought(probe, preset)
         best: FoundVvc | None = None
-        least_qp, aim = vvc.MIN_QP, _AIM * budget
+        aim, most = _AIM * budget, 0.0
+        tried: set[tuple[int, int]] = set()
         for _ in range(_FINALS):
             qp, offset = expected.choose(aim)
-            qp = max(qp, least_qp)
+            if (qp, offset) in tried:
+                break
+            tried.add((qp, offset))
             stream = vvc.encode(
                 planes, qp=qp, fps=fps, preset=preset, threads=self.threads, intra_offset=offset
             )
@@ -131,16 +135,27 @@ class VvcSearch:
             got = self._measured(stream, qp, offset)
             self._learn(probe, got, preset)
             size = got.bytes(qp, offset)
-            if size <= budget * (1 + self.trim_share):
+            fits = size <= budget * (1 + self.trim_share)
+            if fits and size > most:
                 best = FoundVvc(qp=_even_qp(qp, offset, got, budget), stream=stream)
-                if size >= (_LOW_LIVE if self.live else _LOW) * budget or qp <= least_qp:
-                    break
-            elif best is not None or qp >= vvc.MAX_QP:
+                most = size
+            # A camera takes what fits; a file is worth another try where bytes are left over.
+            if most >= low * budget:
                 break
-            else:
-                least_qp = qp if offset < max(_OFFSETS) else qp + 1
-            expected, aim = got, _AIM_AGAIN * budget
+            expected, aim = got, aim_again * budget
         return best
+
+    def expect(
+        self, planes: Sequence[Picture], *, budget: int, start_qp: float, fps: Fraction
+    ) -> float:
+        """The QP that would fill `budget`, by probes alone; may lie outside what can be coded.
+
+        Raises:
+            VvcError: the child failed.
+        """
+        preset = _preset(planes[0].size * 2 / 3 * float(fps), _LIVE_PLANS if self.live else _PLANS)
+        probe = self._brought(self._probe(planes, start_qp, fps, budget, preset), preset)
+        return _even_qp(probe.qp, _FIRST_OFFSET, probe, budget)
 
     def _probe(
         self, planes: Sequence[Picture], start_qp: float, fps: Fraction, budget: int, preset: str
