@@ -35,6 +35,12 @@ _TEXTURE = 2.0
     site   0.0024 bpp  .0288 .0218 .0205, JOD 8.88 8.87 8.83
     road   0.0024 bpp  .0669 .0673 .0695 .0729, JOD 7.22 7.22 7.21 7.20"""
 
+_RESTORED = 0.5
+"""Share of the network's picture in what is shown, the rest is evidence as it is. What it is sure of it
+overdoes, and what it is not sure of it flattens; 0, 0.5 and 1 gave
+    forest 0.0024 bpp  feature distance .108 .108 .112, JOD 6.35 6.39 6.36
+    road   0.0024 bpp                        .068 .070,          7.21 7.21"""
+
 _STEPS = 3
 _SHARE = 0.6
 "Steps of the refiner, and how much of what it makes up is shown: all of it costs fidelity."
@@ -92,12 +98,15 @@ class Restoration:
             made_up=np.zeros(shape, np.float32), free=np.ones(shape, np.float32),
             sure=np.zeros(shape, np.float32),
         )  # fmt: skip
+        plain = current
+        if past is not None and received.max(initial=0) > 0:
+            plain = _mixed(past.picture, current, received)
+        moment.picture = moment.shown = plain
         if self._restorer is None:
-            if past is not None and received.max(initial=0) > 0:
-                moment.picture = moment.shown = _mixed(past.picture, current, received)
             return moment
         planes = _planes(evidence, shape)
         picture, spread, moment.texture = self._look(evidence, planes)
+        picture = np.asarray(cv2.addWeighted(picture, _RESTORED, plain, 1 - _RESTORED, 0), np.uint8)
         moment.context = np.concatenate([planes, spread[None]])
         if evidence.mono:
             picture, moment.mono = _without_colour(picture), True
