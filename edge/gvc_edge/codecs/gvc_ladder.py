@@ -26,7 +26,7 @@ __all__ = ["LOG_SIZE_PER_QP", "STEPS", "Step", "first_guess", "next_step", "qp_f
 LOG_SIZE_PER_QP = 0.115
 "A step of QP takes about a ninth of the bytes, whatever the content."
 
-_FINER_BELOW_QP, _COARSER_ABOVE_QP = 30.0, 42.0
+_FINER_BELOW_QP = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +39,13 @@ class Step:
     "What part D says: 0 full motion, 1 fewer frames, 2 stills with carried motion."
     qp_from_finer: float
     "How much lower the QP is here than on the step before it for the same bytes; about."
+    most_qp: float = 42
+    "Above it the next step does better."
 
 
 STEPS: tuple[Step, ...] = (
-    Step(scale=1, coded_hz=15, level=0, qp_from_finer=0),
+    # Twice the pixels, so a quicker preset: full size has to be fine to be worth it.
+    Step(scale=1, coded_hz=15, level=0, qp_from_finer=0, most_qp=30),
     Step(scale=1.5, coded_hz=15, level=0, qp_from_finer=4),
     Step(scale=1.5, coded_hz=10, level=0, qp_from_finer=2),
     Step(scale=2, coded_hz=10, level=0, qp_from_finer=4),
@@ -75,12 +78,12 @@ def qp_for(qp: float, bytes_before: int, bytes_now: int) -> float:
 
 def next_step(index: int, qp: float) -> tuple[int, float]:
     """The step for a QP that this one would need, and the QP there."""
-    while qp > _COARSER_ABOVE_QP and index + 1 < len(STEPS):
+    while qp > STEPS[index].most_qp and index + 1 < len(STEPS):
         index += 1
         qp -= STEPS[index].qp_from_finer
     while index > 0 and qp < _FINER_BELOW_QP:
         # Not up where it would come straight down again: the ladder must not swing.
-        if qp + STEPS[index].qp_from_finer > _COARSER_ABOVE_QP - 2:
+        if qp + STEPS[index].qp_from_finer > STEPS[index - 1].most_qp - 2:
             break
         qp += STEPS[index].qp_from_finer
         index -= 1
