@@ -20,6 +20,10 @@ TYPICAL_DESCRIPTOR_BYTES = 28
 _CARRY = 0.25
 "Largest credit or debt, as a share of one unit's air bytes."
 
+_PAID_AT_ONCE, _FAR_BEHIND = 0.5, 3.0
+"""Of one unit's air bytes: what of a backlog is paid back from one unit, and the backlog beyond which all of
+it is. An encoder that was late once hands over several units at a time, and none of them may go empty."""
+
 _KEYFRAME_SHARE = 0.38
 """Share of a unit's bytes that the keyframe is taken to have before one was seen. Its parity is twice
 that of the features: guessed too low, the account is overdrawn; too high, a credit is left over."""
@@ -44,10 +48,13 @@ class RateControl:
         Args:
             seconds: how long the unit lasts.
             backlog_air_bytes: what of earlier units still waits beyond the usual one unit; it is
-                paid back from this one, so that delay does not build up.
+                paid back from this one and the next, so that delay does not build up.
         """
         self._granted = self._params.rate_bps * seconds / 8
-        air = self._granted + self._carry - backlog_air_bytes
+        back: float = backlog_air_bytes
+        if back < _FAR_BEHIND * self._granted:
+            back = min(back, _PAID_AT_ONCE * self._granted)
+        air = self._granted + self._carry - back
         low, high = 0, max(0, int(air))
         while low < high:
             middle = (low + high + 1) // 2

@@ -84,6 +84,13 @@ def test_a_backlog_is_paid_back() -> None:
     assert rate.payload_budget(2.0, 10**6) == 0
 
 
+def test_a_late_encoder_does_not_empty_a_unit() -> None:
+    """Three units at once, of which the link has sent none: the next is smaller, and there."""
+    rate = RateControl(params(250, 25_600, 25))
+    free = rate.payload_budget(2.0, 0)
+    assert rate.payload_budget(2.0, 2 * 6400) > free / 3
+
+
 def test_the_least_rate_carries_the_least_payload_and_one_bit_less_does_not() -> None:
     for latency in (0.5, 2.0, 8.0):
         least = minimum_bps(params(250, 1, 25), latency, 100)
