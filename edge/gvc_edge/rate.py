@@ -22,7 +22,7 @@ _CARRY = 0.25
 
 _PAID_AT_ONCE, _FAR_BEHIND = 0.5, 3.0
 """Of one unit's air bytes: what of a backlog is paid back from one unit, and the backlog beyond which
-all of it is. An encoder that was late hands over several units at once, and none of them may go empty."""
+all of it is. An encoder that was late hands over several units at once; none of them may go empty."""
 
 _KEYFRAME_SHARE = 0.38
 """Share of a unit's bytes that the keyframe is taken to have before one was seen. Its parity is twice
