@@ -58,6 +58,8 @@ class Bench:
     full_grid: bool = False
     backend: str = "auto"
     _sources: dict[str, np.ndarray] = field(default_factory=dict)
+    _sent: dict[str, ours.Sent] = field(default_factory=dict)
+    "Captures of this run, by file name."
 
     def source(self, clip: Clip) -> np.ndarray:
         """The clip's frames, read once."""
@@ -83,10 +85,13 @@ class Bench:
         name = _file_name(f"{clip.name}-{rate.label.replace(' ', '')}-{latency:g}-{codec}")
         folder = self.out / "captures"
         folder.mkdir(exist_ok=True)
-        sent = ours.fill(
-            clip.path, folder / f"{name}.pcap", budget=rate.budget(clip), seconds=clip.seconds,
-            profile=rate.profile, fec=rate.fec, latency=latency, codec=codec,
-        )  # fmt: skip
+        if name not in self._sent:
+            self._sent[name] = ours.fill(
+                clip.path, folder / f"{name}.pcap", budget=rate.budget(clip),
+                seconds=clip.seconds, profile=rate.profile, fec=rate.fec, latency=latency,
+                codec=codec,
+            )  # fmt: skip
+        sent = self._sent[name]
         for row in missing:
             capture = sent.path
             if row.loss:
