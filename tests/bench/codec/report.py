@@ -22,6 +22,9 @@ _PLOTTED = (
 _COLOURS = {"ours preview": "#9ecae1", "ours standard": "#2171b5", "ours best": "#08306b",
             "svt": "#d94801", "x265": "#fd8d3c", "x264": "#fdbe85"}  # fmt: skip
 
+_NAMES = {"svt": "SVT-AV1"}
+_TICKS = (0.3, 1, 2.4, 5)
+
 
 def _pyplot() -> object:
     import matplotlib
@@ -58,10 +61,17 @@ def plot_rates(rows: Sequence[Row], out: Path) -> None:
                     if r.clip == clip and _series(r) == series and getattr(r, name) is not None
                 )  # fmt: skip
                 if points:
-                    axis.plot(*zip(*points, strict=True), "o-", label=series, color=colour, ms=4)
+                    label = _NAMES.get(series, series)
+                    axis.plot(*zip(*points, strict=True), "o-", label=label, color=colour, ms=4)
+            if not axis.lines:
+                # A clip without known movers.
+                axis.set_visible(False)
+                continue
             axis.set_title(f"{clip}: {title}", fontsize=9)
             axis.set_xlabel("bits / 1000 source pixels", fontsize=8)
             axis.set_xscale("log")
+            axis.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+            axis.minorticks_off()
             axis.grid(alpha=0.3)
     axes[0][0].legend(fontsize=7)
     figure.savefig(out, dpi=90)
@@ -170,13 +180,12 @@ def markdown(rows: Sequence[Row], out: Path, heading: str) -> None:
     plain = [r for r in kept if not r.loss and not r.ablate]
     order = {"svt": 0, "x265": 1, "x264": 2, "ours": 3}
     plain.sort(key=lambda r: (r.clip, r.latency, r.target, order[r.system], r.config))
-    names = {"svt": "SVT-AV1"}
     lines = [heading, "", _line("clip", "rate", "unit", "what", "bpp", "JOD", "SSIMULACRA2",
              "MS-SSIM", "PSNR", "feature distance", "movers", "recall", "precision"),
              _line(*["---"] * 13)]  # fmt: skip
     lines += [
         _line(
-            r.clip, r.target, f"{r.latency:g} s", f"{names.get(r.system, r.system)} {r.config}",
+            r.clip, r.target, f"{r.latency:g} s", f"{_NAMES.get(r.system, r.system)} {r.config}",
             f"{r.bpp:.5f}", _number(r.jod, 2), _number(r.ssimulacra2, 1), _number(r.ms_ssim, 3),
             _number(r.psnr, 2), _number(r.feature_distance, 4), _number(r.movers, 2),
             _number(r.recall, 2), _number(r.precision, 2),
@@ -190,7 +199,7 @@ def markdown(rows: Sequence[Row], out: Path, heading: str) -> None:
                   _line(*["---"] * 7)]  # fmt: skip
         lines += [
             _line(
-                r.clip, r.target, f"{names.get(r.system, r.system)} {r.config}", r.ablate,
+                r.clip, r.target, f"{_NAMES.get(r.system, r.system)} {r.config}", r.ablate,
                 f"{r.loss:.0%}", _number(r.jod, 2), _number(r.feature_distance, 4),
             )
             for r in sorted(radio + others, key=lambda r: (r.clip, r.target, r.system, r.loss))
