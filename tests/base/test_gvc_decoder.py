@@ -15,7 +15,7 @@ from gvc_base.decoders.gvc import SPEC, GvcDecoder
 from gvc_base.decoders.vvc import decode_access_units
 from gvc_base.neural.layout import PLANES, TEXTURE_BANDS
 from gvc_edge.codecs import av1, vvc
-from gvc_protocol.codec import DecodedFrame, PartData, ReceivedUnit, UnitSpan
+from gvc_protocol.codec import DecodedFrame, PartData, Quality, ReceivedUnit, UnitSpan
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.gvc1 import GvcUnit, Patch, Picture, Tool, decodable, read_unit
 from gvc_protocol.marks import Mark
@@ -151,6 +151,29 @@ def test_a_lost_unit_moves_by_the_path_that_came(unit: GvcUnit) -> None:
     assert not (frame.mark == Mark.RECEIVED).any()
     error = np.abs(frame.pixels[:, : WIDTH - 40].astype(int) - truth[:, : WIDTH - 40]).mean()
     assert error < 20
+
+
+@pytest.mark.parametrize(
+    ("quality", "fps", "looks"), [("standard", 30, 9), ("standard", 60, 5), ("best", 60, 18)]
+)
+def test_the_network_looks_at_standard_no_oftener_than_it_pays(
+    unit: GvcUnit, quality: Quality, fps: int, looks: int
+) -> None:
+    class Counting(Grey):
+        calls = 0
+
+        def restore(
+            self, current: np.ndarray, ahead: np.ndarray, memory: np.ndarray, planes: np.ndarray
+        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            self.calls += 1
+            return super().restore(current, ahead, memory, planes)
+
+    network = Counting()
+    span = replace(SPAN, fps=Fraction(fps))
+    frames = list(GvcDecoder(SPEC, quality, network).decode(received(unit), span))
+    assert network.calls == looks
+    # What it said last holds on: no moment goes without its texture, nor its mark.
+    assert all((frame.mark == Mark.REGENERATED).mean() > 0.9 for frame in frames)
 
 
 def test_objects_are_kept_free_of_synthesis(unit: GvcUnit) -> None:

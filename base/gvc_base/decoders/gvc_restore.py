@@ -61,6 +61,8 @@ class Evidence:
     factor: float
     "How many times F is smaller than the source, a side."
     bits_per_coded_pixel: float
+    look: bool = True
+    "Ask the network; else what it said of the last moment holds on, and the evidence is shown as it is."
 
 
 class Restoration:
@@ -79,6 +81,8 @@ class Restoration:
         self._restorer, self._refiner = restorer, refiner
         self._looks, self._noise = looks, noise
         self._field: MovingNoise | None = None
+        self._said: tuple[F32, F32] | None = None
+        "Log-variance and texture that the network gave last."
 
     def restore(self, evidence: Evidence, frame: int, grey: U8) -> Moment:
         """The moment without texture.
@@ -105,8 +109,13 @@ class Restoration:
         if self._restorer is None:
             return moment
         planes = _planes(evidence, shape)
-        picture, spread, moment.texture = self._look(evidence, planes)
-        picture = np.asarray(cv2.addWeighted(picture, _RESTORED, plain, 1 - _RESTORED, 0), np.uint8)
+        if evidence.look or self._said is None or self._said[0].shape != shape:
+            picture, *said = self._look(evidence, planes)
+            mixed = cv2.addWeighted(picture, _RESTORED, plain, 1 - _RESTORED, 0)
+            picture, self._said = np.asarray(mixed, np.uint8), (said[0], said[1])
+        else:
+            picture = plain
+        spread, moment.texture = self._said
         moment.context = np.concatenate([planes, spread[None]])
         if evidence.mono:
             picture, moment.mono = _without_colour(picture), True
