@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from gvc_protocol.auth import LinkKey, Opener
 from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.events import (
     DatagramRejected,
@@ -22,6 +23,7 @@ from gvc_protocol.events import (
 from gvc_protocol.framing import Deframer, Rejected
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.parts import Filed
+from gvc_protocol.replay import ReplayGuard
 from gvc_protocol.session import UnitSession
 from gvc_protocol.wire import Datagram, RejectReason
 
@@ -49,10 +51,16 @@ class _Untold:
 class LinkReceiver:
     """Everything that arrives on one link, from any number of streams and boots."""
 
-    def __init__(self, params: LinkParams, *, from_base: bool = False) -> None:
+    def __init__(
+        self, params: LinkParams, *, from_base: bool = False, key: LinkKey | None = None,
+        replay: ReplayGuard | None = None,
+    ) -> None:  # fmt: skip
         """Args:
         from_base: what is awaited here: False at a base station, True at a camera.
+        key: with it only what it vouches for is believed; nothing else makes a session.
+        replay: what was believed before, of earlier runs too; the receiver goes on in it.
         """
+        self._opener = None if key is None else Opener(key, replay or ReplayGuard())
         self._params = params
         self._from_base = from_base
         self._untold = _Untold()
@@ -107,6 +115,10 @@ class LinkReceiver:
         """Bytes of a stream that belonged to no datagram."""
         return self._deframer.skipped_bytes
 
+    @property
+    def _authenticated(self) -> bool:
+        return self._opener is not None
+
     def _take(self, items: list[Datagram | Rejected], now: int) -> None:
         for item in items:
             if isinstance(item, Rejected):
@@ -136,7 +148,16 @@ class LinkReceiver:
         if datagram.from_base is not self._from_base:
             self._reject(RejectReason.WRONG_DIRECTION, datagram.payload, now)
             return
-        if datagram.encrypted:
+        if self._opener is not None:
+            opened = self._opener.open(datagram)
+            if opened is None:
+                self.counters.duplicates += 1
+                return
+            if isinstance(opened, RejectReason):
+                self._reject(opened, datagram.payload, now)
+                return
+            datagram = opened
+        elif datagram.encrypted:
             self._reject(RejectReason.ENCRYPTED, datagram.payload, now)
             return
         key = (datagram.stream_id, datagram.boot_id)
@@ -157,7 +178,7 @@ class LinkReceiver:
             self._events.append(
                 MessageReady(
                     stream_id=key[0], boot_id=key[1], from_base=self._from_base,
-                    message_no=number, data=data, now=now, authenticated=False,
+                    message_no=number, data=data, now=now, authenticated=self._authenticated,
                 )
             )  # fmt: skip
         while sum(s.held_bytes for s in self._sessions.values()) > _MAX_HELD_BYTES:
@@ -172,7 +193,11 @@ class LinkReceiver:
             self._emit(old_key, old.close(), now)
             self._lost_in_evicted += old.lost
         session = self._sessions[key] = UnitSession(self._params, self.counters)
-        self._events.append(SessionStarted(stream_id=key[0], boot_id=key[1], now=now))
+        self._events.append(
+            SessionStarted(
+                stream_id=key[0], boot_id=key[1], now=now, authenticated=self._authenticated
+            )
+        )
         return session
 
     def _least_useful(self, now: int) -> tuple[int, int]:
@@ -188,5 +213,9 @@ class LinkReceiver:
                 self.counters.units_whole += 1
             else:
                 self.counters.units_degraded += 1
-            event = UnitReady(stream_id=key[0], boot_id=key[1], unit=unit, now=now)
-            self._events.append(event)
+            self._events.append(
+                UnitReady(
+                    stream_id=key[0], boot_id=key[1], unit=unit, now=now,
+                    authenticated=self._authenticated,
+                )
+            )  # fmt: skip
