@@ -323,6 +323,7 @@ def _print_result(result: RehearsalResult) -> None:
          f"{base['frames_per_s']:.0f} frames/s ({base['quality']})"),
         ("tiles", ", ".join(f"{k} {100 * v:.0f} %" for k, v in base["marks"].items())),
         ("source | decoded | marked", str(result.side_by_side)),
+        ("sender", auth_label(base["key"]) + (", encrypted" if edge["encrypted"] else "")),
         ("contact sheet", str(result.sheet)),
         ("archive", str(result.archive)),
         ("marks", str(result.marks)),

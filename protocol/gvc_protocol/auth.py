@@ -79,8 +79,7 @@ class Sealer:
     def seal(self, datagram: Datagram) -> Datagram:
         """The datagram as it goes out; its `seq` must be the full number, and used only once."""
         if self._ccm is None:
-            tag = _tag(self._key, datagram, datagram.seq)
-            return replace(datagram, tag=tag)
+            return replace(datagram, tag=_tag(_covered(self._key, datagram), datagram.seq))
         made = replace(datagram, encrypted=True)
         header = made.header(tagged=True)
         sealed = self._ccm.encrypt(_nonce(made, made.seq), made.payload, header)
@@ -107,25 +106,32 @@ class Opener:
                 self._ccm = _load_ccm(self._key)
             except UserError:
                 return RejectReason.ENCRYPTED
-        verify = self._decrypted if d.encrypted else self._tagged
+        found = self._decrypted(d, numbers) if d.encrypted else self._tagged(d, numbers)
+        if found is None:
+            return RejectReason.BAD_TAG
+        seq, payload = found
+        return self._fresh(replace(d, payload=payload), seq)
+
+    def _tagged(self, d: Datagram, numbers: list[int]) -> tuple[int, bytes] | None:
+        """(full sequence number, payload) when the tag is right for one of the numbers."""
+        covered = _covered(self._key, d)
         for seq in numbers:
-            if (payload := verify(d, seq)) is not None:
-                return self._fresh(replace(d, payload=payload), seq)
-        return RejectReason.BAD_TAG
+            if hmac.compare_digest(_tag(covered, seq), d.tag):
+                return seq, d.payload
+        return None
 
-    def _tagged(self, d: Datagram, seq: int) -> bytes | None:
-        """The payload when the tag is right for this full sequence number."""
-        return d.payload if hmac.compare_digest(_tag(self._key, d, seq), d.tag) else None
-
-    def _decrypted(self, d: Datagram, seq: int) -> bytes | None:
-        """The readable payload when it and the header are what was encrypted under this number."""
+    def _decrypted(self, d: Datagram, numbers: list[int]) -> tuple[int, bytes] | None:
+        """(full sequence number, readable payload) when it and the header were encrypted so."""
         from cryptography.exceptions import InvalidTag
 
         assert self._ccm is not None
-        try:
-            return self._ccm.decrypt(_nonce(d, seq), d.payload + d.tag, d.header(tagged=True))
-        except InvalidTag:
-            return None
+        sealed, header = d.payload + d.tag, d.header(tagged=True)
+        for seq in numbers:
+            try:
+                return seq, self._ccm.decrypt(_nonce(d, seq), sealed, header)
+            except InvalidTag:
+                continue
+        return None
 
     def _fresh(self, d: Datagram, seq: int) -> Datagram | RejectReason | None:
         fresh = self._replay.accept(d.stream_id, d.from_base, d.boot_id, seq)
@@ -134,10 +140,15 @@ class Opener:
         return d if fresh is Freshness.NEW else None
 
 
-def _tag(key: LinkKey, d: Datagram, seq: int) -> bytes:
-    """Keyed BLAKE2b over bytes 2..17+L and the full sequence number."""
-    covered = d.header(tagged=True) + d.payload + seq.to_bytes(8, "big")
-    return blake2b(covered, key=key.tag_key, digest_size=TAG_BYTES).digest()
+def _covered(key: LinkKey, d: Datagram) -> blake2b:
+    """Keyed BLAKE2b over bytes 2..17+L, before the full sequence number."""
+    return blake2b(d.header(tagged=True) + d.payload, key=key.tag_key, digest_size=TAG_BYTES)
+
+
+def _tag(covered: blake2b, seq: int) -> bytes:
+    made = covered.copy()
+    made.update(seq.to_bytes(8, "big"))
+    return made.digest()
 
 
 def _nonce(d: Datagram, seq: int) -> bytes:

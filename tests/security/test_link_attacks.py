@@ -208,7 +208,7 @@ def test_a_flood_at_ten_times_the_rate_costs_little_and_stops_nothing() -> None:
 
 def test_a_flood_alone_leaves_nothing_in_memory() -> None:
     receiver = LinkReceiver(params(False), key=KEY)
-    packets = [p for _, p in STRANGE] * 20
+    packets = [p for _, p in STRANGE] * 10
     for now, packet in enumerate(packets):
         receiver.receive(packet, now * 1_000_000)
         while receiver.next_event() is not None:
