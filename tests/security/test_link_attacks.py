@@ -11,9 +11,12 @@ import random
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
+from gvc_base.archive import Archive
+from gvc_base.recording import open_recording
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import EncodedUnit
 from gvc_protocol.events import (
@@ -255,3 +258,30 @@ def test_without_a_key_nothing_is_called_authenticated_and_nothing_encrypted_is_
         ready = [e for e in events(receiver) if isinstance(e, UnitReady | MessageReady)]
         assert not any(e.authenticated for e in ready)
         assert len(ready) == (0 if encrypt else UNITS + len(MESSAGES))
+
+
+def test_a_decode_of_the_archive_refuses_the_replays_that_the_base_refused(tmp_path: Path) -> None:
+    """The archive alone would take an earlier flight for the first one; the base knew better."""
+    guard, flight = ReplayGuard(), fly(KEY, 5)
+    before = LinkReceiver(params(False), key=KEY, replay=guard)
+    for now, packet in EARLIER:  # an earlier mission, in another archive
+        before.receive(packet, now)
+    heard = [*EARLIER, *flight.packets[:20], *EARLIER, *flight.packets[20:]]
+    path = tmp_path / "m.db"
+    with Archive.create_or_open(path) as archive:
+        session = archive.start_session(
+            link_url="x", profile_id="p", params=params(False), now_ns=0,
+            key_fingerprint=KEY.fingerprint,
+        )  # fmt: skip
+        archive.record_replay_state(session, 0, guard)
+        archive.append(session, [(i, "", packet) for i, (_, packet) in enumerate(heard)])
+    recording = open_recording(path, None)
+    assert recording.key_fingerprint == KEY.fingerprint
+    known = ReplayGuard()
+    receiver = LinkReceiver(recording.params, key=KEY, replay=known)
+    for now, packet in recording.packets(known.merge):
+        receiver.receive(packet, now)
+    assert receiver.counters.received == len(flight.packets)
+    late = receiver.counters.rejected[RejectReason.REPLAY] + receiver.counters.duplicates
+    assert late == 2 * len(EARLIER)
+    assert [e.boot_id for e in events(receiver) if isinstance(e, SessionStarted)] == [5]
