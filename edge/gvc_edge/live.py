@@ -22,6 +22,7 @@ from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink
+from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
@@ -60,16 +61,18 @@ class LiveRun:
         self, source: FrameSource, pipeline: Pipeline, params: LinkParams,
         link: ByteLink | PcapLink, spool: Spool | None, *, stream_id: int, boot_id: int,
         say: Callable[[str], None], on_status: Callable[[SendReport], None],
+        key: LinkKey | None = None,
     ) -> None:  # fmt: skip
         self._source, self._pipeline, self._params = source, pipeline, params
         self._link, self._spool = link, spool
-        self._sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id)
+        self._sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id, key=key)
         self._say, self._on_status = say, on_status
         self._units: queue.Queue[BuiltUnit | _Failure | None] = queue.Queue(maxsize=2)
         self._stop = threading.Event()
         self._now = steady_clock()
         self._usual = params.rate_bps * float(pipeline.unit_frames / source.info.fps) / 8
         self._report = SendReport(rate_bps=params.rate_bps, fec_percent=params.fec_percent)
+        self._report.note_key(key, encrypted=params.encrypted)
         self._pending: list[bytes] = []
         self._down_since: float | None = None
         self._excess = 0  # air bytes beyond the usual one unit; written here, read by the worker
