@@ -14,7 +14,7 @@ from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.records import RecordKind
 from gvc_protocol.varint import VarintError, pull_varint, push_varint
 
-__all__ = ["TICK_NS", "Report"]
+__all__ = ["REPORT_SHARE", "TICK_NS", "LinkState", "Report", "report_period_ns"]
 
 TICK_NS = 10_000_000
 "Times in a report are counted in these steps of 10 ms."
@@ -86,3 +86,45 @@ class Report:
             lost=lost, bursts=bursts, repaired=repaired, whole=whole, degraded=degraded,
             queue=queue, rssi_dbm=rssi, noise_dbm=noise,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """What a receiver knows of one stream and boot; times in nanoseconds of its own clock."""
+
+    boot_id: int
+    highest_seq: int
+    heard_ns: int
+    "When the highest number came."
+    received: int
+    lost: int
+    bursts: int
+    repaired: int
+    whole: int
+    degraded: int
+
+    def report(
+        self, now: int, *, queue: int = 0, rssi_dbm: int | None = None, noise_dbm: int | None = None
+    ) -> Report:
+        """The report to send at `now`."""
+        return Report(
+            boot_id=self.boot_id, seq=self.highest_seq & 0xFFFFFF,
+            heard_at=self.heard_ns // TICK_NS & 0xFFFF,
+            age=min(_MAX_AGE, max(0, now - self.heard_ns) // TICK_NS),
+            received=self.received & 0xFFFF, lost=self.lost & 0xFFFF,
+            bursts=self.bursts & 0xFFFF, repaired=self.repaired & 0xFFFF,
+            whole=self.whole & 0xFF, degraded=self.degraded & 0xFF, queue=queue,
+            rssi_dbm=rssi_dbm, noise_dbm=noise_dbm,
+        )  # fmt: skip
+
+
+REPORT_SHARE = 0.025
+"Of the link's rate, for reports."
+_PERIOD_NS = (1_000_000_000, 30_000_000_000)
+
+
+def report_period_ns(rate_bps: float, report_air_bytes: int) -> int:
+    """How often a report may go, so that reports take `REPORT_SHARE` of the rate at most; never more
+    often than each second, and at least each half minute."""
+    wanted = int(report_air_bytes * 8e9 / (REPORT_SHARE * rate_bps))
+    return min(_PERIOD_NS[1], max(_PERIOD_NS[0], wanted))
