@@ -92,6 +92,12 @@ def _datagrams() -> Cases:
         "no_keyframe_in_unit": replace(PLAIN, k_sent=False),
         "no_features_in_unit": replace(PLAIN, part=1, f_sent=False),
         "tagged": replace(PLAIN, tag=bytes.fromhex("0123456789abcdef")),
+        "encrypted": replace(PLAIN, tag=bytes.fromhex("0123456789abcdef"), encrypted=True),
+        "message_from_base": replace(PLAIN, part=3, from_base=True),
+        "over": replace(PLAIN, over=True),
+        "all_flags": replace(
+            PLAIN, part=3, tag=bytes(8), encrypted=True, from_base=True, over=True
+        ),
         "all_zero": Datagram(
             part=0, last=False, k_sent=False, f_sent=False, stream_id=0, boot_id=0, seq=0,
             unit_no=0, block_no=0, symbol=0, k=1, payload=b"\0",
@@ -111,7 +117,7 @@ def _datagrams() -> Cases:
         wrong = bytearray(raw)
         wrong[at] ^= bits
         refused.append({"name": name, "hex": wrong.hex(), "reason": _reason(bytes(wrong))})
-    for name, at, value in (("version_2", 2, 0x20), ("unknown_flag", 2, 0x12)):
+    for name, at, value in (("version_2", 2, 0x20), ("encrypted_without_tag", 2, 0x12)):
         wrong = bytearray(raw)
         wrong[at] = value
         fixed = _with_crc(bytes(wrong))
@@ -379,6 +385,9 @@ def _unit_pcap() -> bytes:
     while (due := sender.next_timer()) is not None:
         packets += [(due, packet) for packet in sender.datagrams_to_send(due)]
     tagged = replace(PLAIN, tag=bytes.fromhex("0123456789abcdef")).pack()
+    hidden = replace(PLAIN, tag=bytes(range(8)), encrypted=True, part=0, symbol=0, block_no=0, k=1)
+    said = replace(PLAIN, part=3, from_base=True, over=True, symbol=0, k=1, last=True)
+    flagged = [hidden.pack(), said.pack(), replace(PLAIN, over=True).pack()]
     d = replace(PLAIN, part=0, last=True, symbol=0, block_no=0, k=1, payload=b"\0" * 4)
     body = replace(d, payload=b"\0\0\0\0" + replace(end, weights_prefix=b"").pack()).pack()
     rs = [
@@ -393,7 +402,8 @@ def _unit_pcap() -> bytes:
     version_2 = bytearray(PLAIN.pack())
     version_2[2] = 0x20
     others = [
-        tagged, *rs, bytes(broken), bytes(wrong), bytes(version_2), _with_crc(bytes(version_2)),
+        tagged, *flagged, *rs, bytes(broken), bytes(wrong), bytes(version_2),
+        _with_crc(bytes(version_2)),
         PLAIN.pack()[:-7], PLAIN.pack() + b"tail", b"noise, not a datagram", b"\xeb", b"\xeb\x90\x10",
         *Framing(mtu_bytes=14).frame(PLAIN.pack(), 9)[:2], replace(PLAIN, payload=b"x", k=256).pack(),
     ]  # fmt: skip
