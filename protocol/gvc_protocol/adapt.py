@@ -10,7 +10,7 @@ say. Congestion grows it, random loss does not: the two are told apart, and only
 With a queue the link is busy, so what left between two stamped numbers over the time between them is the
 link's own rate S, and the next rate is S (1 + (q* - q) / T): a small standing queue q* is held, and at
 q = q* the rate is S itself, so there is nothing to swing about. Without a queue the rate grows, gently
-near the last S and boldly past it, up to the operator's limit, but never far beyond what was really sent.
+near the last S and boldly past it, up to the operator's limit, never far beyond what was really sent.
 
 **Redundancy.** Enough that most blocks of F survive the loss of the last seconds (normal bound of a
 binomial, widened by the mean burst); it rises at once and falls slowly.
@@ -40,7 +40,7 @@ _DRAIN_NS = 2 * SECOND
 _SPAN_NS = (8 * SECOND // 10, 22 * SECOND // 10)
 "Two stamps that far apart measure the service rate."
 _STEADY_SPAN_NS = (2 * SECOND, 6 * SECOND)
-_NEAR, _NOISE = 1.6, 0.08
+_NEAR, _NOISE, _NOISE_FLOOR = 1.6, 0.08, 0.97
 "Up to so many times the wanted queue, a rate that differs less from the measured one is left alone."
 _GENTLY, _PAST_KNOWN, _MORE_THAN_KNOWN, _BOLDLY = 1.04, 1.08, 1.04, 1.25
 _BEYOND_SENT = 1.5
@@ -292,7 +292,8 @@ class LinkController:
             # About right: only what is measured over longer may move it, and not by a little.
             steady = self._service_bps(_STEADY_SPAN_NS) or service
             if self.queue_ns >= wanted / 2:
-                self._known_bps = steady
+                # An interval that was partly idle measures low: a little of that is not believed.
+                self._known_bps = max(steady, _NOISE_FLOOR * (self._known_bps or 0.0))
             rate = self._rate if abs(steady / self._rate - 1) < _NOISE else steady
         else:
             if now - self._dry_from > _PATH_NS:
