@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from gvc_protocol.auth import LinkKey, Opener
 from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.events import (
     DatagramRejected,
@@ -23,7 +24,8 @@ from gvc_protocol.events import (
 from gvc_protocol.framing import Deframer, Rejected
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.parts import Filed
-from gvc_protocol.reports import LinkState
+from gvc_protocol.replay import ReplayGuard
+from gvc_protocol.reports import Reception
 from gvc_protocol.session import UnitSession
 from gvc_protocol.wire import Datagram, RejectReason
 
@@ -51,10 +53,16 @@ class _Untold:
 class LinkReceiver:
     """Everything that arrives on one link, from any number of streams and boots."""
 
-    def __init__(self, params: LinkParams, *, from_base: bool = False) -> None:
+    def __init__(
+        self, params: LinkParams, *, from_base: bool = False, key: LinkKey | None = None,
+        replay: ReplayGuard | None = None,
+    ) -> None:  # fmt: skip
         """Args:
         from_base: what is awaited here: False at a base station, True at a camera.
+        key: with it only what it vouches for is believed; nothing else makes a session.
+        replay: what was believed before, of earlier runs too; the receiver goes on in it.
         """
+        self._opener = None if key is None else Opener(key, replay or ReplayGuard())
         self._params = params
         self._from_base = from_base
         self._untold = _Untold()
@@ -104,15 +112,19 @@ class LinkReceiver:
         """Sequence numbers that were passed over so far, all sessions together."""
         return sum(s.lost for s in self._sessions.values()) + self._lost_in_evicted
 
-    def link_state(self, stream_id: int, boot_id: int) -> LinkState | None:
+    def reception(self, stream_id: int, boot_id: int) -> Reception | None:
         """What a report on this stream and boot tells, or None while nothing of it was heard."""
         session = self._sessions.get((stream_id, boot_id))
-        return None if session is None else session.link_state(boot_id)
+        return None if session is None else session.reception(boot_id)
 
     @property
     def skipped_bytes(self) -> int:
         """Bytes of a stream that belonged to no datagram."""
         return self._deframer.skipped_bytes
+
+    @property
+    def _authenticated(self) -> bool:
+        return self._opener is not None
 
     def _take(self, items: list[Datagram | Rejected], now: int) -> None:
         for item in items:
@@ -143,7 +155,16 @@ class LinkReceiver:
         if datagram.from_base is not self._from_base:
             self._reject(RejectReason.WRONG_DIRECTION, datagram.payload, now)
             return
-        if datagram.encrypted:
+        if self._opener is not None:
+            opened = self._opener.open(datagram)
+            if opened is None:
+                self.counters.duplicates += 1
+                return
+            if isinstance(opened, RejectReason):
+                self._reject(opened, datagram.payload, now)
+                return
+            datagram = opened
+        elif datagram.encrypted:
             self._reject(RejectReason.ENCRYPTED, datagram.payload, now)
             return
         key = (datagram.stream_id, datagram.boot_id)
@@ -166,7 +187,7 @@ class LinkReceiver:
             self._events.append(
                 MessageReady(
                     stream_id=key[0], boot_id=key[1], from_base=self._from_base,
-                    message_no=number, data=data, now=now, authenticated=False,
+                    message_no=number, data=data, now=now, authenticated=self._authenticated,
                 )
             )  # fmt: skip
         while sum(s.held_bytes for s in self._sessions.values()) > _MAX_HELD_BYTES:
@@ -181,7 +202,11 @@ class LinkReceiver:
             self._emit(old_key, old.close(), now)
             self._lost_in_evicted += old.lost
         session = self._sessions[key] = UnitSession(self._params, self.counters)
-        self._events.append(SessionStarted(stream_id=key[0], boot_id=key[1], now=now))
+        self._events.append(
+            SessionStarted(
+                stream_id=key[0], boot_id=key[1], now=now, authenticated=self._authenticated
+            )
+        )
         return session
 
     def _least_useful(self, now: int) -> tuple[int, int]:
@@ -197,5 +222,9 @@ class LinkReceiver:
                 self.counters.units_whole += 1
             else:
                 self.counters.units_degraded += 1
-            event = UnitReady(stream_id=key[0], boot_id=key[1], unit=unit, now=now)
-            self._events.append(event)
+            self._events.append(
+                UnitReady(
+                    stream_id=key[0], boot_id=key[1], unit=unit, now=now,
+                    authenticated=self._authenticated,
+                )
+            )  # fmt: skip

@@ -14,7 +14,7 @@ from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.records import RecordKind
 from gvc_protocol.varint import VarintError, pull_varint, push_varint
 
-__all__ = ["REPORT_SHARE", "TICK_NS", "LinkState", "Report", "report_period_ns"]
+__all__ = ["REPORT_SHARE", "TICK_NS", "Reception", "Report", "report_period_ns"]
 
 TICK_NS = 10_000_000
 "Times in a report are counted in these steps of 10 ms."
@@ -89,7 +89,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkState:
+class Reception:
     """What a receiver knows of one stream and boot; times in nanoseconds of its own clock."""
 
     boot_id: int

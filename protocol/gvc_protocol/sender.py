@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from gvc_protocol.auth import LinkKey, Sealer
 from gvc_protocol.blocks import Block, block_capacity, make_block, plan_air_bytes
 from gvc_protocol.codec import EncodedUnit
 from gvc_protocol.errors import LocalProtocolError, UserError
@@ -61,14 +62,22 @@ class _OpenPart:
 class LinkSender:
     """One stream of one boot over one link. Not thread-safe; the caller gives the time.
 
+    With a key (and `params.tagged`) every datagram is tagged, and encrypted where the parameters say
+    so. The boot id must then never have been used with this key: numbers would repeat.
+
     Raises:
-        UserError: one packet of this link is more than the rate allows in the whole window.
+        UserError: one packet of this link is more than the rate allows in the whole window, or what
+            encrypts is not installed.
     """
 
     def __init__(
-        self, params: LinkParams, *, stream_id: int, boot_id: int, from_base: bool = False
+        self, params: LinkParams, *, stream_id: int, boot_id: int, from_base: bool = False,
+        key: LinkKey | None = None,
     ) -> None:  # fmt: skip
         _check_rate(params)
+        if params.tagged is (key is None):
+            raise LocalProtocolError("a key and `tagged` belong together")
+        self._sealer = None if key is None else Sealer(key, encrypt=params.encrypted)
         self._from_base = from_base
         self._params = params
         self._stream_id, self._boot_id = stream_id, boot_id
@@ -347,8 +356,10 @@ class LinkSender:
             stream_id=self._stream_id, boot_id=self._boot_id, seq=self._seq, unit_no=s.unit_no,
             block_no=s.block_no, symbol=s.symbol, k=s.k, payload=s.payload,
             from_base=self._from_base, over=over,
-        ).pack()  # fmt: skip
-        packets = self._params.framing.frame(datagram, self._seq)
+        )  # fmt: skip
+        if self._sealer is not None:
+            datagram = self._sealer.seal(datagram)
+        packets = self._params.framing.frame(datagram.pack(), self._seq)
         if over:
             self._windows.asked(self._seq)
         for left, packet in enumerate(packets, 1 - len(packets)):

@@ -15,7 +15,7 @@ from gvc_protocol.events import LinkCounters
 from gvc_protocol.message_session import MessageSession
 from gvc_protocol.params import LinkParams
 from gvc_protocol.parts import Filed, PartAssembly
-from gvc_protocol.reports import LinkState
+from gvc_protocol.reports import Reception
 from gvc_protocol.wire import SEQ_BITS, UNIT_BITS, Datagram, WirePart, nearest
 
 __all__ = ["UnitSession"]
@@ -94,9 +94,9 @@ class UnitSession:
         """Sequence numbers between the first and the highest that never came."""
         return max(0, self._highest_seq + 1 - self._lowest_seq - self._distinct)
 
-    def link_state(self, boot_id: int) -> LinkState:
+    def reception(self, boot_id: int) -> Reception:
         """What a report on this boot tells."""
-        return LinkState(
+        return Reception(
             boot_id=boot_id, highest_seq=max(0, self._highest_seq), heard_ns=self._highest_ns,
             received=self._distinct, lost=self.lost, bursts=self._gaps, repaired=self._repaired,
             whole=self._whole, degraded=self._degraded,

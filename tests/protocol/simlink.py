@@ -17,7 +17,7 @@ from random import Random
 from gvc_protocol.adapt import AdaptLimits, LinkController, LinkSetting
 from gvc_protocol.pacing import Pacer
 from gvc_protocol.params import MS, SECOND
-from gvc_protocol.reports import LinkState
+from gvc_protocol.reports import Reception
 
 STEP_NS = 5 * MS
 
@@ -79,8 +79,8 @@ class _Base:
         self.highest, self.heard_ns = seq, now
         self.received += 1
 
-    def state(self) -> LinkState:
-        return LinkState(
+    def state(self) -> Reception:
+        return Reception(
             boot_id=1, highest_seq=self.highest, heard_ns=self.heard_ns, received=self.received,
             lost=self.lost, bursts=self.bursts, repaired=0, whole=0, degraded=0,
         )  # fmt: skip
@@ -104,7 +104,7 @@ def fly(
     dice, control, run, base = Random(seed), LinkController(limit), Run(), _Base()
     pacer = Pacer(limit.ceiling_bps, 10 * SECOND)
     events: list[tuple[int, int, int]] = []  # (time, 0 datagram / 1 report, number)
-    sent_reports: list[LinkState] = []
+    sent_reports: list[Reception] = []
     waiting = budget = 0
     queue_bytes, free_at, seq, bad = 0, 0, 0, False
     leaving: list[tuple[int, int]] = []

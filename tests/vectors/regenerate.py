@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from gvc_protocol.auth import LinkKey, Sealer
 from gvc_protocol.blocks import BlockAssembly, make_block
 from gvc_protocol.codec import CodecSpec, EncodedUnit
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
@@ -133,6 +134,30 @@ def _datagrams() -> Cases:
         ],
         "refused": refused,
     }
+
+
+KEY = LinkKey(bytes(range(32)))
+
+
+def _auth() -> Cases:
+    """Datagrams under one fixed key; `seq` is the full number, of which 24 bits travel."""
+    text = replace(PLAIN, payload=b"one symbol of a unit", seq=0x01_0000_0000_050607)
+    named = {
+        "edge": text,
+        "one_byte": replace(text, payload=b"x", seq=0),
+        "base_over": replace(text, part=3, from_base=True, over=True, seq=(1 << 64) - 1),
+        "longest": replace(text, payload=_pattern(2047), stream_id=0xFFFF, boot_id=0xFFFF),
+    }
+    cases = []
+    for name, datagram in named.items():
+        for encrypt in (False, True):
+            sealed = Sealer(KEY, encrypt=encrypt).seal(datagram)
+            cases.append({
+                "name": name + ("_encrypted" if encrypt else "_tagged"), "encrypt": encrypt,
+                "fields": datagram_fields(datagram), "hex": sealed.pack().hex(),
+            })  # fmt: skip
+    keys = {"tag_key": KEY.tag_key.hex(), "ccm_key": KEY.ccm_key.hex()}
+    return {"key": KEY.secret.hex(), **keys, "fingerprint": KEY.fingerprint, "auth": cases}
 
 
 def _with_crc(raw: bytes) -> bytes:
@@ -418,7 +443,8 @@ def build() -> dict[str, bytes]:
     tables = {
         "datagrams.json": _datagrams(), "descriptors.json": _descriptors(),
         "erasure.json": _erasure(), "blocks.json": _blocks(), "rs_frames.json": _rs_frames(),
-        "segments.json": _segments(), "gvc1.json": _gvc1(), "messages.json": message_table(),
+        "segments.json": _segments(), "gvc1.json": _gvc1(), "auth.json": _auth(),
+        "messages.json": message_table(),
     }  # fmt: skip
     files = {name: (json.dumps(table, indent=1) + "\n").encode() for name, table in tables.items()}
     return {**files, "unit.pcap": _unit_pcap()}
