@@ -21,12 +21,15 @@ import cv2
 from gvc_base.archive import Archive
 from gvc_base.decoders import Backend, make_decoder
 from gvc_base.mission import Mission
+from gvc_base.refusals import RefusalTeller
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink
+from gvc_profiles.replay_store import ReplayStore
+from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
@@ -92,14 +95,21 @@ class LiveBase:
         quality: Quality, snapshot: Path, record: Path | None, queue_limit: int,
         stream_id: int | None, say: Callable[[str], None],
         on_ack: Callable[[int, int], None] = lambda _row, _count: None, backend: Backend = "auto",
+        key: LinkKey | None = None, replay: ReplayStore | None = None,
     ) -> None:  # fmt: skip
         """Args:
         snapshot: PNG that always holds the newest picture, marks burned in.
         record: fragmented MP4 of the live picture, marks burned in; None for none.
         on_ack: called with (last archive row, rows) after each commit.
+        key: with it nothing else is believed. replay: what was believed before, kept on disk.
         """
         self._link, self._archive, self._session_id = link, archive, session_id
-        self._mission = Mission(params, stream_id=stream_id, on_event=self._log)
+        self._replay = replay
+        guard = None if replay is None else replay.guard
+        self._mission = Mission(
+            params, stream_id=stream_id, on_event=self._log, key=key, replay=guard
+        )
+        self._refused = RefusalTeller(say)
         self._quality, self._backend, self._snapshot, self._record = (
             quality,
             backend,
@@ -124,6 +134,8 @@ class LiveBase:
         until = None if seconds is None else time.monotonic() + seconds
         while not self._stop.is_set() and (until is None or time.monotonic() < until):
             self._step()
+        if self._replay is not None:
+            self._replay.save()
         ended = self._now()
         # An exact replay needs the moment at which open units were closed.
         self._archive.record_event(self._session_id, ended, "session_ended", {})
@@ -157,6 +169,10 @@ class LiveBase:
         for item in got:
             self._jobs(self._mission.receive(item.data, now))
         self._jobs(self._mission.handle_timer(now))
+        self._refused.tick(self._mission.refused, now)
+        if self._replay is not None:
+            self._replay.tick(now)
+            self._refused.problem(self._replay.problem)
 
     def _wait_s(self) -> float:
         due = self._mission.next_timer()
@@ -188,13 +204,15 @@ class LiveBase:
             state = "whole" if event.unit.whole else "degraded"
             self._say(f"unit {event.unit.unit_no} of stream {event.stream_id}: {state}")
         elif isinstance(event, SessionStarted):
-            self._say(f"stream {event.stream_id}, boot {event.boot_id}: heard (unauthenticated)")
+            self._say(
+                f"stream {event.stream_id}, boot {event.boot_id}: heard, {self._mission.label}"
+            )
 
     def _decode_loop(self) -> None:
         decoder: UnitDecoder | None = None
         began = time.perf_counter()
         with ExitStack() as stack:
-            show = _LivePicture(self._snapshot, self._record, stack)
+            show = _LivePicture(self._snapshot, self._record, stack, self._mission.label)
             while (job := self._queue.get()) is not None:
                 try:
                     if decoder is None or decoder.spec != job.spec:
@@ -220,8 +238,9 @@ class LiveBase:
 class _LivePicture:
     """The newest picture as PNG, and all of them as a recording that survives a power cut."""
 
-    def __init__(self, snapshot: Path, record: Path | None, stack: ExitStack) -> None:
+    def __init__(self, snapshot: Path, record: Path | None, stack: ExitStack, status: str) -> None:
         self._snapshot, self._record, self._stack = snapshot, record, stack
+        self._status = status
         self._writer: Mp4Writer | None = None
         self._written_at = 0.0
         self._last: DecodedFrame | None = None
@@ -238,10 +257,10 @@ class _LivePicture:
                 self._writer = self._stack.enter_context(
                     Mp4Writer(
                         self._record, width=span.width, height=span.height, fps=span.fps,
-                        comment="GVC live picture, marks burned in", fragmented=True,
+                        comment=f"GVC live picture, marks burned in, {self._status}", fragmented=True,
                     )
                 )  # fmt: skip
-            self._writer.write(overlay(frame, status="unauthenticated"))
+            self._writer.write(overlay(frame, status=self._status))
         if time.monotonic() - self._written_at > _SNAPSHOT_S:
             self._write_snapshot(frame)
 
@@ -251,7 +270,7 @@ class _LivePicture:
 
     def _write_snapshot(self, frame: DecodedFrame) -> None:
         self._written_at = time.monotonic()
-        done, png = cv2.imencode(".png", overlay(frame, status="unauthenticated"))
+        done, png = cv2.imencode(".png", overlay(frame, status=self._status))
         if done:
             part = self._snapshot.with_name(self._snapshot.name + ".part")
             with suppress(OSError):  # a full disk costs the snapshot, not the mission

@@ -23,10 +23,13 @@ from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_profiles import load
 from gvc_profiles.clock import steady_clock
+from gvc_profiles.keys import link_key
+from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
 from gvc_profiles.links import ByteLink, open_link
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.params import link_params
+from gvc_protocol.auth import auth_label
 from gvc_protocol.errors import UserError
 
 __all__ = ["app", "main"]
@@ -35,6 +38,8 @@ app = typer.Typer(
     name="gvc-edge", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Edge encoder: camera or video in, datagrams for a slow radio out.",
 )  # fmt: skip
+
+app.add_typer(keys_app)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
@@ -76,28 +81,46 @@ def encode(
     seconds: SecondsOption = None,
     crop_even: CropOption = False,
     stream: StreamOption = 1,
-    boot: Annotated[int, typer.Option("--boot", help="Boot number to write.")] = 1,
+    boot: Annotated[
+        int | None, typer.Option("--boot", help="Boot number to write; default 1. Not with --key.")
+    ] = None,
     start: Annotated[
         float | None, typer.Option("--start", help="Unix time of the first frame; default now.")
+    ] = None,
+    key: KeyOption = None,
+    encrypt: EncryptOption = False,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Folder of the boot counter, with --key.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Encode a video into a capture file, as it would leave for the radio."""
-    _check_ids(stream, boot)
     chosen = load(profile)
-    params = link_params(chosen, bps=bps, fec=fec)
+    secret = link_key(key, encrypt=encrypt, profile=chosen)
+    if secret is not None and boot is not None:
+        raise UserError(
+            "--boot and --key do not go together: with a key no boot number may repeat, so it is "
+            "counted; leave --boot out"
+        )
+    _check_ids(stream, 1 if boot is None else boot)
+    params = link_params(
+        chosen, bps=bps, fec=fec, tagged=secret is not None, encrypted=encrypt
+    )  # fmt: skip
     start_us = int((time.time() if start is None else start) * 1e6)
     with _source(video, start_us, seconds, crop_even) as source:
         pipeline = make_pipeline(
             source, chosen.id, params, latency=latency, codec=codec, objects=objects, live=quick
         )
+        boot_id = 1 if boot is None else boot
+        if secret is not None:
+            boot_id = next_boot_id(state or default_state_dir(), secret, key)
         part = out.with_name(out.name + ".part")
         file = PcapFile(part)
         try:
             with _progress("encoding", source.info.total_frames, quiet=as_json) as step:
                 report = encode_to_packets(
                     source, pipeline, params, file.write,
-                    stream_id=stream, boot_id=boot, on_frame=lambda _: step(1),
+                    stream_id=stream, boot_id=boot_id, key=secret, on_frame=lambda _: step(1),
                 )  # fmt: skip
             file.close()
             part.replace(out)
@@ -129,13 +152,18 @@ def run(
         Path | None, typer.Option("--state", help="Folder of the boot counter and the spool.")
     ] = None,
     spool_mib: Annotated[int, typer.Option("--spool-mib", help="Limit of the local copy.")] = 512,
+    key: KeyOption = None,
+    encrypt: EncryptOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Encode a camera and send it, until the source ends or Ctrl-C."""
     chosen = load(profile)
-    params = link_params(chosen, bps=bps, fec=fec)
+    secret = link_key(key, encrypt=encrypt, profile=chosen)
+    params = link_params(
+        chosen, bps=bps, fec=fec, tagged=secret is not None, encrypted=encrypt
+    )  # fmt: skip
     folder = state or default_state_dir()
-    boot_id = next_boot_id(folder)
+    boot_id = next_boot_id(folder, secret, key)
     _check_ids(stream, boot_id)
     with _source(source, time.time_ns() // 1000, seconds, crop_even) as opened:
         pipeline = make_pipeline(
@@ -144,9 +172,12 @@ def run(
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
+        label = auth_label(secret.fingerprint if secret else "")
+        hidden = ", encrypted" if encrypt else ""
+        say(f"sending on {link}, stream {stream}, boot {boot_id}, {label}{hidden}")
         mission = LiveRun(
             opened, pipeline, params, radio, spool, stream_id=stream,
-            boot_id=boot_id, say=say,
+            boot_id=boot_id, say=say, key=secret,
             on_status=lambda r: None if as_json else say(r.as_text()),
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):

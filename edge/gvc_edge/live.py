@@ -110,6 +110,7 @@ class LiveRun:
         self._now = steady_clock()
         self._usual = params.rate_bps * float(pipeline.unit_frames / source.info.fps) / 8
         self._report = SendReport(rate_bps=params.rate_bps, fec_percent=params.fec_percent)
+        self._report.note_key(key, encrypted=params.encrypted)
         self._pending: list[bytes] = []
         self._down_since: float | None = None
         self._windows = 1.0  # share of the time that is left for sending

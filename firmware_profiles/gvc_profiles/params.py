@@ -17,8 +17,9 @@ _SMALLEST_CUT_BYTES = 256
 
 
 def link_params(
-    profile: LinkProfile, *, bps: float | None, fec: str, packets: bool = False
-) -> LinkParams:
+    profile: LinkProfile, *, bps: float | None, fec: str, packets: bool = False,
+    tagged: bool = False, encrypted: bool = False,
+) -> LinkParams:  # fmt: skip
     """Link parameters for one profile.
 
     Args:
@@ -26,6 +27,8 @@ def link_params(
         fec: `auto`, `off`, or redundancy in percent of the data.
         packets: True when the link keeps packets whole though the radio is a byte stream (a capture,
             a serial radio behind a UDP bridge).
+        tagged: there is a key.
+        encrypted: payloads are to be encrypted, too; `keys.link_key` checks that it may be.
 
     Raises:
         UserError: a rate or redundancy that this profile does not allow.
@@ -38,7 +41,9 @@ def link_params(
         # Small packets cost headers, but one packet a second cannot be protected at all.
         mtu = min(mtu, max(_SMALLEST_CUT_BYTES, int(rate / 8 / _PACKETS_PER_SECOND)))
     framing = Framing(mtu_bytes=mtu, stream=profile.stream and not packets, inner_rs=inner_rs)
-    return LinkParams(framing=framing, rate_bps=rate, fec_percent=percent)
+    return LinkParams(
+        framing=framing, rate_bps=rate, fec_percent=percent, tagged=tagged, encrypted=encrypted
+    )
 
 
 def _rate(profile: LinkProfile, bps: float | None) -> float:
