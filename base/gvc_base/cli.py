@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gvc_base.archive import Archive
+from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
 from gvc_base.decoders import BACKENDS, Backend
@@ -43,6 +44,7 @@ app = typer.Typer(
     help="Base station: receive, archive, decode and mark what a gvc-edge sent.",
 )  # fmt: skip
 
+app.add_typer(ask_app)
 app.add_typer(keys_app)
 
 ProfileOption = Annotated[
@@ -174,6 +176,10 @@ def run(
             snapshot=snapshot or archive.with_suffix(".png"), record=record,
             queue_limit=max(1, queue_limit), stream_id=stream, say=say, backend=_backend(backend),
             key=secret, replay=replay,
+            # Without a key nothing hangs on it, but a restart should not look like a repeat.
+            boot_id=began // 10**9 & 0xFFFF if boot_id is None else boot_id,
+            back_mode=getattr(chosen, "backchannel", "anytime"),
+            listen_ms=getattr(chosen, "listen_ms", 0.0),
             on_ack=lambda row, _: print(f"ack {row}", flush=True) if acks else None,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):

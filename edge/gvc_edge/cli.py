@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gvc_edge.live import LiveRun, PcapLink
+from gvc_edge.live import BackOptions, LiveRun, PcapLink
 from gvc_edge.offline import encode_to_packets
 from gvc_edge.pipeline import make_pipeline
 from gvc_edge.render_source import render
@@ -29,6 +29,7 @@ from gvc_profiles.links import ByteLink, open_link
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.params import link_params
+from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.auth import auth_label
 from gvc_protocol.errors import UserError
 
@@ -152,6 +153,12 @@ def run(
         Path | None, typer.Option("--state", help="Folder of the boot counter and the spool.")
     ] = None,
     spool_mib: Annotated[int, typer.Option("--spool-mib", help="Limit of the local copy.")] = 512,
+    pictures_mib: Annotated[
+        int, typer.Option("--pictures-mib", help="Limit of the source pictures kept for the base.")
+    ] = 256,
+    adapt: Annotated[
+        bool, typer.Option("--adapt/--no-adapt", help="Follow the base's reports on the link.")
+    ] = True,
     key: KeyOption = None,
     encrypt: EncryptOption = False,
     as_json: JsonOption = False,
@@ -178,6 +185,12 @@ def run(
         mission = LiveRun(
             opened, pipeline, params, radio, spool, stream_id=stream,
             boot_id=boot_id, say=say, key=secret,
+            back=BackOptions(
+                mode=getattr(chosen, "backchannel", "anytime"),
+                listen_ms=getattr(chosen, "listen_ms", 0.0), adapt=adapt, state_dir=folder,
+                pictures_bytes=pictures_mib << 20,
+                replay=None if secret is None else ReplayStore(folder, secret),
+            ),
             on_status=lambda r: None if as_json else say(r.as_text()),
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -27,12 +27,12 @@ from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink
+from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.adapt import AdaptLimits, LinkSetting
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.params import MS, SECOND, LinkParams
 from gvc_protocol.receiver import LinkReceiver
-from gvc_protocol.replay import ReplayGuard
 from gvc_protocol.reports import report_period_ns
 from gvc_protocol.sender import LinkSender
 
@@ -75,7 +75,8 @@ class BackOptions:
     state_dir: Path | None = None
     "Where done commands and source pictures are kept; None: no pictures, commands in memory."
     pictures_bytes: int = 256 << 20
-    replay: ReplayGuard | None = None
+    replay: ReplayStore | None = None
+    "What was believed before, on disk; with a key."
 
 
 @runtime_checkable
@@ -113,6 +114,7 @@ class LiveRun:
         self._report.note_key(key, encrypted=params.encrypted)
         self._pending: list[bytes] = []
         self._down_since: float | None = None
+        self._replay: ReplayStore | None = None
         self._windows = 1.0  # share of the time that is left for sending
         self._rate = RateControl(params)
         self._setting: LinkSetting | None = None
@@ -145,6 +147,8 @@ class LiveRun:
             self._spool.close()
         if self._back is not None:
             self._back.close()
+        if self._replay is not None:
+            self._replay.save()
         self._update()
         return self._report
 
@@ -180,8 +184,11 @@ class LiveRun:
             # Every unit of interleave is a unit of delay: four seconds of it at most.
             max_interleave=min(2, int(4 / unit_s)),
         )  # fmt: skip
+        self._replay = options.replay
+        guard = None if options.replay is None else options.replay.guard
+        receiver = LinkReceiver(self._params, from_base=True, key=key, replay=guard)
         return EdgeBackChannel(
-            LinkReceiver(self._params, from_base=True, key=key, replay=options.replay), limits,
+            receiver, limits,
             stream_id=stream_id, boot_id=boot_id, log=log, regions=regions, say=self._say,
             wall_us=lambda: self._now() // 1000, on_keyframe=self._keyframe.set,
             on_bounds=self._set_bounds, adapt=options.adapt,
@@ -199,6 +206,8 @@ class LiveRun:
         now = self._now()
         for item in got:
             self._back.receive(item.data, now)
+        if self._replay is not None:
+            self._replay.tick(now)
         for data in self._back.outgoing(now, self._params.rate_bps):
             self._sender.send_message(data, now)
         self._adapt(self._back.setting(now), self._back.answer_share)
