@@ -25,7 +25,7 @@ from gvc_protocol.messages import RegionAnswer, RegionRequest, RegionStatus
 
 __all__ = ["LAYERS", "RegionAnswers", "encode_layer"]
 
-LAYERS = ((4, 44.0), (2, 38.0), (1, 34.0), (1, 20.0))
+LAYERS = ((4, 44.0), (2, 38.0), (1, 34.0), (1, 20.0), (1, 6.0))
 "Scale and CRF of each layer; the last is hard to tell from the source."
 
 _TILE_PX = 8

@@ -37,12 +37,12 @@ _QUEUE_PACKETS = 2
 "The standing queue that is held, in air times of the largest packet."
 _DRAIN_NS = 2 * SECOND
 "T of the rate law: in this time a queue that is too long is gone."
-_SPAN_NS = (8 * SECOND // 10, 22 * SECOND // 10)
+_SPAN_NS = (8 * SECOND // 10, 32 * SECOND // 10)
 "Two stamps that far apart measure the service rate."
 _STEADY_SPAN_NS = (2 * SECOND, 6 * SECOND)
 _NEAR, _NOISE, _NOISE_FLOOR = 1.6, 0.08, 0.97
 "Up to so many times the wanted queue, a rate that differs less from the measured one is left alone."
-_GENTLY, _PAST_KNOWN, _MORE_THAN_KNOWN, _BOLDLY = 1.04, 1.08, 1.04, 1.25
+_GENTLY, _PAST_KNOWN, _MORE_THAN_KNOWN, _BOLDLY = 1.04, 1.08, 1.04, 1.3
 _BEYOND_SENT = 1.5
 "A rate that nobody uses proves nothing: it may be so many times what was sent."
 _LEAST_FACTOR = 0.4
@@ -289,12 +289,14 @@ class LinkController:
         if max(self._recent_queues(now)) < wanted / 2:
             rate = max(self._rate, min(self._grown(service), _BEYOND_SENT * service))
         elif self.queue_ns < _NEAR * wanted and now - self._dry_from < _PATH_NS:
-            # About right: only what is measured over longer may move it, and not by a little.
-            steady = self._service_bps(_STEADY_SPAN_NS) or service
-            if self.queue_ns >= wanted / 2:
-                # An interval that was partly idle measures low: a little of that is not believed.
+            # About right. With less than the wanted queue the link may have been idle at times, and
+            # measures low; with more it was busy, and a rate well above what it carries comes down.
+            rate, steady = self._rate, self._service_bps(_STEADY_SPAN_NS) or service
+            if self.queue_ns >= wanted:
                 self._known_bps = max(steady, _NOISE_FLOOR * (self._known_bps or 0.0))
-            rate = self._rate if abs(steady / self._rate - 1) < _NOISE else steady
+                rate = rate if rate < (1 + _NOISE) * steady else steady
+            # What was held back to let a queue run dry is given again as soon as it has.
+            rate = max(rate, self._known_bps or 0.0)
         else:
             if now - self._dry_from > _PATH_NS:
                 factor = min(factor, _DRY_FACTOR)
