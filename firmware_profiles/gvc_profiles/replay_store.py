@@ -76,4 +76,7 @@ class ReplayStore:
     def _read(self) -> ReplayGuard:
         if not self._path.exists():
             return ReplayGuard()
-        return ReplayGuard.restore(json.loads(self._path.read_text()))
+        try:
+            return ReplayGuard.restore(json.loads(self._path.read_text()))
+        except RecursionError:
+            raise ValueError("nested too deep") from None
