@@ -24,7 +24,7 @@ from gvc_edge.sources import open_source
 from gvc_profiles import load
 from tests.e2e.conftest import Ran
 
-SCENE = "synthetic:flood?seed=5&seconds=60&size=320x192&fps=10"
+SCENE = "synthetic:flood?seed=5&seconds=300&size=320x192&fps=10"
 BOX = (96, 48, 96, 64)
 Started = Callable[..., subprocess.Popen[str]]
 
@@ -37,7 +37,7 @@ def start(tmp_path: Path) -> Iterator[Started]:
     def begin(name: str, *args: object) -> subprocess.Popen[str]:
         with (tmp_path / f"{name}.log").open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *map(str, args)], stdout=subprocess.PIPE, stderr=log,
+                [sys.executable, "-m", *map(str, args)], stdout=subprocess.DEVNULL, stderr=log,
                 text=True,
             )  # fmt: skip
         running.append(process)
@@ -47,7 +47,7 @@ def start(tmp_path: Path) -> Iterator[Started]:
     for process in running:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
 
 
 @pytest.fixture
@@ -142,12 +142,12 @@ def test_a_mission_with_a_key(
 
     # The base is killed in mid-mission, and goes on in the same archive; so is the edge.
     running.kill()
-    running.communicate()
+    running.wait()
     running = start_base(start, tmp_path, "--profile", "udp", "--key", key, link=link)
     asked = _until_it_runs(base, archive)
     assert asked.json["state"] == "done"
     edge.kill()
-    edge.communicate()
+    edge.wait()
     edge = start_edge(start, tmp_path, link, "--profile", "udp", "--bps", 60_000, "--key", key)
     boot = about["boot"]
     wait_for(
@@ -158,9 +158,9 @@ def test_a_mission_with_a_key(
                "--wait", 40, "--json")  # fmt: skip
     assert old.json["state"] == "done"
     edge.send_signal(signal.SIGINT)
-    edge.communicate(timeout=30)
+    edge.wait(timeout=30)
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=60)
+    running.wait(timeout=60)
     assert not (tmp_path / "m.db.sock").exists()
     assert _events(archive, "clock") and _events(archive, "region_answer")
 
