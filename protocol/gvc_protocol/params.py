@@ -26,6 +26,9 @@ class LinkParams:
     packet_overhead_bytes: int = 0
     "What the radio itself adds to each of our packets, counted as air time where the profile says."
     tagged: bool = False
+    "Every datagram carries a tag: the sender has a key."
+    encrypted: bool = False
+    "Payloads are encrypted, too."
     window_ns: int = 10 * SECOND
     close_after_ns: int = 250 * MS
     reorder_ns: int = 500 * MS
@@ -36,6 +39,8 @@ class LinkParams:
     def __post_init__(self) -> None:
         if self.rate_bps <= 0 or not 0 <= self.fec_percent <= 400:
             raise LocalProtocolError("rate must be positive and FEC within 0..400 %")
+        if self.encrypted and not self.tagged:
+            raise LocalProtocolError("what is encrypted is tagged, too")
         if self.max_symbol_bytes < 1:
             raise LocalProtocolError("this MTU leaves no room for a payload")
 
