@@ -333,7 +333,13 @@ class LinkSender:
         self._seq += 1
         self.counters.datagrams += 1
         for packet in packets:
-            self._ready.append((packet, len(packet) + self._params.packet_overhead_bytes))
+            self._ready.append(
+                (
+                    packet,
+                    max(len(packet), self._params.packet_least_bytes)
+                    + self._params.packet_overhead_bytes,
+                )
+            )
 
 
 def _check_rate(params: LinkParams) -> None:
