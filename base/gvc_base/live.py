@@ -27,6 +27,7 @@ from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink
+from gvc_profiles.links.backoff import Backoff
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
@@ -35,7 +36,6 @@ from gvc_protocol.params import LinkParams
 __all__ = ["DecodeQueue", "DropPolicy", "LiveBase"]
 
 _POLL_S = 0.2
-_RECONNECT_S = 1.0
 _SNAPSHOT_S = 1.0
 
 
@@ -111,6 +111,7 @@ class LiveBase:
         self._stop = threading.Event()
         self._stats = DecodeReport(quality=quality)
         self._down = False
+        self._backoff = Backoff()
         self._now = steady_clock()
 
     def stop(self) -> None:
@@ -166,12 +167,13 @@ class LiveBase:
 
     def _reconnect(self, error: OSError) -> None:
         if not self._down:
-            self._say(f"link is down ({error}); trying again every second")
+            self._say(f"link is down ({error}); trying again")
         self._down = True
-        self._stop.wait(_RECONNECT_S)
+        self._stop.wait(self._backoff.wait_s())
         with suppress(OSError):
             self._link.reopen()
             self._down = False
+            self._backoff.reset()
             self._say("link is back")
 
     def _jobs(self, jobs: list[DecodeJob]) -> None:

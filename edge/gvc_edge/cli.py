@@ -22,6 +22,7 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_profiles import load
+from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink, open_link
 from gvc_profiles.listing import print_profiles
@@ -144,10 +145,12 @@ def run(
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
+        limited = make_ledger(chosen) is not None
+        ledger = KeptLedger(chosen, folder, steady_clock()()) if limited else None
         mission = LiveRun(
             opened, pipeline, params, radio, spool, stream_id=stream,
             boot_id=boot_id, say=say,
-            on_status=lambda r: None if as_json else say(r.as_text()),
+            on_status=lambda r: None if as_json else say(r.as_text()), ledger=ledger,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: mission.stop())
@@ -155,6 +158,8 @@ def run(
             report = mission.run()
         finally:
             radio.close()
+            if ledger is not None:
+                ledger.close()
     report.profile, report.out = chosen.id, link
     _print_report(report, as_json)
 

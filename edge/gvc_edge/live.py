@@ -21,14 +21,16 @@ from gvc_edge.sources import FrameSource
 from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
 from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink
+from gvc_profiles.links import ByteLink, can_send
+from gvc_profiles.links.backoff import Backoff
 from gvc_protocol.codec import SourceFrame
+from gvc_protocol.events import SenderDropped
+from gvc_protocol.ledger import AirtimeLedger
 from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
 
 __all__ = ["LiveRun", "PcapLink"]
 
-_RECONNECT_S = 1.0
 _IDLE_WAIT_S = 0.05
 
 
@@ -60,10 +62,11 @@ class LiveRun:
         self, source: FrameSource, pipeline: Pipeline, params: LinkParams,
         link: ByteLink | PcapLink, spool: Spool | None, *, stream_id: int, boot_id: int,
         say: Callable[[str], None], on_status: Callable[[SendReport], None],
+        ledger: AirtimeLedger | None = None,
     ) -> None:  # fmt: skip
         self._source, self._pipeline, self._params = source, pipeline, params
         self._link, self._spool = link, spool
-        self._sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id)
+        self._sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id, ledger=ledger)
         self._say, self._on_status = say, on_status
         self._units: queue.Queue[BuiltUnit | _Failure | None] = queue.Queue(maxsize=2)
         self._stop = threading.Event()
@@ -72,6 +75,7 @@ class LiveRun:
         self._report = SendReport(rate_bps=params.rate_bps, fec_percent=params.fec_percent)
         self._pending: list[bytes] = []
         self._down_since: float | None = None
+        self._backoff = Backoff()
         self._excess = 0  # air bytes beyond the usual one unit; written here, read by the worker
 
     def stop(self) -> None:
@@ -126,20 +130,36 @@ class LiveRun:
         self._sender.submit(built.unit, self._now())
         self._excess = max(0, self._sender.backlog_air_bytes - int(self._usual))
         self._report.frames += built.unit.descriptors.frames
-        while (event := self._sender.next_event()) is not None:
-            self._say(
-                f"link too slow: dropped {event.symbols} packets of unit {event.unit_no} "
-                f"(part {'DKF'[event.part]})"
-            )
+        self._tell()
         if self._spool is not None:
             self._spool.sync()
         self._update()
         return False
 
+    def _tell(self) -> None:
+        """What the sender met, as lines for the operator."""
+        while (event := self._sender.next_event()) is not None:
+            if isinstance(event, SenderDropped):
+                self._say(
+                    f"link too slow: dropped {event.symbols} packets of unit {event.unit_no} "
+                    f"(part {'DKF'[event.part]})"
+                )
+            else:
+                self._say(event.as_text())
+
+    def _radio_takes(self) -> bool:
+        """Whether the radio has room; a full one keeps the packets here, where they drop by class."""
+        try:
+            return can_send(self._link)
+        except OSError as error:
+            self._reconnect(error)
+            return False
+
     def _send_due(self) -> None:
-        if not self._pending:
+        if not self._pending and self._radio_takes():
             # While the link is down the sender keeps the queue: it alone paces, and drops by class.
             self._pending = self._sender.datagrams_to_send(self._now())
+            self._tell()
         while self._pending:
             try:
                 self._link.send(self._pending[0])
@@ -150,6 +170,7 @@ class LiveRun:
             if self._down_since is not None:
                 self._say(f"link is back after {time.monotonic() - self._down_since:.1f} s")
                 self._down_since = None
+                self._backoff.reset()
             if self._spool is not None:
                 self._spool.write(packet, self._now())
                 if self._spool.problem:
@@ -162,8 +183,8 @@ class LiveRun:
             raise error
         if self._down_since is None:
             self._down_since = time.monotonic()
-            self._say(f"link is down ({error}); nothing is lost, trying again every second")
-        time.sleep(_RECONNECT_S)
+            self._say(f"link is down ({error}); nothing is lost, trying again")
+        time.sleep(self._backoff.wait_s())
         with suppress(OSError):
             self._link.reopen()
 
