@@ -21,7 +21,7 @@ from gvc_edge.sources import FrameSource
 from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
 from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink, can_send
+from gvc_profiles.links import ByteLink, can_send, state_of
 from gvc_profiles.links.backoff import Backoff
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.events import SenderDropped
@@ -89,7 +89,7 @@ class LiveRun:
         worker = threading.Thread(target=self._encode, name="encode", daemon=True)
         worker.start()
         ended = False
-        while not (ended and self._sender.idle and not self._pending):
+        while not (ended and self._sender.idle and not self._pending and self._radio_idle()):
             ended = self._take_unit() or ended
             self._send_due()
             if ended and self._stop.is_set() and self._down_since is not None:
@@ -154,6 +154,17 @@ class LiveRun:
         except OSError as error:
             self._reconnect(error)
             return False
+
+    def _radio_idle(self) -> bool:
+        """Whether the link holds nothing of ours any more (message links wait for their session)."""
+        if self._stop.is_set():
+            return True
+        try:
+            state = state_of(self._link)
+        except OSError as error:
+            self._reconnect(error)
+            return False
+        return state is None or not state.waiting_packets
 
     def _send_due(self) -> None:
         if not self._pending and self._radio_takes():

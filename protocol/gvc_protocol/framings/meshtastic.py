@@ -31,7 +31,7 @@ class StreamReader:
     def feed(self, data: bytes) -> list[bytes]:
         """Whole protobufs so far."""
         self._buffer += data
-        out = []
+        out: list[bytes] = []
         while (start := self._buffer.find(b"\x94")) >= 0:
             del self._buffer[:start]
             if len(self._buffer) < 4:

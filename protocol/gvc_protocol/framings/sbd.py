@@ -1,7 +1,7 @@
 """Iridium short burst data: the binary hop to the modem, session results, and messages that share one.
 
-To the modem after AT+SBDWB=<n> and READY: n bytes and their sum (2 bytes). From it after AT+SBDRB: length
-(2 bytes), bytes, sum (2 bytes). Several datagrams share a message as length (2 bytes) and bytes.
+To the modem after AT+SBDWB=<n> and READY: n bytes and their sum (2 bytes). From it after AT+SBDRB:
+length (2 bytes), bytes, sum (2 bytes). Several datagrams share a message as length (2 bytes) and bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 MO_BYTES, MT_BYTES = 340, 270
-_SESSION = re.compile(
+_SESSION = re.compile(r"\+SBDI[XA]*:\s*" + r"\s*,\s*".join([r"(\d+)"] * 6))
     r"\+SBDI[XA]*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)"
 )
 
