@@ -23,6 +23,7 @@ from gvc_base.live import LiveBase
 from gvc_base.recording import open_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_profiles import load
+from gvc_profiles.check import check_radio
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import UdpLink, open_link
 from gvc_profiles.listing import print_profiles
@@ -211,6 +212,21 @@ def rehearse(
         print(_result_json(result))
     else:
         _print_result(result)
+
+
+@app.command()
+def check(
+    profile: ProfileOption,
+    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write what differs into the radio.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
+    report = check_radio(load(profile), link, apply=apply)
+    print(report.as_json() if as_json else report.as_text())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

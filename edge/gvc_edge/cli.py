@@ -23,6 +23,7 @@ from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
+from gvc_profiles.check import check_radio
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink, open_link
 from gvc_profiles.listing import print_profiles
@@ -173,6 +174,21 @@ def render_command(
     """Write a source to an MP4 (synthetic scenes with their true boxes as JSON beside it)."""
     with _progress("rendering", 0, quiet=False) as step:
         render(source, out, start_us=0, seconds=seconds, on_progress=lambda *_: step(1))
+
+
+@app.command()
+def check(
+    profile: ProfileOption,
+    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write what differs into the radio.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
+    report = check_radio(load(profile), link, apply=apply)
+    print(report.as_json() if as_json else report.as_text())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

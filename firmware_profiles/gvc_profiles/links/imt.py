@@ -44,7 +44,7 @@ class ImtDriver:
         self._message, self._count, self._message_id = b"", 0, -1
         self._deadline, self._try_at, self._ready = now + _ANSWER_S, now, False
         self._incoming: dict[int, bytearray] = {}
-        self._signal: float | None = None
+        self._rssi: float | None = None
         self._problem = ""
 
     def send(self, data: bytes, now: float) -> None:
@@ -65,7 +65,8 @@ class ImtDriver:
         if said.target in ("apiVersion", "simConfig", "operationalState"):
             self._set_up(said, now)
         elif said.target == "constellationState":
-            self._signal = float(said.number("signal_level"))
+            level = said.fields.get("signal_level")
+            self._rssi = float(level) if type(level) is int and abs(level) < 1000 else None
         elif said.target.startswith("messageOriginate"):
             self._originate(said, now)
         elif said.target.startswith("messageTerminate"):
@@ -157,7 +158,7 @@ class ImtDriver:
     def state(self, now: float) -> LinkState:
         size = sum(map(len, self._packets))
         return LinkState(
-            can_send=size < _QUEUE_BYTES, waiting_packets=len(self._packets), problem=self._problem,
+            can_send=size < _QUEUE_BYTES, waiting_packets=len(self._packets), problem=self._problem, rssi_dbm=self._rssi,
             queue_free_percent=100 * max(0.0, 1 - size / _QUEUE_BYTES),
         )  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""`sbd:DEVICE`: Iridium short burst data. Packets wait until a session takes them, several in one message.
+"""`sbd:DEVICE`: Iridium short burst data, several packets in one message.
 
-Write the message (AT+SBDWB), run a session (AT+SBDIX), on failure wait longer each time; a message that the
-session brought is read (AT+SBDRB). Nothing leaves the queue before a session has taken it.
+Write the message (AT+SBDWB), run a session (AT+SBDIX), on failure wait longer each time; a
+message that the session brought is read (AT+SBDRB). Nothing leaves the queue before a session has taken it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class SbdDriver:
             elif not session.sent:
                 self._failed(now, f"session failed (code {session.mo_status})")
             self._in_message = 0
-        elif (match := re.fullmatch(r"\+CSQ:\s*(\d)", line)) is not None:
+        elif (match := re.fullmatch(r"\+CSQF?:\s*(\d)", line)) is not None:
             self._bars = int(match[1])
         elif line in ("OK", "ERROR") and asked:
             self._asked = b""
@@ -130,7 +130,7 @@ class SbdDriver:
     def state(self, now: float) -> LinkState:
         waiting = len(self._packets)
         return LinkState(
-            can_send=waiting < _QUEUE, waiting_packets=waiting, problem=self._problem,
+            can_send=waiting < _QUEUE, waiting_packets=waiting, problem=self._problem, signal_bars=self._bars,
             queue_free_percent=100 * max(0, 1 - waiting / _QUEUE),
         )  # fmt: skip
 

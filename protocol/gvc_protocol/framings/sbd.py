@@ -17,8 +17,6 @@ __all__ = [
 
 MO_BYTES, MT_BYTES = 340, 270
 _SESSION = re.compile(r"\+SBDI[XA]*:\s*" + r"\s*,\s*".join([r"(\d+)"] * 6))
-    r"\+SBDI[XA]*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)"
-)
 
 
 def _sum(data: bytes) -> bytes:
