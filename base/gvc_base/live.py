@@ -31,6 +31,7 @@ from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink
+from gvc_profiles.links.backoff import Backoff
 from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
@@ -41,7 +42,6 @@ from gvc_protocol.params import LinkParams
 __all__ = ["DecodeQueue", "DropPolicy", "LiveBase"]
 
 _POLL_S = 0.2
-_RECONNECT_S = 1.0
 _SNAPSHOT_S = 1.0
 _MUTE_NS = 60 * 10**9
 
@@ -132,6 +132,7 @@ class LiveBase:
         self._stop = threading.Event()
         self._stats = DecodeReport(quality=quality)
         self._down = False
+        self._backoff = Backoff()
         self._now = steady_clock()
         self._muted_until = 0
         path = archive.path
@@ -216,12 +217,13 @@ class LiveBase:
 
     def _reconnect(self, error: OSError) -> None:
         if not self._down:
-            self._say(f"link is down ({error}); trying again every second")
+            self._say(f"link is down ({error}); trying again")
         self._down = True
-        self._stop.wait(_RECONNECT_S)
+        self._stop.wait(self._backoff.wait_s())
         with suppress(OSError):
             self._link.reopen()
             self._down = False
+            self._backoff.reset()
             self._say("link is back")
 
     def _jobs(self, jobs: list[DecodeJob]) -> None:

@@ -22,6 +22,8 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_profiles import load
+from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
+from gvc_profiles.check import check_radio
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
@@ -179,6 +181,8 @@ def run(
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
+        limited = make_ledger(chosen) is not None
+        ledger = KeptLedger(chosen, folder, steady_clock()()) if limited else None
         label = auth_label(secret.fingerprint if secret else "")
         hidden = ", encrypted" if encrypt else ""
         say(f"sending on {link}, stream {stream}, boot {boot_id}, {label}{hidden}")
@@ -186,12 +190,12 @@ def run(
             opened, pipeline, params, radio, spool, stream_id=stream,
             boot_id=boot_id, say=say, key=secret,
             back=BackOptions(
-                mode=getattr(chosen, "backchannel", "anytime"),
-                listen_ms=getattr(chosen, "listen_ms", 0.0), adapt=adapt, state_dir=folder,
+                mode=chosen.backchannel,
+                listen_ms=chosen.listen_ms, adapt=adapt, state_dir=folder,
                 pictures_bytes=pictures_mib << 20,
                 replay=None if secret is None else ReplayStore(folder, secret),
             ),
-            on_status=lambda r: None if as_json else say(r.as_text()),
+            on_status=lambda r: None if as_json else say(r.as_text()), ledger=ledger,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: mission.stop())
@@ -199,6 +203,8 @@ def run(
             report = mission.run()
         finally:
             radio.close()
+            if ledger is not None:
+                ledger.close()
     report.profile, report.out = chosen.id, link
     _print_report(report, as_json)
 
@@ -212,6 +218,21 @@ def render_command(
     """Write a source to an MP4 (synthetic scenes with their true boxes as JSON beside it)."""
     with _progress("rendering", 0, quiet=False) as step:
         render(source, out, start_us=0, seconds=seconds, on_progress=lambda *_: step(1))
+
+
+@app.command()
+def check(
+    profile: ProfileOption,
+    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write what differs into the radio.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
+    report = check_radio(load(profile), link, apply=apply)
+    print(report.as_json() if as_json else report.as_text())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

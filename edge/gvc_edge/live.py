@@ -26,11 +26,14 @@ from gvc_edge.sources import FrameSource
 from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
 from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink
+from gvc_profiles.links import ByteLink, can_send, state_of
+from gvc_profiles.links.backoff import Backoff
 from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.adapt import AdaptLimits, LinkSetting
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import SourceFrame
+from gvc_protocol.events import SenderDropped
+from gvc_protocol.ledger import AirtimeLedger
 from gvc_protocol.params import MS, SECOND, LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.reports import report_period_ns
@@ -38,7 +41,6 @@ from gvc_protocol.sender import LinkSender
 
 __all__ = ["BackOptions", "LiveRun", "PcapLink"]
 
-_RECONNECT_S = 1.0
 _IDLE_WAIT_S = 0.05
 _PICTURE_EVERY_S = 0.98
 
@@ -60,7 +62,7 @@ class PcapLink:
 
 
 _REPORT_AIR_BYTES = 60
-_WINDOW_SHARE = 0.05
+_WINDOW_SHARE = 0.1
 _WINDOW_EVERY_NS = (2 * SECOND, 30 * SECOND)
 
 
@@ -101,10 +103,13 @@ class LiveRun:
         link: ByteLink | PcapLink, spool: Spool | None, *, stream_id: int, boot_id: int,
         say: Callable[[str], None], on_status: Callable[[SendReport], None],
         key: LinkKey | None = None, back: BackOptions | None = None,
+        ledger: AirtimeLedger | None = None,
     ) -> None:  # fmt: skip
         self._source, self._pipeline, self._params = source, pipeline, params
         self._link, self._spool = link, spool
-        self._sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id, key=key)
+        self._sender = LinkSender(
+            params, stream_id=stream_id, boot_id=boot_id, key=key, ledger=ledger
+        )
         self._say, self._on_status = say, on_status
         self._units: queue.Queue[BuiltUnit | _Failure | None] = queue.Queue(maxsize=2)
         self._stop = threading.Event()
@@ -122,6 +127,7 @@ class LiveRun:
         self._pictures: PictureSpool | None = None
         self._next_picture = 0.0
         self._back = self._make_back(back or BackOptions(), key, stream_id, boot_id)
+        self._backoff = Backoff()
         self._excess = 0  # air bytes beyond the usual one unit; written here, read by the worker
 
     def stop(self) -> None:
@@ -135,7 +141,7 @@ class LiveRun:
         worker = threading.Thread(target=self._encode, name="encode", daemon=True)
         worker.start()
         ended = False
-        while not (ended and self._sender.idle and not self._pending):
+        while not (ended and self._sender.idle and not self._pending and self._radio_idle()):
             ended = self._take_unit() or ended
             self._send_due()
             self._listen()
@@ -159,12 +165,14 @@ class LiveRun:
     ) -> EdgeBackChannel | None:
         if options.mode == "none" or isinstance(self._link, PcapLink):
             return None
+        report_ns = report_period_ns(self._params.rate_bps, _REPORT_AIR_BYTES)
         if options.mode == "windows":
             listen_ns = int(options.listen_ms * MS)
             every = min(
                 _WINDOW_EVERY_NS[1], max(_WINDOW_EVERY_NS[0], int(listen_ns / _WINDOW_SHARE))
             )
             self._sender.listen_each(every, listen_ns)
+            report_ns = max(report_ns, every + listen_ns)
             # What is spent in silence cannot be promised to the encoder.
             self._windows = every / (every + listen_ns)
         regions, log = None, CommandLog(None)
@@ -180,7 +188,7 @@ class LiveRun:
         limits = AdaptLimits(
             ceiling_bps=self._params.rate_bps, floor_bps=min(least, self._params.rate_bps),
             fec_percent=self._params.fec_percent, unit_ns=int(unit_s * SECOND), packet_bytes=packet,
-            report_ns=report_period_ns(self._params.rate_bps, _REPORT_AIR_BYTES),
+            report_ns=report_ns,
             # Every unit of interleave is a unit of delay: four seconds of it at most.
             max_interleave=min(2, int(4 / unit_s)),
         )  # fmt: skip
@@ -284,23 +292,50 @@ class LiveRun:
         self._sender.submit(built.unit, self._now())
         self._excess = max(0, self._sender.backlog_air_bytes - int(self._usual))
         self._report.frames += built.unit.descriptors.frames
-        while (event := self._sender.next_event()) is not None:
-            self._say(
-                f"link too slow: dropped {event.symbols} packets of unit {event.unit_no} "
-                f"(part {'DKF'[event.part]})"
-            )
+        self._tell()
         if self._spool is not None:
             self._spool.sync()
         self._update()
         return False
 
+    def _tell(self) -> None:
+        """What the sender met, as lines for the operator."""
+        while (event := self._sender.next_event()) is not None:
+            if isinstance(event, SenderDropped):
+                self._say(
+                    f"link too slow: dropped {event.symbols} packets of unit {event.unit_no} "
+                    f"(part {'DKF'[event.part]})"
+                )
+            else:
+                self._say(event.as_text())
+
+    def _radio_takes(self) -> bool:
+        """Whether the radio has room; a full one keeps the packets here, where they drop by class."""
+        try:
+            return can_send(self._link)
+        except OSError as error:
+            self._reconnect(error)
+            return False
+
+    def _radio_idle(self) -> bool:
+        """Whether the link holds nothing of ours any more (message links wait for their session)."""
+        if self._stop.is_set():
+            return True
+        try:
+            state = state_of(self._link)
+        except OSError as error:
+            self._reconnect(error)
+            return False
+        return state is None or not state.waiting_packets
+
     def _send_due(self) -> None:
-        if not self._pending:
+        if not self._pending and self._radio_takes():
             # While the link is down the sender keeps the queue: it alone paces, and drops by class.
             now = self._now()
             self._pending = self._sender.datagrams_to_send(now)
             if self._back is not None:
                 self._back.note_sent(self._sender.take_sent(), now)
+            self._tell()
         while self._pending:
             try:
                 self._link.send(self._pending[0])
@@ -311,6 +346,7 @@ class LiveRun:
             if self._down_since is not None:
                 self._say(f"link is back after {time.monotonic() - self._down_since:.1f} s")
                 self._down_since = None
+                self._backoff.reset()
             if self._spool is not None:
                 self._spool.write(packet, self._now())
                 if self._spool.problem:
@@ -323,8 +359,8 @@ class LiveRun:
             raise error
         if self._down_since is None:
             self._down_since = time.monotonic()
-            self._say(f"link is down ({error}); nothing is lost, trying again every second")
-        time.sleep(_RECONNECT_S)
+            self._say(f"link is down ({error}); nothing is lost, trying again")
+        time.sleep(self._backoff.wait_s())
         with suppress(OSError):
             self._link.reopen()
 

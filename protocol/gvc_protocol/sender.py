@@ -5,7 +5,8 @@
     open_unit / write(...)       parts as they grow; blocks close when full, ended or waited too long
     datagrams_to_send(now)       radio packets whose time has come; call it again at next_timer()
     next_timer()                 when something will be due, or None
-    next_event()                 SenderDropped: what an over-full queue cost
+    next_event()                 SenderDropped: what an over-full queue cost; AirtimeExhausted: the
+                                 law's duty cycle holds the next packet back
 
     set_link / listen_each       new rate, redundancy, interleave; windows in which the base may talk
 
@@ -23,6 +24,7 @@ from gvc_protocol.blocks import Block, block_capacity, make_block, plan_air_byte
 from gvc_protocol.codec import EncodedUnit
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import SenderDropped
+from gvc_protocol.ledger import AirtimeExhausted, AirtimeLedger
 from gvc_protocol.message_session import MAX_MESSAGE_BYTES
 from gvc_protocol.order import MAX_INTERLEAVE, Later, ListenWindows, Symbol
 from gvc_protocol.pacing import Pacer
@@ -72,9 +74,12 @@ class LinkSender:
 
     def __init__(
         self, params: LinkParams, *, stream_id: int, boot_id: int, from_base: bool = False,
-        key: LinkKey | None = None,
+        key: LinkKey | None = None, ledger: AirtimeLedger | None = None,
     ) -> None:  # fmt: skip
         _check_rate(params)
+        if ledger is not None:
+            ledger.check(params.framing.mtu_bytes)
+        self._ledger, self._held = ledger, False
         if params.tagged is (key is None):
             raise LocalProtocolError("a key and `tagged` belong together")
         self._sealer = None if key is None else Sealer(key, encrypt=params.encrypted)
@@ -95,7 +100,7 @@ class LinkSender:
         self._windows = ListenWindows()
         self._sent: deque[tuple[int, int]] = deque(maxlen=_SENT_KEPT)
         self._sending = 0
-        self._events: deque[SenderDropped] = deque()
+        self._events: deque[SenderDropped | AirtimeExhausted] = deque()
         self.counters = SenderCounters()
 
     def set_link(
@@ -221,10 +226,13 @@ class LinkSender:
             if not self._ready:
                 return out
             packet, air, seq = self._ready[0]
-            if self._pacer.ready_at(air, now) > now:
+            at = self._pacer.ready_at(air, now)
+            if self._is_held(len(packet), at, now) or at > now:
                 return out
             self._ready.popleft()
             self._pacer.spend(air, now)
+            if self._ledger is not None:
+                self._ledger.spend(len(packet), now)
             self.counters.air_bytes += air
             self._sending += air
             if seq is not None:
@@ -237,16 +245,29 @@ class LinkSender:
         """When to call `datagrams_to_send` again, or None when nothing waits."""
         times = [p.since + self._params.close_after_ns for p in self._open.values() if p.data]
         if self._ready:
-            times.append(max(self._windows.until, self._pacer.ready_at(self._ready[0][1], 0)))
+            packet, air, _ = self._ready[0]
+            at = max(self._windows.until, self._pacer.ready_at(air, 0))
+            times.append(at if self._ledger is None else self._ledger.ready_at(len(packet), at))
         elif self._queue:
             times.append(self._windows.until)
         if (due := self._later.next_timer()) is not None:
             times.append(due)
         return min(times, default=None)
 
-    def next_event(self) -> SenderDropped | None:
+    def next_event(self) -> SenderDropped | AirtimeExhausted | None:
         """The oldest event not yet taken, or None."""
         return self._events.popleft() if self._events else None
+
+    def _is_held(self, packet_bytes: int, at: int, now: int) -> bool:
+        """Whether the law's air time is used up at that time; said once until packets go again."""
+        if self._ledger is None:
+            return False
+        until = self._ledger.ready_at(packet_bytes, at)
+        if until > at and not self._held:
+            event = AirtimeExhausted(limit=self._ledger.limit, until=until, now=now)
+            self._events.append(event)
+        self._held = until > at
+        return self._held
 
     @property
     def backlog_air_bytes(self) -> int:
@@ -363,7 +384,8 @@ class LinkSender:
         if over:
             self._windows.asked(self._seq)
         for left, packet in enumerate(packets, 1 - len(packets)):
-            air = len(packet) + self._params.packet_overhead_bytes
+            least = max(len(packet), self._params.packet_least_bytes)
+            air = least + self._params.packet_overhead_bytes
             self._ready.append((packet, air, self._seq if left == 0 else None))
         self._seq += 1
         self.counters.datagrams += 1
