@@ -39,7 +39,7 @@ from gvc_base.archive_schema import (
     real_path,
 )
 from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.events import ReceiverEvent, UnitReady
+from gvc_protocol.events import ReceiverEvent, TurnGiven, UnitReady
 from gvc_protocol.params import LinkParams
 from gvc_protocol.replay import ReplayGuard
 
@@ -210,7 +210,7 @@ class Archive:
         """Note an event of the receiver: a unit as a unit, all others as events."""
         if isinstance(event, UnitReady):
             self.record_unit(session_id, event)
-        else:
+        elif not isinstance(event, TurnGiven):  # of which the datagrams themselves tell
             kind, detail = event_to_note(event)
             self.record_event(session_id, event.now, kind, detail)
 

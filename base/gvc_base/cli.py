@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gvc_base.archive import Archive
+from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
 from gvc_base.decoders import BACKENDS, Backend
@@ -24,6 +25,7 @@ from gvc_base.recording import Recording, open_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_profiles import load
 from gvc_profiles.boots import default_state_dir, next_boot_id
+from gvc_profiles.check import check_radio
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
@@ -43,6 +45,7 @@ app = typer.Typer(
     help="Base station: receive, archive, decode and mark what a gvc-edge sent.",
 )  # fmt: skip
 
+app.add_typer(ask_app)
 app.add_typer(keys_app)
 
 ProfileOption = Annotated[
@@ -174,6 +177,10 @@ def run(
             snapshot=snapshot or archive.with_suffix(".png"), record=record,
             queue_limit=max(1, queue_limit), stream_id=stream, say=say, backend=_backend(backend),
             key=secret, replay=replay,
+            # Without a key nothing hangs on it, but a restart should not look like a repeat.
+            boot_id=began // 10**9 & 0xFFFF if boot_id is None else boot_id,
+            back_mode=chosen.backchannel,
+            listen_ms=chosen.listen_ms,
             on_ack=lambda row, _: print(f"ack {row}", flush=True) if acks else None,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -247,6 +254,21 @@ def rehearse(
         print(_result_json(result))
     else:
         _print_result(result)
+
+
+@app.command()
+def check(
+    profile: ProfileOption,
+    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write what differs into the radio.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
+    report = check_radio(load(profile), link, apply=apply)
+    print(report.as_json() if as_json else report.as_text())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

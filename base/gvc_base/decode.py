@@ -15,6 +15,7 @@ from gvc_base.decoders import Backend, make_decoder
 from gvc_base.marksfile import MarksWriter
 from gvc_base.mission import Mission
 from gvc_base.recording import Recording
+from gvc_base.regions import RegionPatches, paste
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
@@ -22,8 +23,9 @@ from gvc_base.video import Mp4Writer
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder, UnitSpan
 from gvc_protocol.errors import UserError
-from gvc_protocol.events import ReceiverEvent
+from gvc_protocol.events import MessageReady, ReceiverEvent
 from gvc_protocol.marks import Mark
+from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.replay import ReplayGuard
 from gvc_protocol.wire import RejectReason
 
@@ -123,14 +125,17 @@ def decode_recording(
     with ExitStack() as stack:
         sinks = _Sinks(outputs, stack, mission.label)
         decoder: UnitDecoder | None = None
+        regions = _regions(recording, key)
         for job in _jobs(recording, mission, guard):
             if decoder is None or decoder.spec != job.spec:
                 decoder = make_decoder(job.spec, quality, backend)
                 report.decoder = decoder.label
             _count(report, job)
+            patches = regions.placed(job.boot_id, job.unit.unit_no, job.span)
             for frame in decoder.decode(job.unit, job.span):
                 if frame.frame_no >= job.first_new_frame:
-                    sinks.write(frame, job)
+                    shown = paste(frame, patches, frame.frame_no - job.span.first_frame)
+                    sinks.write(shown, job)
                     on_frame(sinks.frames, mission.total_frames)
             report.seconds += float(
                 (job.span.first_frame + job.span.frames - job.first_new_frame) / job.span.fps
@@ -174,6 +179,22 @@ def _jobs(recording: Recording, mission: Mission, guard: ReplayGuard) -> Iterato
     for now, data in recording.packets(guard.merge):
         yield from mission.receive(data, now)
     yield from mission.close(now, to_total=True)
+
+
+def _regions(recording: Recording, key: LinkKey | None) -> RegionPatches:
+    """Pixels that were asked for and came later than the unit that they belong to: a pass of its own
+    over the record. Without a key there are none that could be believed."""
+    regions = RegionPatches()
+    if key is None:
+        return regions
+    guard = ReplayGuard()
+    receiver = LinkReceiver(recording.params, key=key, replay=guard)
+    for now, data in recording.packets(guard.merge):
+        receiver.receive(data, now)
+        while (event := receiver.next_event()) is not None:
+            if isinstance(event, MessageReady):
+                regions.take(event)
+    return regions
 
 
 def _count(report: DecodeReport, job: DecodeJob) -> None:

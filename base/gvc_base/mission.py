@@ -14,6 +14,7 @@ from gvc_protocol.events import ReceiverEvent, UnitReady
 from gvc_protocol.params import LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.replay import ReplayGuard
+from gvc_protocol.reports import Reception
 from gvc_protocol.wire import RejectReason
 
 __all__ = ["Mission"]
@@ -57,6 +58,10 @@ class Mission:
     def refused(self) -> dict[RejectReason, int]:
         """Datagrams refused so far, by reason."""
         return self._receiver.counters.rejected
+
+    def reception(self, stream_id: int, boot_id: int) -> Reception | None:
+        """What was heard of a stream and boot, for a report to the edge."""
+        return self._receiver.reception(stream_id, boot_id)
 
     def receive(self, data: bytes, now: int) -> list[DecodeJob]:
         """Feed what the link gave; returns the jobs it made possible."""
@@ -124,4 +129,4 @@ class Mission:
         self._payload += len(unit.descriptors.pack()) if unit.descriptors is not None else 0
         self._whole += unit.whole
         self._degraded += not unit.whole
-        return self._timelines.setdefault(event.boot_id, Timeline()).add(event)
+        return self._timelines.setdefault(event.boot_id, Timeline(event.boot_id)).add(event)

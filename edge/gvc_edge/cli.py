@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gvc_edge.live import LiveRun, PcapLink
+from gvc_edge.live import BackOptions, LiveRun, PcapLink
 from gvc_edge.offline import encode_to_packets
 from gvc_edge.pipeline import make_pipeline
 from gvc_edge.render_source import render
@@ -22,6 +22,8 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_profiles import load
+from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
+from gvc_profiles.check import check_radio
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
@@ -29,6 +31,7 @@ from gvc_profiles.links import ByteLink, open_link
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.params import link_params
+from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.auth import auth_label
 from gvc_protocol.errors import UserError
 
@@ -152,6 +155,12 @@ def run(
         Path | None, typer.Option("--state", help="Folder of the boot counter and the spool.")
     ] = None,
     spool_mib: Annotated[int, typer.Option("--spool-mib", help="Limit of the local copy.")] = 512,
+    pictures_mib: Annotated[
+        int, typer.Option("--pictures-mib", help="Limit of the source pictures kept for the base.")
+    ] = 256,
+    adapt: Annotated[
+        bool, typer.Option("--adapt/--no-adapt", help="Follow the base's reports on the link.")
+    ] = True,
     key: KeyOption = None,
     encrypt: EncryptOption = False,
     as_json: JsonOption = False,
@@ -172,13 +181,21 @@ def run(
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
+        limited = make_ledger(chosen) is not None
+        ledger = KeptLedger(chosen, folder, steady_clock()()) if limited else None
         label = auth_label(secret.fingerprint if secret else "")
         hidden = ", encrypted" if encrypt else ""
         say(f"sending on {link}, stream {stream}, boot {boot_id}, {label}{hidden}")
         mission = LiveRun(
             opened, pipeline, params, radio, spool, stream_id=stream,
             boot_id=boot_id, say=say, key=secret,
-            on_status=lambda r: None if as_json else say(r.as_text()),
+            back=BackOptions(
+                mode=chosen.backchannel,
+                listen_ms=chosen.listen_ms, adapt=adapt, state_dir=folder,
+                pictures_bytes=pictures_mib << 20,
+                replay=None if secret is None else ReplayStore(folder, secret),
+            ),
+            on_status=lambda r: None if as_json else say(r.as_text()), ledger=ledger,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: mission.stop())
@@ -186,6 +203,8 @@ def run(
             report = mission.run()
         finally:
             radio.close()
+            if ledger is not None:
+                ledger.close()
     report.profile, report.out = chosen.id, link
     _print_report(report, as_json)
 
@@ -199,6 +218,21 @@ def render_command(
     """Write a source to an MP4 (synthetic scenes with their true boxes as JSON beside it)."""
     with _progress("rendering", 0, quiet=False) as step:
         render(source, out, start_us=0, seconds=seconds, on_progress=lambda *_: step(1))
+
+
+@app.command()
+def check(
+    profile: ProfileOption,
+    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write what differs into the radio.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
+    report = check_radio(load(profile), link, apply=apply)
+    print(report.as_json() if as_json else report.as_text())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

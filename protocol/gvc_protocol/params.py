@@ -25,6 +25,8 @@ class LinkParams:
     "Redundancy P of WIRE.md, section 2."
     packet_overhead_bytes: int = 0
     "What the radio itself adds to each of our packets, counted as air time where the profile says."
+    packet_least_bytes: int = 0
+    "What a packet counts at least: modems whose bursts have one length send the rest as padding."
     tagged: bool = False
     "Every datagram carries a tag: the sender has a key."
     encrypted: bool = False
@@ -53,4 +55,5 @@ class LinkParams:
     def air_bytes(self, datagram_bytes: int) -> int:
         """Bytes on the air for one datagram, framing and radio overhead included."""
         packets = self.framing.packets(datagram_bytes)
-        return self.framing.framed_bytes(datagram_bytes) + packets * self.packet_overhead_bytes
+        framed = max(self.framing.framed_bytes(datagram_bytes), packets * self.packet_least_bytes)
+        return framed + packets * self.packet_overhead_bytes
