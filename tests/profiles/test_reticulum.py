@@ -1,4 +1,4 @@
-"""Two Reticulum nodes over loopback UDP, each in its own process: our packets both ways over its link."""
+"""Two Reticulum nodes over loopback UDP, a process each: our packets both ways over its link."""
 
 from __future__ import annotations
 
