@@ -1,4 +1,4 @@
-"""Writes the golden vectors anew: `python tests/vectors/regenerate.py`, and only on purpose.
+"""Writes the golden vectors anew: `python -m tests.vectors.regenerate`, and only on purpose.
 
 The files hold the wire format of version 1 still; a difference is a break with every radio in the
 field unless it only adds. `tests/protocol/test_vectors.py` reads them and never writes.
@@ -34,6 +34,7 @@ from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import Record, pack_file_header, pack_record
 from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import Datagram
+from tests.vectors.message_cases import message_table
 
 FOLDER = Path(__file__).resolve().parent
 Cases = dict[str, Any]
@@ -473,8 +474,8 @@ def build() -> dict[str, bytes]:
     tables = {
         "datagrams.json": _datagrams(), "descriptors.json": _descriptors(),
         "erasure.json": _erasure(), "blocks.json": _blocks(), "rs_frames.json": _rs_frames(),
-        "segments.json": _segments(), "gvc1.json": _gvc1(),
-        "framings.json": _framings(), "auth.json": _auth(),
+        "segments.json": _segments(), "gvc1.json": _gvc1(), "framings.json": _framings(),
+        "auth.json": _auth(), "messages.json": message_table(),
     }  # fmt: skip
     files = {name: (json.dumps(table, indent=1) + "\n").encode() for name, table in tables.items()}
     return {**files, "unit.pcap": _unit_pcap()}
