@@ -21,10 +21,11 @@ class SikDialect:
 
     def enter(self) -> None:
         self._talk.pause(1.1)
-        if b"OK" not in self._talk.ask(b"+++", rb"OK", 2.5):
-            # It may be in command mode already, left there by another program.
-            if b"OK" not in self._talk.ask(b"\r\nAT\r\n", rb"OK\r\n", 1):
-                raise CannotTalkError(f"no OK to +++: the radio does not answer; {_BAUD_HINT}")
+        if b"OK" in self._talk.ask(b"+++", rb"OK", 2.5):
+            return
+        # It may be in command mode already, left there by another program.
+        if b"OK" not in self._talk.ask(b"\r\nAT\r\n", rb"OK\r\n", 1):
+            raise CannotTalkError(f"no OK to +++: the radio does not answer; {_BAUD_HINT}")
 
     def read(self, names: list[str]) -> dict[str, str]:
         last = b""

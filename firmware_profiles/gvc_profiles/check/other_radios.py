@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from gvc_profiles.check.dialogue import CannotTalkError, Talk
@@ -14,6 +13,9 @@ from gvc_protocol.framings.mavlink import MavCodec, RadioStatus, Telemetry
 from gvc_protocol.framings.meshtastic import MeshCodec, StreamReader
 
 __all__ = ["EbyteDialect", "ImtDialect", "MavlinkDialect", "MeshDialect", "RnDialect"]
+
+
+_IMT_FIELDS = {"simConfig": "interface", "operationalState": "state"}
 
 
 class EbyteDialect:
@@ -167,8 +169,6 @@ class MeshDialect:
 class ImtDialect:
     """JSPR requests; each answer is a line `200 target {...}`."""
 
-    _FIELDS = {"simConfig": "interface", "operationalState": "state"}
-
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
 
@@ -195,11 +195,11 @@ class ImtDialect:
         for name in names:
             said = self._request("GET", name, {})
             if said is not None and said.code == 200:
-                found[name] = said.text(self._FIELDS[name])
+                found[name] = said.text(_IMT_FIELDS[name])
         return found
 
     def write(self, name: str, value: str) -> None:
-        said = self._request("PUT", name, {self._FIELDS[name]: value})
+        said = self._request("PUT", name, {_IMT_FIELDS[name]: value})
         if said is None or said.code not in (200, 402):
             raise CannotTalkError(f"the modem refused {name} {value}")
 
@@ -218,10 +218,9 @@ class MavlinkDialect:
 
     def enter(self) -> None:
         codec = MavCodec(system=255, component=191)
-        seen: Callable[[], bool] = lambda: heard[0] and heard[1]  # noqa: E731
         heard = [False, False]
         until = time.monotonic() + 4 * self._talk.patience
-        while time.monotonic() < until and not seen():
+        while time.monotonic() < until and not all(heard):
             for message in codec.feed(self._talk.read_more(0.5)):
                 heard[0] |= isinstance(message, Telemetry) and message.heartbeat
                 heard[1] |= isinstance(message, RadioStatus)

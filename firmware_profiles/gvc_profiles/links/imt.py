@@ -158,8 +158,8 @@ class ImtDriver:
     def state(self, now: float) -> LinkState:
         size = sum(map(len, self._packets))
         return LinkState(
-            can_send=size < _QUEUE_BYTES, waiting_packets=len(self._packets), problem=self._problem, rssi_dbm=self._rssi,
-            queue_free_percent=100 * max(0.0, 1 - size / _QUEUE_BYTES),
+            can_send=size < _QUEUE_BYTES, waiting_packets=len(self._packets), problem=self._problem,
+            rssi_dbm=self._rssi, queue_free_percent=100 * max(0.0, 1 - size / _QUEUE_BYTES),
         )  # fmt: skip
 
 

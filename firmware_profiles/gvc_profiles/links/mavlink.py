@@ -1,7 +1,8 @@
 """`mavlink:DEVICE` and `mavlink+udp://HOST:PORT`: TUNNEL beside flight telemetry.
 
 Telemetry goes first. Two brakes: while the radio's transmit buffer is below half free
-(RADIO_STATUS.txbuf) nothing of ours goes, and never more than our share of the radio's rate goes in any five seconds.
+(RADIO_STATUS.txbuf) nothing of ours goes, and never more than our share
+of the radio's rate goes in any five seconds.
 """
 
 from __future__ import annotations

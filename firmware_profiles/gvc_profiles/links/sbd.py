@@ -1,7 +1,8 @@
 """`sbd:DEVICE`: Iridium short burst data, several packets in one message.
 
 Write the message (AT+SBDWB), run a session (AT+SBDIX), on failure wait longer each time; a
-message that the session brought is read (AT+SBDRB). Nothing leaves the queue before a session has taken it.
+message that the session brought is read (AT+SBDRB). Nothing leaves the queue before
+a session has taken it.
 """
 
 from __future__ import annotations
@@ -130,8 +131,8 @@ class SbdDriver:
     def state(self, now: float) -> LinkState:
         waiting = len(self._packets)
         return LinkState(
-            can_send=waiting < _QUEUE, waiting_packets=waiting, problem=self._problem, signal_bars=self._bars,
-            queue_free_percent=100 * max(0, 1 - waiting / _QUEUE),
+            can_send=waiting < _QUEUE, waiting_packets=waiting, problem=self._problem,
+            signal_bars=self._bars, queue_free_percent=100 * max(0, 1 - waiting / _QUEUE),
         )  # fmt: skip
 
 
