@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob, Timeline
-from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.events import ReceiverEvent, UnitReady
 from gvc_protocol.params import LinkParams
 from gvc_protocol.receiver import LinkReceiver
 
@@ -87,9 +87,8 @@ class Mission:
         jobs: list[DecodeJob] = []
         while (event := self._receiver.next_event()) is not None:
             self._on_event(event)
-            if isinstance(event, DatagramRejected | SessionStarted):
-                continue
-            jobs += self._unit(event)
+            if isinstance(event, UnitReady):
+                jobs += self._unit(event)
         return jobs
 
     def _unit(self, event: UnitReady) -> list[DecodeJob]:

@@ -33,6 +33,8 @@ def airtime_s(profile: LinkProfile, packet_bytes: int) -> float:
     `packet_bytes` is what the host handed over; what the radio adds comes from the profile.
     """
     a = profile.airtime
+    if a.model == "fixed":
+        packet_bytes = max(packet_bytes, profile.radio_packet_bytes)
     size = packet_bytes + a.per_packet_overhead_bytes
     if a.model == "lora":
         return lora_airtime_ms(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
-    "Airtime", "Dialogue", "Fec", "Latency", "Legal", "LinkProfile", "Rate", "SerialSettings",
+    "Airtime", "Fec", "Latency", "Legal", "LinkProfile", "Rate", "SerialSettings", "Setting",
 ]  # fmt: skip
 
 
@@ -38,13 +38,19 @@ class SerialSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dialogue:
-    """One step of a command dialogue: send, then wait for an answer that contains `expect`."""
+class Setting:
+    """One setting of the radio, by the name that its own command language uses.
 
-    send: str
-    expect: str
-    timeout_ms: int = _range(1, 60_000)
-    optional: bool
+    It is always read first and written only where it differs: flash wears out.
+    """
+
+    name: str = _text()
+    want: str
+    "The value as the radio writes it. Empty: any, as long as both radios have the same; only shown."
+    volatile: bool
+    "True: forgotten at power-off, so the link sets it when it opens. False: `check --apply` writes it."
+    why: str = _text()
+    "What goes wrong otherwise, and how to mend it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,8 @@ class Latency:
 class Airtime:
     """How long a packet occupies the channel."""
 
-    model: str = _choice("bytes", "lora")
+    model: str = _choice("bytes", "lora", "fixed")
+    "bytes: as many as there are, at the nominal rate. fixed: every packet as long as the largest."
     per_packet_overhead_bytes: int = _range(0, 1000)
     spreading_factor: int = _range(0, 12)
     "LoRa: 7..12, else 0."
@@ -108,15 +115,21 @@ class LinkProfile:
     id: str = _text()
     title: str = _text()
     summary: str = _text()
-    framing: str = _choice("raw", "udp")
-    "raw: bytes on a serial port. udp: one packet a UDP datagram, to a network or to a radio's bridge."
+    framing: str = _choice(
+        "raw", "udp", "kiss", "mavlink_tunnel", "xbee_api", "meshtastic", "sbd", "imt", "rn2483",
+        "rns", "freedv",
+    )  # fmt: skip
+    """How the host hands a packet to the radio. raw: bytes on a serial port. udp: one packet a UDP
+    datagram, to a network or to a radio's bridge. The others have a codec in `gvc_protocol.framings`,
+    but rns (the `rns` package) and freedv (samples for libcodec2)."""
     stream: bool
     "True: a byte stream that can slip. False: packet boundaries are kept."
     mtu_bytes: int = _range(14, 1400)
     "Largest datagram of ours, header included."
     radio_packet_bytes: int = _range(14, 65_535)
     "Largest packet that the radio itself sends."
-    errors: str = _choice("erasure", "byte", "both")
+    errors: str = _choice("erasure", "byte", "both", "arq")
+    "erasure: packets vanish. byte: wrong bytes come. arq: the radio repeats; late, but never wrong."
     inner_rs_parity: int = _choice(0, 32)
     delivers_corrupted: bool
     may_inject_foreign_bytes: bool
@@ -124,9 +137,19 @@ class LinkProfile:
     duplicates: bool
     duplex: str = _choice("half", "full")
     turnaround_ms: float = _range(0, 60_000)
+    backchannel: str = _choice("none", "anytime", "windows")
+    "windows: the edge says when it listens (OVER), as both ends cannot talk at once."
+    listen_ms: int = _range(0, 600_000)
+    "How long the edge listens after OVER, 0 unless windows."
     queue_bytes: int = _range(256, 1 << 24)
     "Host buffer of the radio; what overflows is dropped without a word."
-    rssi: str = _choice("none", "sik-ati7", "meshtastic")
+    rssi: str = _choice(
+        "none", "sik-ati7", "meshtastic", "mavlink-radio-status", "xbee-db", "rn2483-snr",
+        "ebyte-ambient", "sbd-csq", "imt-signal", "rns",
+    )  # fmt: skip
+    "How the radio tells what it hears."
+    station_id_s: int = _range(0, 3600)
+    "Amateur radio: the call sign goes out in clear at least this often. 0 = no such rule."
     verified: str = _choice("hardware", "source", "documentation")
     sources: tuple[str, ...]
     rate: Rate
@@ -135,6 +158,17 @@ class LinkProfile:
     legal: Legal
     fec: Fec
     serial: SerialSettings | None = None
-    init: tuple[Dialogue, ...] = ()
-    "Probe of the radio's settings; only ever reads."
-    exit: tuple[Dialogue, ...] = ()
+    dialect: str = _choice(
+        "none",
+        "sik",
+        "ebyte-e22",
+        "ebyte-e32",
+        "rn2483",
+        "meshtastic",
+        "xbee",
+        "mavlink",
+        "sbd",
+        "imt",
+    )
+    "Command language of `check` (gvc_profiles.check): how to enter it, probe, write, save and leave."
+    settings: tuple[Setting, ...] = ()

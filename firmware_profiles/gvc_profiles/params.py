@@ -7,7 +7,7 @@ import math
 from gvc_profiles.model import LinkProfile
 from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
-from gvc_protocol.params import LinkParams
+from gvc_protocol.params import MS, SECOND, LinkParams
 
 __all__ = ["link_params"]
 
@@ -34,11 +34,19 @@ def link_params(
     percent = _fec_percent(profile, fec)
     inner_rs = profile.inner_rs_parity > 0
     mtu = profile.mtu_bytes
-    if percent > 0 and not inner_rs:
+    burst = mtu if profile.airtime.model == "fixed" else 0
+    if percent > 0 and not inner_rs and not burst:
         # Small packets cost headers, but one packet a second cannot be protected at all.
         mtu = min(mtu, max(_SMALLEST_CUT_BYTES, int(rate / 8 / _PACKETS_PER_SECOND)))
     framing = Framing(mtu_bytes=mtu, stream=profile.stream and not packets, inner_rs=inner_rs)
-    return LinkParams(framing=framing, rate_bps=rate, fec_percent=percent)
+    # Defaults are made for packets a second or more often; a link whose packets take 10 s each needs
+    # all its times longer, or every unit would be given up between two packets.
+    packet_ns = int((max(framing.mtu_bytes, burst) * 8 / rate) * SECOND)
+    return LinkParams(
+        framing=framing, rate_bps=rate, fec_percent=percent, packet_least_bytes=burst,
+        window_ns=max(10 * SECOND, 4 * packet_ns), reorder_ns=max(500 * MS, 2 * packet_ns),
+        hold_ns=max(8 * SECOND, 6 * packet_ns), queue_ns=max(12 * SECOND, 12 * packet_ns),
+    )  # fmt: skip
 
 
 def _rate(profile: LinkProfile, bps: float | None) -> float:

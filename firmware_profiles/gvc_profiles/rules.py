@@ -19,6 +19,7 @@ __all__ = ["Broken", "first_broken"]
 Broken = tuple[str, object, str]
 """Field with dots, value found, what it must be."""
 
+_ON_SERIAL = ("raw", "mavlink_tunnel", "xbee_api", "meshtastic", "sbd", "imt", "rn2483")
 _LORA_PHY_BYTES = 255
 _ROUNDING = 1.001
 "Rates in a file are rounded to a few digits; a thousandth is no contradiction."
@@ -44,7 +45,7 @@ def _airtime(p: LinkProfile) -> Iterator[tuple[bool, Broken]]:
     )
     for name, value, low, high in wanted:
         holds = low <= value <= high if lora else value == 0
-        rule = f"must be {low} to {high} with airtime.model lora, and 0 with bytes"
+        rule = f"must be {low} to {high} with airtime.model lora, and else 0"
         yield holds, (f"airtime.{name}", value, rule)
 
 
@@ -106,15 +107,47 @@ def _errors(p: LinkProfile) -> Iterator[tuple[bool, Broken]]:
     # Parity inside a packet is waste where bad packets are dropped, and needed where they are not.
     rule = f"must be {32 if wrong else 0} {given}"
     yield bool(p.inner_rs_parity) == wrong, ("inner_rs_parity", p.inner_rs_parity, rule)
-    rule = f"must be {'byte or both' if wrong else 'erasure'} {given}"
-    yield (p.errors != "erasure") == wrong, ("errors", p.errors, rule)
+    rule = f"must be {'byte or both' if wrong else 'erasure or arq'} {given}"
+    yield (p.errors in ("byte", "both")) == wrong, ("errors", p.errors, rule)
 
 
 def _rest(p: LinkProfile) -> Iterator[tuple[bool, Broken]]:
-    serial = p.serial is not None
-    rule = "must be raw with a [serial] table, and udp without one"
-    yield (p.framing == "raw") == serial, ("framing", p.framing, rule)
-    rule = "must be false with framing udp, which keeps packets whole"
-    yield not (p.stream and p.framing == "udp"), ("stream", p.stream, rule)
+    yield (
+        (p.serial is not None) == (p.framing in _ON_SERIAL) or p.framing == "kiss",
+        ("framing", p.framing, f"must be one of {', '.join(_ON_SERIAL)} with a [serial] table, "
+         "and udp, rns or freedv without one; kiss may have one (TNC) or not (TCP)"),
+    )  # fmt: skip
+    rule = f"must be false with framing {p.framing}, which keeps packets whole"
+    yield not p.stream or p.framing == "raw", ("stream", p.stream, rule)
     rule = "must name at least one source of the figures"
     yield any(s.strip() for s in p.sources), ("sources", list(p.sources), rule)
+    windows = p.backchannel == "windows"
+    rule = "must be above 0 with backchannel windows, and 0 without"
+    yield (p.listen_ms > 0) == windows, ("listen_ms", p.listen_ms, rule)
+    rule = "must be none or anytime with duplex full"
+    yield p.duplex == "half" or not windows, ("backchannel", p.backchannel, rule)
+    yield from _legal(p)
+    yield from _settings(p)
+
+
+def _legal(p: LinkProfile) -> Iterator[tuple[bool, Broken]]:
+    """47 CFR 97.113(a)(4) and its like: no messages whose meaning is hidden on amateur bands."""
+    rule = "must be forbidden on an amateur band (station_id_s above 0)"
+    amateur = p.station_id_s > 0
+    yield (
+        not amateur or p.legal.encryption == "forbidden",
+        ("legal.encryption", p.legal.encryption, rule),
+    )
+    rule = "must be at most 600: amateur law asks for the call sign every 10 minutes"
+    yield p.station_id_s <= 600, ("station_id_s", p.station_id_s, rule)
+
+
+def _settings(p: LinkProfile) -> Iterator[tuple[bool, Broken]]:
+    names = [s.name for s in p.settings]
+    yield (
+        not names or p.dialect != "none",
+        ("dialect", p.dialect, "must name a command language where there are [[settings]]"),
+    )
+    for i, name in enumerate(names):
+        rule = "must not come twice"
+        yield name not in names[:i], (f"settings[{i}].name", name, rule)

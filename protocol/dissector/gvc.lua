@@ -34,6 +34,9 @@ field("sync", "uint16", "Sync word", base.HEX)
 field("version", "uint8", "Version", base.DEC, nil, 0xF0)
 field("flags", "uint8", "Flags", base.HEX, nil, 0x0F)
 field("flags.tag", "bool", "Tag present", 8, nil, 0x01)
+field("flags.encrypted", "bool", "Payload encrypted", 8, nil, 0x02)
+field("flags.from_base", "bool", "From the base", 8, nil, 0x04)
+field("flags.over", "bool", "Over: the sender listens now", 8, nil, 0x08)
 field("part", "uint16", "Part", base.DEC, PARTS, 0xC000)
 field("last", "bool", "Last block of the part", 16, nil, 0x2000)
 field("k_sent", "bool", "Unit has a keyframe", 16, nil, 0x1000)
@@ -295,7 +298,7 @@ end
 local function show_header(tvb, at, tree)
   tree:add(f.version, tvb(at, 1))
   local flags = tree:add(f.flags, tvb(at, 1))
-  flags:add(f["flags.tag"], tvb(at, 1))
+  for _, name in ipairs({"tag", "encrypted", "from_base", "over"}) do flags:add(f["flags." .. name], tvb(at, 1)) end
   for _, name in ipairs({"part", "last", "k_sent", "f_sent", "length"}) do tree:add(f[name], tvb(at + 1, 2)) end
   tree:add(f.stream, tvb(at + 3, 2))
   tree:add(f.boot, tvb(at + 5, 2))
@@ -336,9 +339,12 @@ local function show_datagram(tvb, at, tree, exact)
     return "BAD_CRC", head
   end
   if head.version ~= 1 then return "BAD_VERSION", head end
-  if head.flags > 1 then return "BAD_FLAGS", head end
+  head.encrypted = math.floor(head.flags / 2) % 2 == 1
+  head.from_base = math.floor(head.flags / 4) % 2 == 1
+  head.over = head.flags >= 8
+  if head.encrypted and head.flags % 2 == 0 then return "BAD_FLAGS", head end
   if length == 0 then return "BAD_FIELD", head end
-  show_content(tvb, body, length, head, tree)
+  if not head.encrypted then show_content(tvb, body, length, head, tree) end
   return "DATAGRAM", head
 end
 
@@ -379,8 +385,9 @@ function gvc.dissector(tvb, pinfo, root)
   local item = tree:add(f.status, status):set_generated()
   local info = kind .. status
   if head then
-    info = string.format("%s%s unit %d block %d symbol %d of %d%s", kind, LETTER[head.part], head.unit,
-      head.block, head.symbol, head.k, head.symbol >= head.k and " (parity)" or "")
+    info = string.format("%s%s%s %s %d block %d symbol %d of %d%s%s%s", kind, head.from_base and "base: " or "",
+      LETTER[head.part], head.part == 3 and "message" or "unit", head.unit, head.block, head.symbol, head.k,
+      head.symbol >= head.k and " (parity)" or "", head.encrypted and " encrypted" or "", head.over and ", over" or "")
     if status ~= "DATAGRAM" then info = info .. " [" .. status .. "]" end
   end
   if status ~= "DATAGRAM" then item:add_proto_expert_info(refused) end

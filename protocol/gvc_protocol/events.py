@@ -9,7 +9,9 @@ from gvc_protocol.wire import RejectReason
 
 __all__ = [
     "DatagramRejected",
+    "DatagramsRejected",
     "LinkCounters",
+    "MessageReady",
     "ReceiverEvent",
     "SenderDropped",
     "SessionStarted",
@@ -24,14 +26,25 @@ class SessionStarted:
     stream_id: int
     boot_id: int
     now: int
+    authenticated: bool = False
+    "Whether a key vouched for it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatagramRejected:
-    """Bytes that are no datagram of ours, or one that contradicts what came before."""
+    """Bytes that are no datagram of ours, or one that contradicts what came before, or a forgery."""
 
     reason: RejectReason
     raw: bytes
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatagramsRejected:
+    """So many more were refused since `since` that they are told by number: a flood, or noise."""
+
+    counts: dict[RejectReason, int]
+    since: int
     now: int
 
 
@@ -43,6 +56,22 @@ class UnitReady:
     boot_id: int
     unit: ReceivedUnit
     now: int
+    authenticated: bool = False
+    "Whether a key vouched for every datagram of it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageReady:
+    """A message arrived whole. Once for each message number of a stream, boot and direction."""
+
+    stream_id: int
+    boot_id: int
+    from_base: bool
+    message_no: int
+    data: bytes
+    now: int
+    authenticated: bool
+    "Whether a key vouched for it. What is not authenticated is never acted upon."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +84,7 @@ class SenderDropped:
     now: int
 
 
-ReceiverEvent = SessionStarted | DatagramRejected | UnitReady
+ReceiverEvent = SessionStarted | DatagramRejected | DatagramsRejected | UnitReady | MessageReady
 
 
 @dataclass(slots=True)
@@ -73,3 +102,7 @@ class LinkCounters:
     blocks_failed: int = 0
     units_whole: int = 0
     units_degraded: int = 0
+    messages: int = 0
+    "Messages that arrived whole."
+    messages_failed: int = 0
+    "Messages given up: too little of them came, or memory was short."

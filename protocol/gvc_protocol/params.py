@@ -25,7 +25,12 @@ class LinkParams:
     "Redundancy P of WIRE.md, section 2."
     packet_overhead_bytes: int = 0
     "What the radio itself adds to each of our packets, counted as air time where the profile says."
+    packet_least_bytes: int = 0
+    "What a packet counts at least: modems whose bursts have one length send the rest as padding."
     tagged: bool = False
+    "Every datagram carries a tag: the sender has a key."
+    encrypted: bool = False
+    "Payloads are encrypted, too."
     window_ns: int = 10 * SECOND
     close_after_ns: int = 250 * MS
     reorder_ns: int = 500 * MS
@@ -36,6 +41,8 @@ class LinkParams:
     def __post_init__(self) -> None:
         if self.rate_bps <= 0 or not 0 <= self.fec_percent <= 400:
             raise LocalProtocolError("rate must be positive and FEC within 0..400 %")
+        if self.encrypted and not self.tagged:
+            raise LocalProtocolError("what is encrypted is tagged, too")
         if self.max_symbol_bytes < 1:
             raise LocalProtocolError("this MTU leaves no room for a payload")
 
@@ -48,4 +55,5 @@ class LinkParams:
     def air_bytes(self, datagram_bytes: int) -> int:
         """Bytes on the air for one datagram, framing and radio overhead included."""
         packets = self.framing.packets(datagram_bytes)
-        return self.framing.framed_bytes(datagram_bytes) + packets * self.packet_overhead_bytes
+        framed = max(self.framing.framed_bytes(datagram_bytes), packets * self.packet_least_bytes)
+        return framed + packets * self.packet_overhead_bytes

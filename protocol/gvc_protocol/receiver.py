@@ -7,18 +7,24 @@ what was due before `now`. So a replay of the recorded `(time, bytes)` gives exa
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 
+from gvc_protocol.auth import LinkKey, Opener
 from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.events import (
     DatagramRejected,
+    DatagramsRejected,
     LinkCounters,
+    MessageReady,
     ReceiverEvent,
     SessionStarted,
     UnitReady,
 )
 from gvc_protocol.framing import Deframer, Rejected
 from gvc_protocol.params import SECOND, LinkParams
-from gvc_protocol.session import UnitOutcome, UnitSession
+from gvc_protocol.parts import Filed
+from gvc_protocol.replay import ReplayGuard
+from gvc_protocol.session import UnitSession
 from gvc_protocol.wire import Datagram, RejectReason
 
 __all__ = ["LinkReceiver"]
@@ -29,13 +35,35 @@ _MAX_HELD_BYTES = 32 << 20
 _IDLE_NS = 60 * SECOND
 _STALL_NS = 2 * SECOND
 "A datagram whose rest does not come within this time was a false sync word or a cut."
+_TOLD_A_SECOND = 32
+"Refused datagrams that are told one by one; the others of that second by number, so a flood is small."
+
+
+@dataclass(slots=True)
+class _Untold:
+    """Refused datagrams of the running second."""
+
+    since: int = -SECOND
+    told: int = 0
+    counts: dict[RejectReason, int] = field(default_factory=dict)
 
 
 class LinkReceiver:
     """Everything that arrives on one link, from any number of streams and boots."""
 
-    def __init__(self, params: LinkParams) -> None:
+    def __init__(
+        self, params: LinkParams, *, from_base: bool = False, key: LinkKey | None = None,
+        replay: ReplayGuard | None = None,
+    ) -> None:  # fmt: skip
+        """Args:
+        from_base: what is awaited here: False at a base station, True at a camera.
+        key: with it only what it vouches for is believed; nothing else makes a session.
+        replay: what was believed before, of earlier runs too; the receiver goes on in it.
+        """
+        self._opener = None if key is None else Opener(key, replay or ReplayGuard())
         self._params = params
+        self._from_base = from_base
+        self._untold = _Untold()
         self._deframer = Deframer(params.framing)
         self._sessions: dict[tuple[int, int], UnitSession] = {}
         self._events: deque[ReceiverEvent] = deque()
@@ -76,6 +104,7 @@ class LinkReceiver:
         self._take(self._deframer.flush(), now)
         for key, session in self._sessions.items():
             self._emit(key, session.close(), now)
+        self._tell(now)
 
     def lost_datagrams(self) -> int:
         """Sequence numbers that were passed over so far, all sessions together."""
@@ -86,6 +115,10 @@ class LinkReceiver:
         """Bytes of a stream that belonged to no datagram."""
         return self._deframer.skipped_bytes
 
+    @property
+    def _authenticated(self) -> bool:
+        return self._opener is not None
+
     def _take(self, items: list[Datagram | Rejected], now: int) -> None:
         for item in items:
             if isinstance(item, Rejected):
@@ -95,23 +128,59 @@ class LinkReceiver:
 
     def _reject(self, reason: RejectReason, raw: bytes, now: int) -> None:
         self.counters.rejected[reason] = self.counters.rejected.get(reason, 0) + 1
-        self._events.append(DatagramRejected(reason=reason, raw=raw, now=now))
+        if now >= self._untold.since + SECOND:
+            self._tell(now)
+            self._untold.since = now
+        if self._untold.told < _TOLD_A_SECOND:
+            self._untold.told += 1
+            self._events.append(DatagramRejected(reason=reason, raw=raw, now=now))
+        else:
+            self._untold.counts[reason] = self._untold.counts.get(reason, 0) + 1
+
+    def _tell(self, now: int) -> None:
+        """Number the refused datagrams of the last second that were not told one by one."""
+        if self._untold.counts:
+            since = self._untold.since
+            self._events.append(DatagramsRejected(counts=self._untold.counts, since=since, now=now))
+        self._untold = _Untold(since=self._untold.since)
 
     def _datagram(self, datagram: Datagram, now: int) -> None:
+        if datagram.from_base is not self._from_base:
+            self._reject(RejectReason.WRONG_DIRECTION, datagram.payload, now)
+            return
+        if self._opener is not None:
+            opened = self._opener.open(datagram)
+            if opened is None:
+                self.counters.duplicates += 1
+                return
+            if isinstance(opened, RejectReason):
+                self._reject(opened, datagram.payload, now)
+                return
+            datagram = opened
+        elif datagram.encrypted:
+            self._reject(RejectReason.ENCRYPTED, datagram.payload, now)
+            return
         key = (datagram.stream_id, datagram.boot_id)
         session = self._sessions.get(key)
         if session is None:
             session = self._start(key, now)
         outcome = session.add(datagram, now)
         counters = self.counters
-        if outcome is UnitOutcome.CONFLICT:
+        if outcome is Filed.CONFLICT:
             self._reject(RejectReason.CONFLICT, datagram.payload, now)
-        elif outcome is UnitOutcome.DUPLICATE:
+        elif outcome is Filed.DUPLICATE:
             counters.duplicates += 1
         else:
             counters.received += 1
-            counters.late += outcome is UnitOutcome.LATE
+            counters.late += outcome is Filed.LATE
         self._emit(key, session.take_ready(now), now)
+        for number, data in session.take_messages():
+            self._events.append(
+                MessageReady(
+                    stream_id=key[0], boot_id=key[1], from_base=self._from_base,
+                    message_no=number, data=data, now=now, authenticated=self._authenticated,
+                )
+            )  # fmt: skip
         while sum(s.held_bytes for s in self._sessions.values()) > _MAX_HELD_BYTES:
             key, session = max(self._sessions.items(), key=lambda item: item[1].held_bytes)
             self._emit(key, session.close_oldest(), now)
@@ -124,7 +193,11 @@ class LinkReceiver:
             self._emit(old_key, old.close(), now)
             self._lost_in_evicted += old.lost
         session = self._sessions[key] = UnitSession(self._params, self.counters)
-        self._events.append(SessionStarted(stream_id=key[0], boot_id=key[1], now=now))
+        self._events.append(
+            SessionStarted(
+                stream_id=key[0], boot_id=key[1], now=now, authenticated=self._authenticated
+            )
+        )
         return session
 
     def _least_useful(self, now: int) -> tuple[int, int]:
@@ -140,5 +213,9 @@ class LinkReceiver:
                 self.counters.units_whole += 1
             else:
                 self.counters.units_degraded += 1
-            event = UnitReady(stream_id=key[0], boot_id=key[1], unit=unit, now=now)
-            self._events.append(event)
+            self._events.append(
+                UnitReady(
+                    stream_id=key[0], boot_id=key[1], unit=unit, now=now,
+                    authenticated=self._authenticated,
+                )
+            )  # fmt: skip

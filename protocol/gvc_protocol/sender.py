@@ -1,6 +1,7 @@
 """Sans-IO sender: parts in, paced datagrams out.
 
     submit(unit, now)            all parts of a closed unit, or
+    send_message(data, now)      a message, ahead of K and F
     open_unit / write(...)       parts as they grow; blocks close when full, ended or waited too long
     datagrams_to_send(now)       radio packets whose time has come; call it again at next_timer()
     next_timer()                 when something will be due, or None
@@ -14,15 +15,21 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from gvc_protocol.auth import LinkKey, Sealer
 from gvc_protocol.blocks import Block, block_capacity, make_block, plan_air_bytes
 from gvc_protocol.codec import EncodedUnit
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import SenderDropped
+from gvc_protocol.message_session import MAX_MESSAGE_BYTES
 from gvc_protocol.pacing import Pacer
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, Datagram, WirePart
 
 __all__ = ["LinkSender", "SenderCounters", "unit_air_bytes"]
+
+
+_APART = 3
+"Other packets between two parity symbols of a message, where there are any."
 
 
 @dataclass(slots=True)
@@ -32,8 +39,9 @@ class SenderCounters:
     datagrams: int = 0
     air_bytes: int = 0
     payload_bytes: int = 0
-    "Bytes of D, K and F that were submitted, before any overhead."
+    "Bytes of D, K, F and messages that were submitted, before any overhead."
     units: int = 0
+    messages: int = 0
     dropped_symbols: int = 0
 
 
@@ -70,12 +78,23 @@ class _OpenPart:
 class LinkSender:
     """One stream of one boot over one link. Not thread-safe; the caller gives the time.
 
+    With a key (and `params.tagged`) every datagram is tagged, and encrypted where the parameters say
+    so. The boot id must then never have been used with this key: numbers would repeat.
+
     Raises:
-        UserError: one packet of this link is more than the rate allows in the whole window.
+        UserError: one packet of this link is more than the rate allows in the whole window, or what
+            encrypts is not installed.
     """
 
-    def __init__(self, params: LinkParams, *, stream_id: int, boot_id: int) -> None:
+    def __init__(
+        self, params: LinkParams, *, stream_id: int, boot_id: int, from_base: bool = False,
+        key: LinkKey | None = None,
+    ) -> None:  # fmt: skip
         _check_rate(params)
+        if params.tagged is (key is None):
+            raise LocalProtocolError("a key and `tagged` belong together")
+        self._sealer = None if key is None else Sealer(key, encrypt=params.encrypted)
+        self._from_base = from_base
         self._params = params
         self._stream_id, self._boot_id = stream_id, boot_id
         self._pacer = Pacer(params.rate_bps, params.window_ns)
@@ -84,6 +103,7 @@ class LinkSender:
         self._ended: set[int] = set()
         self._unit_no = -1
         self._parts_sent = (False, False)
+        self._message_no = 0
         self._seq = 0
         self._ready: deque[tuple[bytes, int]] = deque()
         self._events: deque[SenderDropped] = deque()
@@ -138,6 +158,39 @@ class LinkSender:
             del self._open[part]
             self._ended.add(part)
         self._enqueue(blocks, now)
+
+    def send_message(self, data: bytes, now: int, *, repeats: int = 1) -> int:
+        """Queue a message ahead of K and F, with D's parity; it is never dropped. Returns its number.
+
+        Its data symbols go at once. Its parity follows with other packets between, where there are
+        any, so that a burst does not take all; after `repeats` rounds the receiver has had all of
+        it so many times.
+
+        Raises:
+            LocalProtocolError: it is longer than `MAX_MESSAGE_BYTES`.
+        """
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise LocalProtocolError(f"a message of {len(data)} bytes is too long")
+        number = self._message_no
+        self._message_no += 1
+        symbols = [
+            s
+            for block in self._blocks_of(WirePart.MESSAGE, data)
+            for s in self._symbols(block, unit_no=number, parts_sent=(False, False))
+        ]
+        first = [s for s in symbols if s.symbol < s.k]
+        later = [s for s in symbols if s.symbol >= s.k] + symbols * (repeats - 1)
+        free = (WirePart.KEYFRAME, WirePart.FEATURES)
+        at = next((i for i, s in enumerate(self._queue) if s.part in free), len(self._queue))
+        self._queue[at:at] = first
+        at += len(first)
+        for symbol in later:
+            at = min(at + _APART, len(self._queue))
+            self._queue.insert(at, symbol)
+            at += 1
+        self.counters.messages += 1
+        self._limit_queue(now)
+        return number
 
     def datagrams_to_send(self, now: int) -> list[bytes]:
         """Radio packets that may start now, in order. Empty when the time has not come."""
@@ -218,21 +271,28 @@ class LinkSender:
     def _enqueue(self, blocks: list[Block], now: int) -> None:
         if not blocks:
             return
-        symbols = [s for block in blocks for s in self._symbols(block)]
+        sent = self._parts_sent
+        symbols = [
+            s
+            for block in blocks
+            for s in self._symbols(block, unit_no=self._unit_no, parts_sent=sent)
+        ]
         # Stable sort: D before K before F where positions tie.
         self._queue += sorted(symbols, key=lambda s: s.position)
         self._limit_queue(now)
 
-    def _symbols(self, block: Block) -> list[_Symbol]:
+    def _symbols(
+        self, block: Block, *, unit_no: int, parts_sent: tuple[bool, bool]
+    ) -> list[_Symbol]:
         payloads = block.data + block.parity
         count = len(payloads)
         first_at_0 = block.part == WirePart.DESCRIPTORS
         return [
             _Symbol(
-                unit_no=self._unit_no, part=block.part, block_no=block.block_no, last=block.last,
+                unit_no=unit_no, part=block.part, block_no=block.block_no, last=block.last,
                 symbol=i, k=len(block.data), payload=payload,
                 position=0.0 if first_at_0 and i == 0 else (i + 0.5) / count,
-                parts_sent=self._parts_sent,
+                parts_sent=parts_sent,
             )
             for i, payload in enumerate(payloads)
         ]  # fmt: skip
@@ -265,12 +325,21 @@ class LinkSender:
             part=s.part, last=s.last, k_sent=s.parts_sent[0], f_sent=s.parts_sent[1],
             stream_id=self._stream_id, boot_id=self._boot_id, seq=self._seq, unit_no=s.unit_no,
             block_no=s.block_no, symbol=s.symbol, k=s.k, payload=s.payload,
-        ).pack()  # fmt: skip
-        packets = self._params.framing.frame(datagram, self._seq)
+            from_base=self._from_base,
+        )  # fmt: skip
+        if self._sealer is not None:
+            datagram = self._sealer.seal(datagram)
+        packets = self._params.framing.frame(datagram.pack(), self._seq)
         self._seq += 1
         self.counters.datagrams += 1
         for packet in packets:
-            self._ready.append((packet, len(packet) + self._params.packet_overhead_bytes))
+            self._ready.append(
+                (
+                    packet,
+                    max(len(packet), self._params.packet_least_bytes)
+                    + self._params.packet_overhead_bytes,
+                )
+            )
 
 
 def _check_rate(params: LinkParams) -> None:

@@ -8,70 +8,21 @@ nothing at all arrived.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
-from gvc_protocol.blocks import BlockAssembly
-from gvc_protocol.codec import PartData, ReceivedUnit
+from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.events import LinkCounters
+from gvc_protocol.message_session import MessageSession
 from gvc_protocol.params import LinkParams
+from gvc_protocol.parts import Filed, PartAssembly
 from gvc_protocol.wire import SEQ_BITS, UNIT_BITS, Datagram, WirePart, nearest
 
-__all__ = ["UnitOutcome", "UnitSession"]
+__all__ = ["UnitSession"]
 
 _SEQ_WINDOW = 1024
 _MAX_OPEN_UNITS = 16
 _MAX_OPEN_BYTES = 16 << 20
-_SYMBOL_COST, _BLOCK_COST = 128, 512
-"Memory that a symbol and a block take besides the payload: a forger sends payloads of one byte."
 _MAX_UNIT_JUMP = 1 << 15
-
-
-class UnitOutcome(Enum):
-    """What became of one datagram."""
-
-    TAKEN = auto()
-    DUPLICATE = auto()
-    LATE = auto()
-    CONFLICT = auto()
-
-
-@dataclass(slots=True)
-class _PartAssembly:
-    blocks: dict[int, BlockAssembly] = field(default_factory=dict)
-    last_block: int | None = None
-
-    @property
-    def complete(self) -> bool:
-        if self.last_block is None:
-            return False
-        if len(self.blocks) != self.last_block + 1:
-            return False
-        return all(block.offset >= 0 for block in self.blocks.values())
-
-    def data(self, *, sent: bool) -> PartData:
-        """Everything that can be placed, in order."""
-        ranges: list[tuple[int, bytes]] = []
-        hint: int | None = 0
-        previous, sound = -1, self.complete
-        for number in sorted(self.blocks):
-            block = self.blocks[number]
-            if number != previous + 1:
-                hint = None
-            sound = sound and block.offset == hint  # blocks that do not join are no whole part
-            for at, chunk in block.salvage(hint):
-                _append_run(ranges, at, chunk)
-            hint, previous = block.end, number
-        return PartData(ranges=tuple(ranges), complete=sound, sent=sent)
-
-
-def _append_run(ranges: list[tuple[int, bytes]], at: int, chunk: bytes) -> None:
-    """Join or add a run; a run that overlaps what is there is a contradiction and is left out."""
-    end = ranges[-1][0] + len(ranges[-1][1]) if ranges else 0
-    if ranges and at == end:
-        ranges[-1] = (ranges[-1][0], ranges[-1][1] + chunk)
-    elif at >= end and chunk:
-        ranges.append((at, chunk))
 
 
 @dataclass(slots=True)
@@ -80,9 +31,12 @@ class _UnitAssembly:
     deadline: int
     k_sent: bool = False
     f_sent: bool = False
-    parts: dict[int, _PartAssembly] = field(default_factory=dict)
-    held_bytes: int = 0
+    parts: dict[int, PartAssembly] = field(default_factory=dict)
     closed: bool = False
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(part.held_bytes for part in self.parts.values())
 
     @property
     def complete(self) -> bool:
@@ -92,7 +46,7 @@ class _UnitAssembly:
         return all(p in self.parts and self.parts[p].complete for p in wanted)
 
     def received(self) -> ReceivedUnit:
-        empty = _PartAssembly()
+        empty = PartAssembly()
         d = self.parts.get(WirePart.DESCRIPTORS, empty).data(sent=True).whole
         return ReceivedUnit(
             unit_no=self.unit_no,
@@ -103,7 +57,8 @@ class _UnitAssembly:
 
 
 class UnitSession:
-    """State of one (stream, boot). `add` datagrams; take units from `take_ready`."""
+    """State of one (stream, boot) in one direction: `add` datagrams; `take_ready` gives the units and
+    `take_messages` the messages. Both share the sequence numbers, each has numbers of its own."""
 
     def __init__(self, params: LinkParams, counters: LinkCounters) -> None:
         self._params = params
@@ -115,9 +70,14 @@ class UnitSession:
         self._lowest_seq = 0
         self._distinct = 0
         self._seen = 0  # bit i = highest_seq - i was seen
-        self.held_bytes = 0
-        "Memory that the open units take, about."
+        self._unit_bytes = 0
+        self._messages = MessageSession(counters)
         self.last_heard = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that open units and messages take, about."""
+        return self._unit_bytes + self._messages.held_bytes
 
     @property
     def heard(self) -> int:
@@ -129,7 +89,7 @@ class UnitSession:
         """Sequence numbers between the first and the highest that never came."""
         return max(0, self._highest_seq + 1 - self._lowest_seq - self._distinct)
 
-    def add(self, datagram: Datagram, now: int) -> UnitOutcome:
+    def add(self, datagram: Datagram, now: int) -> Filed:
         """File one datagram under its unit, part and block."""
         self.last_heard = now
         # Only differences count; one range of room below for what was sent before the first heard.
@@ -137,18 +97,24 @@ class UnitSession:
         if self._distinct:
             seq = nearest(datagram.seq, SEQ_BITS, self._highest_seq + 1)
         if not self._new_sequence(seq):
-            return UnitOutcome.DUPLICATE
+            return Filed.DUPLICATE
+        if datagram.part == WirePart.MESSAGE:
+            return self._messages.add(datagram, now)
         unit_no = nearest(datagram.unit_no, UNIT_BITS, max(0, self._highest_unit))
         # Ahead by more than half the range: from before the first unit that was heard.
         early = self._highest_unit >= 0 and unit_no > self._highest_unit + _MAX_UNIT_JUMP
         if early or unit_no < self._next_unit:
-            return UnitOutcome.LATE
-        if datagram.part == WirePart.MESSAGE:
-            return UnitOutcome.CONFLICT  # version 1.0 sends no messages
+            return Filed.LATE
+        if datagram.from_base:
+            return Filed.CONFLICT  # a base sends messages alone
         unit = self._unit(unit_no, now)
         if unit.closed:
-            return UnitOutcome.LATE
+            return Filed.LATE
         return self._file(unit, datagram)
+
+    def take_messages(self) -> list[tuple[int, bytes]]:
+        """(number, bytes) of the messages that became whole."""
+        return self._messages.take_ready()
 
     def take_ready(self, now: int) -> list[ReceivedUnit]:
         """Close what is whole or over a limit; return closed units in rising order."""
@@ -173,9 +139,11 @@ class UnitSession:
         return self._pop_closed()
 
     def close_oldest(self) -> list[ReceivedUnit]:
-        """Give up the oldest open unit, to free memory."""
+        """Give up the oldest open unit, or else an open message, to free memory."""
         if self._units:
             self._units[min(self._units)].closed = True
+        else:
+            self._messages.drop_oldest()
         return self._pop_closed()
 
     def close(self) -> list[ReceivedUnit]:
@@ -212,27 +180,18 @@ class UnitSession:
                 other.deadline = min(other.deadline, soon)
         return unit
 
-    def _file(self, unit: _UnitAssembly, datagram: Datagram) -> UnitOutcome:
-        part = unit.parts.setdefault(datagram.part, _PartAssembly())
-        size = len(datagram.payload)
-        fresh = BlockAssembly(k=datagram.k, symbol_bytes=size)
-        block = part.blocks.setdefault(datagram.block_no, fresh)
-        if (block.k, block.symbol_bytes) != (datagram.k, size):
-            return UnitOutcome.CONFLICT
-        unit.k_sent |= datagram.k_sent
-        unit.f_sent |= datagram.f_sent
-        if datagram.last:
-            part.last_block = max(datagram.block_no, part.last_block or 0)
-        cost = size + _SYMBOL_COST + (_BLOCK_COST if block is fresh else 0)
-        unit.held_bytes += cost
-        self.held_bytes += cost
-        if block.add(datagram.symbol, datagram.payload):
-            self._counters.blocks_restored += 1
-            self._counters.repaired_symbols += block.repaired
-        return UnitOutcome.TAKEN
+    def _file(self, unit: _UnitAssembly, datagram: Datagram) -> Filed:
+        part = unit.parts.setdefault(datagram.part, PartAssembly())
+        before = part.held_bytes
+        filed = part.add(datagram, self._counters)
+        if filed is Filed.TAKEN:
+            unit.k_sent |= datagram.k_sent
+            unit.f_sent |= datagram.f_sent
+        self._unit_bytes += part.held_bytes - before
+        return filed
 
     def _over_limit(self) -> bool:
-        return len(self._units) > _MAX_OPEN_UNITS or self.held_bytes > _MAX_OPEN_BYTES
+        return len(self._units) > _MAX_OPEN_UNITS or self._unit_bytes > _MAX_OPEN_BYTES
 
     def _pop_closed(self) -> list[ReceivedUnit]:
         out = []
@@ -243,7 +202,7 @@ class UnitSession:
                 break
             del self._units[oldest]
             self._next_unit = oldest + 1
-            self.held_bytes -= unit.held_bytes
+            self._unit_bytes -= unit.held_bytes
             blocks = (b for p in unit.parts.values() for b in p.blocks.values())
             self._counters.blocks_failed += sum(1 for b in blocks if b.offset < 0)
             out.append(unit.received())

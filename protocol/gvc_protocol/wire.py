@@ -25,7 +25,7 @@ __all__ = [
 
 SYNC = b"\xeb\x90"
 VERSION = 1
-FLAG_TAG = 0x01
+FLAG_TAG, FLAG_ENCRYPTED, FLAG_FROM_BASE, FLAG_OVER = 0x01, 0x02, 0x04, 0x08
 TAG_BYTES = 8
 CRC_BYTES = 4
 MAX_PAYLOAD_BYTES = 0x7FF
@@ -59,6 +59,16 @@ class RejectReason(IntEnum):
     BAD_FIELD = 7
     CONFLICT = 8
     "Same unit, part and block as another datagram, but another k or symbol size."
+    BAD_TAG = 9
+    "With a key: the tag is not the one that the key gives. Forged, or of a team with another key."
+    NO_TAG = 10
+    "With a key: nobody vouches for it."
+    ENCRYPTED = 11
+    "Without a key: it cannot be read."
+    REPLAY = 12
+    "With a key: of an earlier boot, or older than the window of numbers that are kept."
+    WRONG_DIRECTION = 13
+    "Our own side's datagram: heard back, or thrown back at us."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +88,40 @@ class Datagram:
     k: int
     payload: bytes
     tag: bytes = b""
+    encrypted: bool = False
+    "The payload is ciphertext; there is a tag then, too."
+    from_base: bool = False
+    "Sent by the base station to a camera."
+    over: bool = False
+    "The sender listens now: half-duplex links answer in this window."
 
     def pack(self) -> bytes:
         """Bytes from sync to CRC. Raises LocalProtocolError when a field does not fit."""
+        if len(self.tag) not in (0, TAG_BYTES):
+            raise LocalProtocolError(f"tag must be {TAG_BYTES} bytes or absent")
+        body = self.header(tagged=bool(self.tag)) + self.payload + self.tag
+        return SYNC + body + _CRC.pack(zlib.crc32(body))
+
+    def header(self, *, tagged: bool) -> bytes:
+        """Bytes 2..17 of the datagram: what lies between sync and payload, and what a tag covers.
+
+        Raises:
+            LocalProtocolError: a field does not fit.
+        """
         size = len(self.payload)
         fits = 0 < size <= MAX_PAYLOAD_BYTES and 1 <= self.k <= 256 and 0 <= self.symbol <= 255
         ids = 0 <= self.stream_id <= 0xFFFF and 0 <= self.boot_id <= 0xFFFF
         numbers = self.seq >= 0 and self.unit_no >= 0 and 0 <= self.block_no <= 255
         if not (fits and ids and numbers and 0 <= self.part <= 3):
             raise LocalProtocolError(f"datagram field out of range: {self}")
-        if len(self.tag) not in (0, TAG_BYTES):
-            raise LocalProtocolError(f"tag must be {TAG_BYTES} bytes or absent")
+        if self.encrypted and not tagged:
+            raise LocalProtocolError("an encrypted datagram has a tag")
         kind = self.part << 14 | self.last << 13 | self.k_sent << 12 | self.f_sent << 11 | size
-        flags = FLAG_TAG if self.tag else 0
+        flags = tagged | self.encrypted << 1 | self.from_base << 2 | self.over << 3
         body = _FIXED.pack(VERSION << 4 | flags, kind, self.stream_id, self.boot_id)
         body += (self.seq & (1 << SEQ_BITS) - 1).to_bytes(3, "big")
         unit = self.unit_no & (1 << UNIT_BITS) - 1
-        body += _TAIL.pack(unit, self.block_no, self.symbol, self.k - 1)
-        body += self.payload + self.tag
-        return SYNC + body + _CRC.pack(zlib.crc32(body))
+        return body + _TAIL.pack(unit, self.block_no, self.symbol, self.k - 1)
 
     @classmethod
     def unpack(cls, data: bytes) -> Datagram | RejectReason:
@@ -120,7 +145,7 @@ def _read_body(body: bytes) -> Datagram | RejectReason:
     if first >> 4 != VERSION:
         return RejectReason.BAD_VERSION
     flags = first & 0x0F
-    if flags & ~FLAG_TAG:
+    if flags & (FLAG_TAG | FLAG_ENCRYPTED) == FLAG_ENCRYPTED:
         return RejectReason.BAD_FLAGS
     at = _FIXED.size
     seq = int.from_bytes(body[at : at + 3], "big")
@@ -135,6 +160,8 @@ def _read_body(body: bytes) -> Datagram | RejectReason:
         stream_id=stream_id, boot_id=boot_id, seq=seq, unit_no=unit_no,
         block_no=block_no, symbol=symbol, k=k_less_1 + 1,
         payload=body[start : start + size], tag=body[start + size :],
+        encrypted=bool(flags & FLAG_ENCRYPTED), from_base=bool(flags & FLAG_FROM_BASE),
+        over=bool(flags & FLAG_OVER),
     )  # fmt: skip
 
 

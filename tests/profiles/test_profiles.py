@@ -15,9 +15,18 @@ from gvc_profiles import LinkProfile, load, names, parse
 from gvc_profiles.airtime import airtime_s, lora_airtime_ms
 from gvc_profiles.params import link_params
 from gvc_protocol.errors import UserError
+from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import OVERHEAD_BYTES
 
-SHIPPED = ["lora-sf7-125", "meshtastic-short-turbo", "sik-64", "sik-64-ecc1", "udp"]
+SHIPPED = [
+    "direwolf-1200", "ebyte-e22-eu868", "ebyte-e22-us915", "ebyte-e32-eu868", "ebyte-e32-us915",
+    "freedv-datac0", "freedv-datac1", "freedv-datac3", "iridium-imt", "iridium-sbd",
+    "kiss-ax25-1200", "kiss-ax25-9600", "kiss-fx25-1200", "lora-sf7-125", "mavlink-tunnel",
+    "mavlink-tunnel-ecc1", "meshtastic-long-fast", "meshtastic-long-fast-eu868",
+    "meshtastic-short-turbo", "reticulum", "rfd900x-64", "rn2483-eu868", "sik-64", "sik-64-ecc1",
+    "udp", "wfb-ng", "xbee-900hp-10k", "xbee-900hp-200k",
+]  # fmt: skip
+AMATEUR = [n for n in SHIPPED if n.startswith(("direwolf", "freedv", "kiss"))]
 
 
 def text_of(name: str) -> str:
@@ -44,7 +53,7 @@ def leaves(table: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str,
     for key, value in table.items():
         if isinstance(value, dict):
             found += leaves(value, (*path, key))
-        elif key not in ("init", "exit"):
+        elif key != "settings":
             found.append((*path, key))
     return found
 
@@ -84,7 +93,8 @@ def test_shipped_profile_is_complete(name: str) -> None:
     assert profile.sources
     # The packet with its framing is never larger than the radio's, and a payload fits in it.
     framing = link_params(profile, bps=None, fec="auto").framing
-    assert framing.framed_bytes(framing.max_datagram_bytes) <= profile.radio_packet_bytes
+    largest = framing.frame(b"x" * framing.max_datagram_bytes, 0)
+    assert max(map(len, largest)) <= profile.radio_packet_bytes
     assert framing.max_datagram_bytes > OVERHEAD_BYTES
     if profile.legal.dwell_ms:
         assert airtime_s(profile, profile.radio_packet_bytes) * 1000 <= profile.legal.dwell_ms
@@ -103,6 +113,33 @@ def test_figures_of_the_sources() -> None:
     assert mesh.mtu_bytes == 233 and mesh.rate.usable_bps == 4000
     assert mesh.queue_bytes == 16 * 233 and not mesh.stream
     assert not load("udp").rate.fixed
+    # TUNNEL through SiK with ECC=1: data + 5 + 25 within the 118 bytes that stay whole.
+    assert load("mavlink-tunnel-ecc1").mtu_bytes + 30 <= 118
+    # Both ends of SBD are modems: what one may send the other must be able to take.
+    assert load("iridium-sbd").radio_packet_bytes == min(340, 270)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_legal_limits(name: str) -> None:
+    """Encryption only where the law lets it; a duty cycle wherever the EU sub-band has one."""
+    profile = load(name)
+    amateur = name in AMATEUR
+    assert (profile.legal.encryption == "forbidden") is amateur
+    assert (0 < profile.station_id_s <= 600) is amateur
+    if "eu868" in name:
+        wanted = 0.1 if "869.4" in profile.legal.subband else 0.01
+        assert profile.legal.duty_cycle == wanted
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_times_fit_the_packets(name: str) -> None:
+    """A link of one packet in 40 s must not give a unit up between two packets."""
+    params = link_params(load(name), bps=None, fec="auto")
+    packet_ns = params.air_bytes(params.framing.max_datagram_bytes) * 8e9 / params.rate_bps
+    assert params.hold_ns >= 4 * packet_ns / params.framing.packets(
+        params.framing.max_datagram_bytes
+    )
+    LinkSender(params, stream_id=1, boot_id=1)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +177,7 @@ def test_every_missing_field_is_named(name: str) -> None:
         for key in path[:-1]:
             inner = inner[key]
         del inner[path[-1]]
-        line = error_of(as_toml({k: v for k, v in table.items() if k not in ("init", "exit")}))
+        line = error_of(as_toml({k: v for k, v in table.items() if k != "settings"}))
         assert f"{'.'.join(path)} is missing" in line
 
 
@@ -158,8 +195,7 @@ WRONG = st.one_of(
 def test_a_changed_field_is_taken_or_named(data: st.DataObject, name: str, wrong: object) -> None:
     """Any value in any field: a profile that keeps its own rules, or one line, never anything else."""
     table = tomllib.loads(text_of(name))
-    for dialogue in ("init", "exit"):
-        table.pop(dialogue, None)
+    table.pop("settings", None)
     path = data.draw(st.sampled_from(leaves(table)))
     inner = table
     for key in path[:-1]:
@@ -199,7 +235,11 @@ def test_a_changed_field_is_taken_or_named(data: st.DataObject, name: str, wrong
         ('framing = "raw"', 'framing = "udp"', ["framing", "serial"]),
         ("spreading_factor = 0", "spreading_factor = 7", ["airtime.spreading_factor", "lora"]),
         ('id = "sik-64"', 'id = " "', ["id", "not blank"]),
-        ('expect = "AIR_SPEED=64"', "expect = 64", ["init[1].expect", "a text"]),
+        ('want = "64"', "want = 64", ["settings[0].want", "a text"]),
+        ('name = "ECC"', 'name = "AIR_SPEED"', ["settings[1].name", "twice"]),
+        ('dialect = "sik"', 'dialect = "none"', ["dialect", "settings"]),
+        ("listen_ms = 500", "listen_ms = 0", ["listen_ms", "above 0 with backchannel windows"]),
+        ("station_id_s = 0", "station_id_s = 600", ["legal.encryption", "forbidden"]),
         ("[latency]", "[latency", ["not valid TOML"]),
         ("[latency]", '["line\\nbreak"]', ["unknown"]),
     ],

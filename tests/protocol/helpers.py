@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from random import Random
 
@@ -158,8 +159,9 @@ def datagrams(max_payload: int = 300) -> st.SearchStrategy[Datagram]:
         part=st.integers(0, 3), last=st.booleans(), k_sent=st.booleans(), f_sent=st.booleans(),
         stream_id=u16, boot_id=u16, seq=st.integers(0, 0xFFFFFF), unit_no=u16, block_no=byte,
         symbol=byte, k=st.integers(1, 256), payload=st.binary(min_size=1, max_size=max_payload),
-        tag=st.just(b"") | st.binary(min_size=8, max_size=8),
-    )  # fmt: skip
+        tag=st.just(b"") | st.binary(min_size=8, max_size=8), encrypted=st.booleans(),
+        from_base=st.booleans(), over=st.booleans(),
+    ).map(lambda d: replace(d, encrypted=d.encrypted and bool(d.tag)))  # fmt: skip
 
 
 detections = st.builds(

@@ -24,7 +24,8 @@ SCRIPT = ROOT / "protocol" / "dissector" / "gvc.lua"
 CAPTURE = ROOT / "tests" / "vectors" / "unit.pcap"
 HEADER = (
     "part", "last", "k_sent", "f_sent", "stream", "boot", "seq", "unit", "block", "symbol", "k",
-    "length", "parity", "flags.tag", "payload", "tag",
+    "length", "parity", "flags.tag", "flags.encrypted", "flags.from_base", "flags.over",
+    "payload", "tag",
 )  # fmt: skip
 DESCRIBED = (
     "codec", "bitstream", "capture_us", "width", "height", "fps_num", "fps_den", "first_frame",
@@ -97,6 +98,8 @@ def check_header(row: Row, d: Datagram) -> None:
         "seq": str(d.seq), "unit": str(d.unit_no), "block": str(d.block_no),
         "symbol": str(d.symbol), "k": str(d.k), "length": str(len(d.payload)),
         "parity": str(int(d.symbol >= d.k)), "flags.tag": str(int(bool(d.tag))),
+        "flags.encrypted": str(int(d.encrypted)), "flags.from_base": str(int(d.from_base)),
+        "flags.over": str(int(d.over)),
         "payload": d.payload.hex(), "tag": d.tag.hex(),
     }  # fmt: skip
     assert row["status"] == "DATAGRAM" and row["crc.status"] == "1" and row["version"] == "1"
@@ -210,7 +213,7 @@ def test_no_packet_makes_the_dissector_fail(tshark: Tshark, tmp_path: Path) -> N
     """Every record of the capture, cut at every length: no Lua error, one line a packet."""
     with CAPTURE.open("rb") as file:
         records = [r.data for r in read_records(file, name="unit.pcap")]
-    chosen = [records[0], records[-15], *(r for r in records if r[:1] == b"\x14")]
+    chosen = [records[0], records[-18], *(r for r in records if r[:1] == b"\x14")]
     cuts = [r[:n] for r in chosen for n in (*range(1, 60), 100, len(r) - 1)]
     path = tmp_path / "cut.pcap"
     path.write_bytes(

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.events import (
+    DatagramRejected,
+    DatagramsRejected,
+    ReceiverEvent,
+    SessionStarted,
+    UnitReady,
+)
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import MS, SECOND, LinkParams
 from gvc_protocol.receiver import LinkReceiver
@@ -225,12 +231,39 @@ def test_a_symbol_that_contradicts_its_block_is_told_and_left_out() -> None:
     assert receiver.counters.received == 1
 
 
-def test_a_message_is_refused_and_opens_no_unit() -> None:
-    receiver = LinkReceiver(PARAMS)
+@pytest.mark.parametrize("at_base", [True, False])
+def test_our_own_side_is_not_listened_to_and_a_base_sends_no_units(at_base: bool) -> None:
+    receiver = LinkReceiver(PARAMS, from_base=not at_base)
     d = symbols(F, b"x", unit_no=7)[0]
-    receiver.receive(replace(d, part=3).pack(), 0)
-    assert rejected(events(receiver)) == [RejectReason.CONFLICT]
+    receiver.receive(replace(d, from_base=at_base).pack(), 0)
+    assert rejected(events(receiver)) == [RejectReason.WRONG_DIRECTION]
+    assert not receiver._sessions and receiver.next_timer() is None
+    receiver.receive(replace(d, from_base=True, seq=1).pack(), 0)
+    assert rejected(events(receiver)) == [
+        RejectReason.WRONG_DIRECTION if at_base else RejectReason.CONFLICT
+    ]
     assert receiver.next_timer() is None
+
+
+def test_what_is_encrypted_is_not_read_without_a_key() -> None:
+    receiver = LinkReceiver(PARAMS)
+    d = replace(symbols(F, b"x", unit_no=0)[0], tag=bytes(8), encrypted=True)
+    receiver.receive(d.pack(), 0)
+    assert rejected(events(receiver)) == [RejectReason.ENCRYPTED] and not receiver._sessions
+    receiver.receive(replace(d, encrypted=False).pack(), 0)  # a tag alone hides nothing
+    assert receiver.counters.received == 1
+
+
+def test_a_flood_of_refused_datagrams_is_told_by_number() -> None:
+    receiver = LinkReceiver(PARAMS)
+    for i in range(5000):
+        receiver.receive(b"noise %d" % i, i * MS)
+    receiver.close(9 * SECOND)
+    got = events(receiver)
+    assert len(got) < 5 * 34
+    counts = [e.counts[RejectReason.NO_SYNC] for e in got if isinstance(e, DatagramsRejected)]
+    assert sum(counts) + len(rejected(got)) == receiver.counters.rejected[RejectReason.NO_SYNC]
+    assert receiver.counters.rejected == {RejectReason.NO_SYNC: 5000}
 
 
 @pytest.mark.parametrize("offset", [0, 50, 99, 101, 5000])

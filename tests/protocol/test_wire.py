@@ -86,7 +86,7 @@ def test_damage_under_a_right_crc_is_a_valid_datagram_or_a_reason(
     [
         {"part": 4}, {"part": -1}, {"stream_id": 1 << 16}, {"boot_id": -1}, {"seq": -1},
         {"unit_no": -1}, {"block_no": 256}, {"symbol": 256}, {"k": 0}, {"k": 257},
-        {"payload": b""}, {"payload": bytes(2048)}, {"tag": b"short"},
+        {"payload": b""}, {"payload": bytes(2048)}, {"tag": b"short"}, {"encrypted": True},
     ],
 )  # fmt: skip
 def test_a_field_out_of_range_is_our_own_error(change: dict[str, object]) -> None:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from gvc_protocol.auth import LinkKey, Sealer
 from gvc_protocol.blocks import BlockAssembly, make_block
 from gvc_protocol.codec import CodecSpec, EncodedUnit
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
@@ -91,6 +92,12 @@ def _datagrams() -> Cases:
         "no_keyframe_in_unit": replace(PLAIN, k_sent=False),
         "no_features_in_unit": replace(PLAIN, part=1, f_sent=False),
         "tagged": replace(PLAIN, tag=bytes.fromhex("0123456789abcdef")),
+        "encrypted": replace(PLAIN, tag=bytes.fromhex("0123456789abcdef"), encrypted=True),
+        "message_from_base": replace(PLAIN, part=3, from_base=True),
+        "over": replace(PLAIN, over=True),
+        "all_flags": replace(
+            PLAIN, part=3, tag=bytes(8), encrypted=True, from_base=True, over=True
+        ),
         "all_zero": Datagram(
             part=0, last=False, k_sent=False, f_sent=False, stream_id=0, boot_id=0, seq=0,
             unit_no=0, block_no=0, symbol=0, k=1, payload=b"\0",
@@ -110,7 +117,7 @@ def _datagrams() -> Cases:
         wrong = bytearray(raw)
         wrong[at] ^= bits
         refused.append({"name": name, "hex": wrong.hex(), "reason": _reason(bytes(wrong))})
-    for name, at, value in (("version_2", 2, 0x20), ("unknown_flag", 2, 0x12)):
+    for name, at, value in (("version_2", 2, 0x20), ("encrypted_without_tag", 2, 0x12)):
         wrong = bytearray(raw)
         wrong[at] = value
         fixed = _with_crc(bytes(wrong))
@@ -126,6 +133,30 @@ def _datagrams() -> Cases:
         ],
         "refused": refused,
     }
+
+
+KEY = LinkKey(bytes(range(32)))
+
+
+def _auth() -> Cases:
+    """Datagrams under one fixed key; `seq` is the full number, of which 24 bits travel."""
+    text = replace(PLAIN, payload=b"one symbol of a unit", seq=0x01_0000_0000_050607)
+    named = {
+        "edge": text,
+        "one_byte": replace(text, payload=b"x", seq=0),
+        "base_over": replace(text, part=3, from_base=True, over=True, seq=(1 << 64) - 1),
+        "longest": replace(text, payload=_pattern(2047), stream_id=0xFFFF, boot_id=0xFFFF),
+    }
+    cases = []
+    for name, datagram in named.items():
+        for encrypt in (False, True):
+            sealed = Sealer(KEY, encrypt=encrypt).seal(datagram)
+            cases.append({
+                "name": name + ("_encrypted" if encrypt else "_tagged"), "encrypt": encrypt,
+                "fields": datagram_fields(datagram), "hex": sealed.pack().hex(),
+            })  # fmt: skip
+    keys = {"tag_key": KEY.tag_key.hex(), "ccm_key": KEY.ccm_key.hex()}
+    return {"key": KEY.secret.hex(), **keys, "fingerprint": KEY.fingerprint, "auth": cases}
 
 
 def _with_crc(raw: bytes) -> bytes:
@@ -378,6 +409,9 @@ def _unit_pcap() -> bytes:
     while (due := sender.next_timer()) is not None:
         packets += [(due, packet) for packet in sender.datagrams_to_send(due)]
     tagged = replace(PLAIN, tag=bytes.fromhex("0123456789abcdef")).pack()
+    hidden = replace(PLAIN, tag=bytes(range(8)), encrypted=True, part=0, symbol=0, block_no=0, k=1)
+    said = replace(PLAIN, part=3, from_base=True, over=True, symbol=0, k=1, last=True)
+    flagged = [hidden.pack(), said.pack(), replace(PLAIN, over=True).pack()]
     d = replace(PLAIN, part=0, last=True, symbol=0, block_no=0, k=1, payload=b"\0" * 4)
     body = replace(d, payload=b"\0\0\0\0" + replace(end, weights_prefix=b"").pack()).pack()
     rs = [
@@ -392,7 +426,8 @@ def _unit_pcap() -> bytes:
     version_2 = bytearray(PLAIN.pack())
     version_2[2] = 0x20
     others = [
-        tagged, *rs, bytes(broken), bytes(wrong), bytes(version_2), _with_crc(bytes(version_2)),
+        tagged, *flagged, *rs, bytes(broken), bytes(wrong), bytes(version_2),
+        _with_crc(bytes(version_2)),
         PLAIN.pack()[:-7], PLAIN.pack() + b"tail", b"noise, not a datagram", b"\xeb", b"\xeb\x90\x10",
         *Framing(mtu_bytes=14).frame(PLAIN.pack(), 9)[:2], replace(PLAIN, payload=b"x", k=256).pack(),
     ]  # fmt: skip
@@ -407,7 +442,7 @@ def build() -> dict[str, bytes]:
     tables = {
         "datagrams.json": _datagrams(), "descriptors.json": _descriptors(),
         "erasure.json": _erasure(), "blocks.json": _blocks(), "rs_frames.json": _rs_frames(),
-        "segments.json": _segments(), "gvc1.json": _gvc1(),
+        "segments.json": _segments(), "gvc1.json": _gvc1(), "auth.json": _auth(),
     }  # fmt: skip
     files = {name: (json.dumps(table, indent=1) + "\n").encode() for name, table in tables.items()}
     return {**files, "unit.pcap": _unit_pcap()}
