@@ -15,8 +15,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -54,13 +54,20 @@ def direwolf(snr_db: float | None, seed: int, *, fx25: bool = False) -> Modem:
     """A modem for `fly`: datagrams ride as AX.25 UI frames. SNR over 22 kHz; None = no noise."""
 
     def through(packets: list[bytes]) -> list[bytes]:
+        audio = _modulated(tuple(packets), fx25)
         with tempfile.TemporaryDirectory() as folder:
-            audio = modulate(packets, Path(folder), fx25=fx25)
             if snr_db is not None:
                 audio = _noisy(audio, snr_db, seed)
             return demodulate(np.clip(audio, -32768, 32767).astype(np.int16), Path(folder))
 
     return through
+
+
+@lru_cache(maxsize=4)
+def _modulated(packets: tuple[bytes, ...], fx25: bool) -> np.ndarray:
+    """Sweeps send the same packets at each SNR; the transmitter's audio is the same each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        return modulate(list(packets), Path(folder), fx25=fx25)
 
 
 def modulate(packets: list[bytes], folder: Path, *, fx25: bool) -> np.ndarray:
@@ -110,7 +117,6 @@ def _tnc(
     port = _free_port()
     config = folder / f"{stdin}.conf"
     config.write_text(_CONFIG.format(device=device, rate=_RATE_HZ, port=port), "ascii")
-    files: list[IO[bytes]] = []
     command = ["direwolf", "-t", "0", "-c", str(config), *options]
     with (folder / f"{stdin}.log").open("wb") as log:
         tnc = subprocess.Popen(
@@ -120,8 +126,6 @@ def _tnc(
         try:
             yield tnc, port
         finally:
-            for file in files:
-                file.close()
             with suppress(OSError, ValueError):
                 if tnc.stdin is not None:
                     tnc.stdin.close()
