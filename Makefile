@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link bench-codec bench-edge train train-refine clean
+.PHONY: demo test check fmt bench-link fuzz bench-codec bench-edge train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,12 @@ fmt: $(VENV)/.dev
 
 bench-link: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.link --out bench-out
+
+# Every parser, seeded and repeatable: exit code 1 on any exception or growing memory.
+N      ?= 10000000
+FUZZ_SEED ?= 1
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz.run --inputs $(N) --seed $(FUZZ_SEED)
 
 # Hours; it goes on where it was. BENCH takes more options: make bench-codec BENCH=--quick
 bench-codec: $(VENV)/.bench

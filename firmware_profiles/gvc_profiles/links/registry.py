@@ -37,6 +37,7 @@ class Scheme:
 _ANY = ("*",)
 SCHEMES = {
     "serial": Scheme("serial:DEVICE", "gvc_profiles.links.uart:open_serial", ("raw",)),
+    "freedv": Scheme("freedv:MODE", "gvc_profiles.links.freedv:open_freedv", ("freedv",)),
     "udp": Scheme("udp://HOST:PORT", "gvc_profiles.links.udp:open_udp", _ANY),
     "kiss": Scheme(
         "kiss:DEVICE?call=CALL or kiss+tcp://HOST:PORT?call=CALL",
