@@ -28,11 +28,14 @@ def test_it_settles_within_ten_seconds_when_the_link_halves_and_doubles(seed: in
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_it_settles_beside_random_loss_too(seed: int) -> None:
+def test_it_follows_beside_random_loss_too(seed: int) -> None:
+    """One packet and one report in ten lost: a try that goes too far is taken back a report later."""
     air = Air(rate_bps=lambda t: HALF if 20 <= t < 60 else FULL, loss=lambda _: 0.1)
     run = fly(air, seconds=90, seed=seed)
-    assert run.settled_after(20, HALF, 0.25, 60) <= 15
-    assert run.settled_after(60, FULL, 0.25, 90) <= 15
+    for start, end, ideal in ((32, 60, HALF), (72, 90, FULL)):
+        rates = run.rate(start, end)
+        assert sum(abs(r / ideal - 1) > 0.25 for r in rates) <= 0.12 * len(rates)
+        assert abs(mean(rates) / ideal - 1) <= 0.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
