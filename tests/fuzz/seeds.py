@@ -68,7 +68,9 @@ def make() -> dict[str, list[bytes]]:
     ]
     rs = Framing(mtu_bytes=118, inner_rs=True)
     coded = [rs.frame(d, 0)[0] for d in _units(80, 40, [(40, 0)])]
-    tracks = [d for d in descriptors if d["name"] in ("tracks", "motion_path", "all_that_the_edge_saw")]
+    tracks = [
+        d for d in descriptors if d["name"] in ("tracks", "motion_path", "all_that_the_edge_saw")
+    ]
     segments = [
         packet
         for i, datagram in enumerate(_units(64, 0, [(0, 30)]))
@@ -82,7 +84,10 @@ def make() -> dict[str, list[bytes]]:
         "segments": [b"".join(bytes([len(p)]) + p for p in segments)],
         "descriptors": [bytes.fromhex(d["hex"]) for d in descriptors][:10],
         "gvc1": [_pair(u["keyframe"], u["features"]) for u in gvc1["units"]],
-        "classical": [bytes.fromhex("010a80400a0b0c0d0e"), bytes.fromhex("01020403aabbcc02ddee01ff")],
+        "classical": [
+            bytes.fromhex("010a80400a0b0c0d0e"),
+            bytes.fromhex("01020403aabbcc02ddee01ff"),
+        ],
         "pcap": [(_VECTORS / "unit.pcap").read_bytes()[:1500]],
     }
 

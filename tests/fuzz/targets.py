@@ -126,7 +126,9 @@ def _gvc1(data: bytes) -> None:
     k, f = data[2 : 2 + size], data[2 + size :]
     # A gap in F, placed by the input itself: the reader must place what came around it.
     cut = len(f) // 2
-    features = PartData(ranges=tuple((a, b) for a, b in ((0, f[:cut]), (cut + 3, f[cut + 3 :])) if b))
+    features = PartData(
+        ranges=tuple((a, b) for a, b in ((0, f[:cut]), (cut + 3, f[cut + 3 :])) if b)
+    )
     read = read_unit(PartData(ranges=((0, k),)), features)
     if read is not None:
         decodable(read)

@@ -78,7 +78,9 @@ class FreeDvLink:
     def receive(self, timeout_s: float) -> list[Received]:
         out: list[Received] = []
         try:
-            out.append(self._inbox.get(timeout=timeout_s) if timeout_s else self._inbox.get_nowait())
+            out.append(
+                self._inbox.get(timeout=timeout_s) if timeout_s else self._inbox.get_nowait()
+            )
             while True:
                 out.append(self._inbox.get_nowait())
         except queue.Empty:
@@ -191,7 +193,9 @@ def open_freedv(url: LinkUrl, profile: LinkProfile, *, listen: bool) -> ByteLink
     """
     mode = url.target().lower()
     if mode not in MODES:
-        raise UserError(f"link {url.text!r}: unknown mode; write freedv:{' or freedv:'.join(MODES)}")
+        raise UserError(
+            f"link {url.text!r}: unknown mode; write freedv:{' or freedv:'.join(MODES)}"
+        )
     modem = DataModem(mode)
     size = modem.payload_bytes
     modem.close()
