@@ -21,7 +21,14 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from gvc_base.archive_json import descriptors_to_json, params_from_json, params_to_json, part_state
+from gvc_base.archive_json import (
+    RECEIVER_KINDS,
+    descriptors_to_json,
+    event_to_note,
+    params_from_json,
+    params_to_json,
+    part_state,
+)
 from gvc_base.archive_queue import DatagramRow, Health, WriteQueue, checked, transaction
 from gvc_base.archive_schema import (
     WriterLock,
@@ -32,16 +39,16 @@ from gvc_base.archive_schema import (
     real_path,
 )
 from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.events import DatagramRejected, ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.events import ReceiverEvent, TurnGiven, UnitReady
 from gvc_protocol.params import LinkParams
+from gvc_protocol.replay import ReplayGuard
 
 __all__ = ["Archive", "Health", "SessionRow", "params_from_json", "params_to_json"]
 
 _BACKLOG_BYTES = 64 << 20
 "Two hours of a 64 kbit/s radio."
 _PAGE_ROWS = 512
-_SESSION_STARTED = "session_started"
-_REJECTED = "datagram_rejected"
+_REPLAY_STATE = "replay_state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,9 @@ class SessionRow:
     params: LinkParams
     "Exactly what the receiver was made with: a replay must use the same."
     authenticated: bool
+    "Only what a key vouched for was believed."
+    key_fingerprint: str
+    "Of that key; empty without one."
 
 
 class Archive:
@@ -143,19 +153,24 @@ class Archive:
         return int(self._fetch("SELECT coalesce(max(id), 0) FROM datagrams")[0][0])
 
     def start_session(
-        self, *, link_url: str, profile_id: str, params: LinkParams, now_ns: int
-    ) -> int:
+        self, *, link_url: str, profile_id: str, params: LinkParams, now_ns: int,
+        key_fingerprint: str = "",
+    ) -> int:  # fmt: skip
         """Open a session and put it on disk; returns its id.
+
+        Args:
+            key_fingerprint: of the key without which nothing is believed in this session.
 
         Raises:
             UserError: the disk does not take it. The mission has not begun, so this one is raised.
         """
         made = json.loads(params_to_json(params))
         framing = json.dumps(made.pop("framing"))
-        row = checked((now_ns // 1000, link_url, profile_id, framing, json.dumps(made)))
+        about = (now_ns // 1000, link_url, profile_id, framing, json.dumps(made))
+        row = checked((*about, int(bool(key_fingerprint)), key_fingerprint))
         sql = (
-            "INSERT INTO sessions (started_us, link_url, profile_id, framing, params)"
-            " VALUES (?, ?, ?, ?, ?)"
+            "INSERT INTO sessions (started_us, link_url, profile_id, framing, params,"
+            " authenticated, key_fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
         with self._mutex:
             self._writer()
@@ -195,12 +210,9 @@ class Archive:
         """Note an event of the receiver: a unit as a unit, all others as events."""
         if isinstance(event, UnitReady):
             self.record_unit(session_id, event)
-        elif isinstance(event, SessionStarted):
-            detail = {"stream_id": event.stream_id, "boot_id": event.boot_id}
-            self.record_event(session_id, event.now, _SESSION_STARTED, detail)
-        elif isinstance(event, DatagramRejected):
-            why = {"reason": event.reason.name.lower(), "bytes": len(event.raw)}
-            self.record_event(session_id, event.now, _REJECTED, why)
+        elif not isinstance(event, TurnGiven):  # of which the datagrams themselves tell
+            kind, detail = event_to_note(event)
+            self.record_event(session_id, event.now, kind, detail)
 
     def record_unit(self, session_id: int, event: UnitReady) -> None:
         """Note a closed unit; on disk with the next `append`, `flush` or `close`."""
@@ -210,7 +222,8 @@ class Archive:
         key = (session_id, event.stream_id, event.boot_id, unit.unit_no)
         with self._mutex:
             queue = self._writer(session_id)
-            queue.put_unit(checked((*key, event.now, int(unit.whole), about, *states)))
+            row = (*key, event.now, int(unit.whole), about, *states, int(event.authenticated))
+            queue.put_unit(checked(row))
 
     def record_event(
         self, session_id: int, time_ns: int, kind: str, detail: Mapping[str, Any]
@@ -249,9 +262,10 @@ class Archive:
             try:
                 with transaction(self._db.conn) as conn:
                     conn.execute("DELETE FROM units WHERE session_id = ?", (session_id,))
+                    marks = ", ".join("?" * len(RECEIVER_KINDS))
                     conn.execute(
-                        "DELETE FROM events WHERE session_id = ? AND kind IN (?, ?)",
-                        (session_id, _SESSION_STARTED, _REJECTED),
+                        f"DELETE FROM events WHERE session_id = ? AND kind IN ({marks})",
+                        (session_id, *RECEIVER_KINDS),
                     )
             except sqlite3.Error as error:
                 raise UserError(f"cannot write archive {self._path}: {explain(error)}") from None
@@ -262,11 +276,35 @@ class Archive:
         Raises:
             UserError: the file is damaged, or holds settings that this version does not know.
         """
+        # A reader cannot bring a file of version 1 up to 2; that one knew no keys.
+        old = self._fetch("PRAGMA user_version")[0][0] == 1
+        fingerprint = "''" if old else "key_fingerprint"
         sql = (
-            "SELECT id, started_us, link_url, profile_id, framing, params, authenticated"
-            " FROM sessions ORDER BY id"
+            "SELECT id, started_us, link_url, profile_id, framing, params, authenticated,"
+            f" {fingerprint} FROM sessions ORDER BY id"
         )
         return [_session_row(*row) for row in self._fetch(sql)]
+
+    def record_replay_state(self, session_id: int, time_ns: int, guard: ReplayGuard) -> None:
+        """Note what was believed before a session: only so does a replay believe the same."""
+        self.record_event(session_id, time_ns, _REPLAY_STATE, guard.export())
+
+    def replay_state(self, session_id: int) -> ReplayGuard:
+        """What was believed before the session; an empty guard where there was no key.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        rows = self._fetch(
+            "SELECT detail FROM events WHERE session_id = ? AND kind = ? ORDER BY rowid LIMIT 1",
+            (session_id, _REPLAY_STATE),
+        )
+        try:
+            return ReplayGuard.restore(json.loads(rows[0][0])) if rows else ReplayGuard()
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"session {session_id} of archive {self._path} has a damaged replay state ({error})"
+            ) from None
 
     def datagrams(self, session_id: int) -> Iterator[tuple[int, bytes]]:
         """(received_ns, data) in the order of arrival, read in small pages.
@@ -316,7 +354,7 @@ class Archive:
                 yield received_ns, data
                 last = row_id
 
-    def _fetch(self, sql: str, values: tuple[int, ...] = ()) -> list[Any]:
+    def _fetch(self, sql: str, values: tuple[int | str, ...] = ()) -> list[Any]:
         with self._mutex:
             if self._closed:
                 raise LocalProtocolError(f"archive {self._path} is closed")
@@ -335,7 +373,7 @@ class Archive:
 
 def _session_row(
     row_id: int, started_us: int, link_url: str, profile_id: str, framing: str, params: str,
-    authenticated: int,
+    authenticated: int, key_fingerprint: str,
 ) -> SessionRow:  # fmt: skip
     try:
         merged = json.dumps({**json.loads(params), "framing": json.loads(framing)})
@@ -344,4 +382,5 @@ def _session_row(
     return SessionRow(
         id=row_id, started_us=started_us, link_url=link_url, profile_id=profile_id,
         params=params_from_json(merged), authenticated=bool(authenticated),
+        key_fingerprint=key_fingerprint,
     )  # fmt: skip

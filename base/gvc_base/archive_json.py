@@ -11,10 +11,27 @@ from typing import Any
 from gvc_protocol.codec import PartData
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.errors import LocalProtocolError, UserError
+from gvc_protocol.events import (
+    DatagramRejected,
+    DatagramsRejected,
+    MessageReady,
+    SessionStarted,
+)
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
 
-__all__ = ["descriptors_to_json", "params_from_json", "params_to_json", "part_state"]
+__all__ = [
+    "RECEIVER_KINDS",
+    "descriptors_to_json",
+    "event_to_note",
+    "params_from_json",
+    "params_to_json",
+    "part_state",
+]
+
+_SINCE_VERSION_1: dict[str, object] = {"encrypted": False}
+"""Settings that archives of version 1 do not have, with the value that their links had. Settings which
+are added later belong here, too."""
 
 
 def part_state(part: PartData) -> str:
@@ -35,6 +52,27 @@ def descriptors_to_json(descriptors: Descriptors) -> str:
     return json.dumps(made)
 
 
+RECEIVER_KINDS = ("session_started", "datagram_rejected", "datagrams_rejected", "message")
+"Events that a replay of the record gives anew."
+
+
+def event_to_note(
+    event: SessionStarted | DatagramRejected | DatagramsRejected | MessageReady,
+) -> tuple[str, dict[str, Any]]:
+    """(kind, detail) of an event of the receiver, other than a unit."""
+    if isinstance(event, DatagramRejected):
+        return "datagram_rejected", {"reason": event.reason.name.lower(), "bytes": len(event.raw)}
+    if isinstance(event, DatagramsRejected):
+        counts = {reason.name.lower(): n for reason, n in event.counts.items()}
+        return "datagrams_rejected", {"since_ns": event.since, "counts": counts}
+    who = {"stream_id": event.stream_id, "boot_id": event.boot_id}
+    if isinstance(event, SessionStarted):
+        return "session_started", {**who, "authenticated": event.authenticated}
+    said = {"message_no": event.message_no, "bytes": len(event.data)}
+    side = {"from_base": event.from_base, "authenticated": event.authenticated}
+    return "message", {**who, **said, **side}
+
+
 def params_to_json(params: LinkParams) -> str:
     """Every field of `params` as one JSON object, the framing nested under `framing`.
 
@@ -48,14 +86,17 @@ def params_to_json(params: LinkParams) -> str:
 
 
 def params_from_json(text: str) -> LinkParams:
-    """The settings that `params_to_json` wrote.
+    """The settings that `params_to_json` wrote, in this version or an earlier one.
 
     Raises:
         UserError: a setting is missing, unknown or out of range. None is guessed: with another
             value a replay would not give the mission that was recorded.
     """
     try:
-        return LinkParams(**_read_fields(LinkParams, json.loads(text)))
+        made = json.loads(text)
+        if isinstance(made, dict):
+            made = {**_SINCE_VERSION_1, **made}
+        return LinkParams(**_read_fields(LinkParams, made))
     except (ValueError, TypeError, LocalProtocolError, RecursionError) as error:
         raise UserError(f"the archive's link settings cannot be used ({error})") from None
 

@@ -23,7 +23,7 @@ _MAX_DERIVED = 20_000
 _INSERT_DATAGRAM = (
     "INSERT INTO datagrams (session_id, received_ns, source, data) VALUES (?, ?, ?, ?)"
 )
-_INSERT_UNIT = "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_UNIT = "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?)"
 
 DatagramRow = tuple[int, int, str, bytes]

@@ -32,7 +32,9 @@ __all__ = [
 ]
 
 APPLICATION_ID = int.from_bytes(b"GVCA", "big")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"Version 2 added what a key vouches for. Version 1 is read, and brought up to 2 when written."
+_OLDEST_VERSION = 1
 BUSY_TIMEOUT_MS = 2000
 "How long a commit waits for somebody else's lock. The live base stands still meanwhile."
 
@@ -56,7 +58,8 @@ _TABLES = (
         profile_id TEXT NOT NULL,
         framing TEXT NOT NULL,        -- JSON, the fields of Framing
         params TEXT NOT NULL,         -- JSON, the other fields of LinkParams
-        authenticated INTEGER NOT NULL DEFAULT 0)""",
+        authenticated INTEGER NOT NULL DEFAULT 0,
+        key_fingerprint TEXT NOT NULL DEFAULT '')""",
     """CREATE TABLE datagrams (
         id INTEGER PRIMARY KEY,
         session_id INTEGER NOT NULL REFERENCES sessions(id),
@@ -72,7 +75,8 @@ _TABLES = (
         whole INTEGER NOT NULL,       -- 1: every part that was sent arrived
         descriptors TEXT,             -- JSON, NULL when part D is lost
         keyframe_state TEXT NOT NULL, -- whole, partial, lost, not_sent
-        features_state TEXT NOT NULL)""",
+        features_state TEXT NOT NULL,
+        authenticated INTEGER NOT NULL DEFAULT 0)""",
     """CREATE TABLE events (
         session_id INTEGER NOT NULL REFERENCES sessions(id),
         time_ns INTEGER NOT NULL,
@@ -81,6 +85,13 @@ _TABLES = (
     "CREATE INDEX datagrams_session ON datagrams (session_id)",
     "CREATE INDEX units_session ON units (session_id, stream_id, boot_id, unit_no)",
     "CREATE INDEX events_session ON events (session_id, time_ns)",
+)
+
+_TO_VERSION_2 = (
+    "ALTER TABLE sessions ADD COLUMN key_fingerprint TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE units ADD COLUMN authenticated INTEGER NOT NULL DEFAULT 0",
+    "UPDATE meta SET value = '2' WHERE key = 'schema_version'",
+    "PRAGMA user_version=2",
 )
 
 
@@ -236,6 +247,8 @@ def _prepare_writer(db: Database, path: Path) -> None:
     if not any(_identity(db)) and not db.table_names():
         _create_tables(db)
     _check_identity(path, *_identity(db))
+    if _identity(db)[1] == 1:
+        _migrate(db)
     mode = db.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
         raise UserError(
@@ -244,6 +257,19 @@ def _prepare_writer(db: Database, path: Path) -> None:
         )
     db.execute("PRAGMA foreign_keys=ON")
     db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}").fetchone()
+
+
+def _migrate(db: Database) -> None:
+    """Version 1 to 2, all or nothing. What version 1 recorded was authenticated by nobody."""
+    db.conn.execute("BEGIN EXCLUSIVE")
+    try:
+        for statement in _TO_VERSION_2:
+            db.conn.execute(statement)
+        db.conn.execute("COMMIT")
+    except BaseException:
+        if db.conn.in_transaction:
+            db.conn.execute("ROLLBACK")
+        raise
 
 
 def _create_tables(db: Database) -> None:
@@ -282,7 +308,7 @@ def _identity(db: Database) -> tuple[int, int]:
 def _check_identity(path: Path, application_id: int, user_version: int) -> None:
     if application_id != APPLICATION_ID:
         raise UserError(f"{path} is a SQLite file but no mission archive; choose another file")
-    if user_version != SCHEMA_VERSION:
+    if not _OLDEST_VERSION <= user_version <= SCHEMA_VERSION:
         age = "newer" if user_version > SCHEMA_VERSION else "older"
         raise UserError(
             f"archive {path} has version {user_version}, this program reads {SCHEMA_VERSION}; "

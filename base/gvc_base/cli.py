@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.console import Console
@@ -15,20 +15,28 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gvc_base.archive import Archive
+from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
 from gvc_base.decoders import BACKENDS, Backend
 from gvc_base.impair import impair_capture
 from gvc_base.live import LiveBase
-from gvc_base.recording import open_recording
+from gvc_base.recording import Recording, open_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_profiles import load
+from gvc_profiles.boots import default_state_dir, next_boot_id
+from gvc_profiles.check import check_radio
 from gvc_profiles.clock import steady_clock
+from gvc_profiles.keys import link_key
+from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
 from gvc_profiles.links import UdpLink, open_link
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.params import link_params
+from gvc_profiles.replay_store import ReplayStore
+from gvc_protocol.auth import LinkKey, auth_label
 from gvc_protocol.codec import Quality
 from gvc_protocol.errors import UserError
+from gvc_protocol.replay import ReplayGuard
 
 __all__ = ["app", "main"]
 
@@ -36,6 +44,9 @@ app = typer.Typer(
     name="gvc-base", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Base station: receive, archive, decode and mark what a gvc-edge sent.",
 )  # fmt: skip
+
+app.add_typer(ask_app)
+app.add_typer(keys_app)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
@@ -81,6 +92,7 @@ def decode(
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", help="Radio of a capture; few need it.")
     ] = None,
+    key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decode a recording to video and marks; frames align with the source whatever was lost."""
@@ -88,22 +100,25 @@ def decode(
         None if profile is None else link_params(load(profile), bps=None, fec="auto", packets=True)
     )
     chosen = _quality(quality)
+    secret = link_key(key)
     opened = open_recording(recording, params, session)
     marks_path = marks or marks_path_for(out)
     _refuse_overwrite(recording, [out, marks_path, marked, archive])
     if archive is not None:
-        _store(opened, archive)
+        _store(opened, archive, secret)
     outputs = Outputs(
         plain=None if burned else out, marked=out if burned else marked, marks=marks_path
     )
     with _progress("decoding", quiet=as_json) as step:
         report = decode_recording(
             opened, outputs, quality=chosen, backend=_backend(backend), stream_id=stream,
-            boot_id=boot,
+            boot_id=boot, key=secret,
             on_frame=lambda done, total: step("decoding", done / total if total else 0.0),
         )  # fmt: skip
     report.out = str(out)
     print(report.as_json() if as_json else f"{out}: {report.as_text()}\nmarks: {marks_path}")
+    for note in () if as_json else report.notes:
+        print(f"note: {note}")
 
 
 @app.command()
@@ -124,30 +139,54 @@ def run(
     seconds: Annotated[
         float | None, typer.Option("--seconds", help="Stop after this long.")
     ] = None,
+    key: KeyOption = None,
+    encrypt: EncryptOption = False,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Folder of boot counter and replay window.")
+    ] = None,
     acks: Annotated[bool, typer.Option("--acks", help="Print each committed archive row.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Receive a mission: store every byte, decode, mark, show the newest picture."""
     chosen, wanted = load(profile), _quality(quality)
-    params = link_params(chosen, bps=None, fec="auto", packets=link.startswith("udp:"))
+    secret = link_key(key, encrypt=encrypt, profile=chosen)
+    params = link_params(
+        chosen, bps=None, fec="auto", packets=link.startswith("udp:"), tagged=secret is not None,
+        encrypted=encrypt,
+    )  # fmt: skip
     say = _say_to_stderr()
+    folder = state or default_state_dir("gvc-base")
+    # With a key every start is counted: what this base sends must never repeat a number.
+    boot_id = None if secret is None else next_boot_id(folder, secret, key)
+    replay = None if secret is None else ReplayStore(folder, secret)
+    label = auth_label(secret.fingerprint if secret else "")
     radio = open_link(link, chosen, listen=True)
     store: Archive | None = None
     try:
         store = Archive.create_or_open(archive, on_health=say)
+        began = steady_clock()()
         session_id = store.start_session(
-            link_url=link, profile_id=chosen.id, params=params, now_ns=steady_clock()()
-        )
+            link_url=link, profile_id=chosen.id, params=params, now_ns=began,
+            key_fingerprint=secret.fingerprint if secret else "",
+        )  # fmt: skip
+        if replay is not None:
+            store.record_replay_state(session_id, began, replay.guard)
+            store.record_event(session_id, began, "base_boot", {"boot_id": boot_id})
         base = LiveBase(
             radio, store, params, session_id=session_id, quality=wanted,
             snapshot=snapshot or archive.with_suffix(".png"), record=record,
             queue_limit=max(1, queue_limit), stream_id=stream, say=say, backend=_backend(backend),
+            key=secret, replay=replay,
+            # Without a key nothing hangs on it, but a restart should not look like a repeat.
+            boot_id=began // 10**9 & 0xFFFF if boot_id is None else boot_id,
+            back_mode=chosen.backchannel,
+            listen_ms=chosen.listen_ms,
             on_ack=lambda row, _: print(f"ack {row}", flush=True) if acks else None,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: base.stop())
         where = f"udp port {radio.port}" if isinstance(radio, UdpLink) else link
-        say(f"listening on {where}, profile {chosen.id}, unauthenticated, archive {archive}")
+        say(f"listening on {where}, profile {chosen.id}, {label}, archive {archive}")
         report = base.run(seconds=seconds)
     finally:
         radio.close()
@@ -196,21 +235,40 @@ def rehearse(
     codec: Annotated[str, typer.Option("--codec", help="gvc, or classical.")] = "gvc",
     quality: QualityOption = "standard",
     backend: BackendOption = "auto",
+    key: KeyOption = None,
+    encrypt: EncryptOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fly a video over a simulated link with the real programs, and show what arrives."""
     _quality(quality)
     spec = ChannelSpec(loss=loss, burst=burst, ber=ber, slip=slip, dup=0, reorder=0, seed=seed)
     chosen = load(profile)
+    link_key(key, encrypt=encrypt, profile=chosen)
     with _progress("rehearsing", quiet=as_json) as step:
         result = Rehearsal(
             video, chosen, profile, spec, out, seconds=seconds, bps=bps, fec=fec,
             latency=latency, quality=quality, backend=_backend(backend), codec=codec, step=step,
+            key=key, encrypt=encrypt,
         ).run()  # fmt: skip
     if as_json:
         print(_result_json(result))
     else:
         _print_result(result)
+
+
+@app.command()
+def check(
+    profile: ProfileOption,
+    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write what differs into the radio.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
+    report = check_radio(load(profile), link, apply=apply)
+    print(report.as_json() if as_json else report.as_text())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()
@@ -237,18 +295,21 @@ def _refuse_overwrite(source: Path, targets: list[Path | None]) -> None:
             raise UserError(f"{target} is the input; write the output to another file")
 
 
-def _store(recording: Any, path: Path) -> None:
+def _store(recording: Recording, path: Path, key: LinkKey | None) -> None:
     """Copy a recording's packets into an archive, before anything of it is parsed."""
     store = Archive.create_or_open(path)
     try:
         session_id: int | None = None
         batch: list[tuple[int, str, bytes]] = []
-        for time_ns, data in recording.packets():
+        believed = ReplayGuard()
+        for time_ns, data in recording.packets(believed.merge):
             if session_id is None:
                 session_id = store.start_session(
                     link_url=f"file:{recording.path}", profile_id="capture",
                     params=recording.params, now_ns=time_ns,
+                    key_fingerprint=key.fingerprint if key else recording.key_fingerprint,
                 )  # fmt: skip
+                store.record_replay_state(session_id, time_ns, believed)
             batch.append((time_ns, str(recording.path), data))
             if len(batch) >= 256:
                 store.append(session_id, batch)

@@ -15,14 +15,19 @@ from gvc_base.decoders import Backend, make_decoder
 from gvc_base.marksfile import MarksWriter
 from gvc_base.mission import Mission
 from gvc_base.recording import Recording
+from gvc_base.regions import RegionPatches, paste
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
+from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder, UnitSpan
 from gvc_protocol.errors import UserError
-from gvc_protocol.events import ReceiverEvent
+from gvc_protocol.events import MessageReady, ReceiverEvent
 from gvc_protocol.marks import Mark
+from gvc_protocol.receiver import LinkReceiver
+from gvc_protocol.replay import ReplayGuard
+from gvc_protocol.wire import RejectReason
 
 __all__ = ["Outputs", "decode_recording", "marks_path_for"]
 
@@ -50,8 +55,8 @@ def marks_path_for(video: Path) -> Path:
 class _Sinks:
     """The open output files; made when the first frame tells the size."""
 
-    def __init__(self, outputs: Outputs, stack: ExitStack) -> None:
-        self._outputs, self._stack = outputs, stack
+    def __init__(self, outputs: Outputs, stack: ExitStack, status: str) -> None:
+        self._outputs, self._stack, self._status = outputs, stack, status
         self._plain: Mp4Writer | None = None
         self._marked: Mp4Writer | None = None
         self._marks: MarksWriter | None = None
@@ -76,7 +81,7 @@ class _Sinks:
         if self._plain is not None:
             self._plain.write(frame.pixels)
         if self._marked is not None:
-            self._marked.write(overlay(frame, status="unauthenticated"))
+            self._marked.write(overlay(frame, status=self._status))
 
     def _open(self, job: DecodeJob) -> None:
         span, outputs = job.span, self._outputs
@@ -89,7 +94,7 @@ class _Sinks:
     def _video(self, path: Path | None, comment: str, span: UnitSpan) -> Mp4Writer | None:
         if path is None:
             return None
-        text = comment.format(marks=self._outputs.marks.name)
+        text = comment.format(marks=self._outputs.marks.name) + f". The sender is {self._status}."
         writer = Mp4Writer(path, width=span.width, height=span.height, fps=span.fps, comment=text)
         return self._stack.enter_context(writer)
 
@@ -99,52 +104,97 @@ def decode_recording(
     stream_id: int | None = None, boot_id: int | None = None,
     on_event: Callable[[ReceiverEvent], None] = lambda _: None,
     on_frame: Callable[[int, int], None] = lambda _done, _total: None,
+    key: LinkKey | None = None,
 ) -> DecodeReport:  # fmt: skip
     """Decode everything that a recording holds.
 
     Args:
         on_frame: called with (frames so far, frames of the source or 0) after each frame.
+        key: only what it vouches for is decoded, as the live base with that key did.
 
     Raises:
         UserError: no unit can be decoded, or an output cannot be written.
     """
-    mission = Mission(recording.params, stream_id=stream_id, boot_id=boot_id, on_event=on_event)
+    guard = ReplayGuard()
+    mission = Mission(
+        recording.params, stream_id=stream_id, boot_id=boot_id, on_event=on_event, key=key,
+        replay=guard,
+    )  # fmt: skip
     report = DecodeReport(quality=quality)
     began = time.perf_counter()
     with ExitStack() as stack:
-        sinks = _Sinks(outputs, stack)
+        sinks = _Sinks(outputs, stack, mission.label)
         decoder: UnitDecoder | None = None
-        for job in _jobs(recording, mission):
+        regions = _regions(recording, key)
+        for job in _jobs(recording, mission, guard):
             if decoder is None or decoder.spec != job.spec:
                 decoder = make_decoder(job.spec, quality, backend)
                 report.decoder = decoder.label
             _count(report, job)
+            patches = regions.placed(job.boot_id, job.unit.unit_no, job.span)
             for frame in decoder.decode(job.unit, job.span):
                 if frame.frame_no >= job.first_new_frame:
-                    sinks.write(frame, job)
+                    shown = paste(frame, patches, frame.frame_no - job.span.first_frame)
+                    sinks.write(shown, job)
                     on_frame(sinks.frames, mission.total_frames)
             report.seconds += float(
                 (job.span.first_frame + job.span.frames - job.first_new_frame) / job.span.fps
             )
         if sinks.frames == 0:
-            raise UserError(
-                f"{recording.path} holds no GVC unit that can be decoded; was it recorded on a GVC "
-                "link, and did any descriptor packet arrive?"
-            )
+            raise UserError(_nothing(recording, mission, key))
     report.frames, report.seconds = sinks.frames, round(report.seconds, 6)
     report.frames_per_s = sinks.frames / max(1e-9, time.perf_counter() - began)
     mission.fill_report(report)
+    if recording.key_fingerprint and key is None:
+        report.notes.append(
+            f"recorded with key {recording.key_fingerprint}, decoded without: forgeries that the "
+            "base refused are shown as if true; give --key FILE"
+        )
     report.air_bps = report.air_bytes * 8 / report.seconds if report.seconds else 0.0
     total = max(1, int(sinks.tiles.sum()))
     report.marks = {m.name.lower(): round(int(sinks.tiles[m]) / total, 4) for m in Mark}
     return report
 
 
-def _jobs(recording: Recording, mission: Mission) -> Iterator[DecodeJob]:
+def _nothing(recording: Recording, mission: Mission, key: LinkKey | None) -> str:
+    """Why there is no picture, and what to do."""
+    refused, wanted = mission.refused, recording.key_fingerprint
+    if key is None and RejectReason.ENCRYPTED in refused:
+        return f"{recording.path} is encrypted; give its key with --key FILE"
+    if key is not None and wanted and wanted != key.fingerprint:
+        return f"{recording.path} was recorded with key {wanted}, not {key.fingerprint}"
+    if key is not None and {RejectReason.BAD_TAG, RejectReason.NO_TAG} & set(refused):
+        return (
+            f"nothing in {recording.path} was sent with key {key.fingerprint}; give the key of that "
+            "mission, or none to see it unauthenticated"
+        )
+    return (
+        f"{recording.path} holds no GVC unit that can be decoded; was it recorded on a GVC link, and "
+        "did any descriptor packet arrive?"
+    )
+
+
+def _jobs(recording: Recording, mission: Mission, guard: ReplayGuard) -> Iterator[DecodeJob]:
     now = 0
-    for now, data in recording.packets():
+    for now, data in recording.packets(guard.merge):
         yield from mission.receive(data, now)
     yield from mission.close(now, to_total=True)
+
+
+def _regions(recording: Recording, key: LinkKey | None) -> RegionPatches:
+    """Pixels that were asked for and came later than the unit that they belong to: a pass of its own
+    over the record. Without a key there are none that could be believed."""
+    regions = RegionPatches()
+    if key is None:
+        return regions
+    guard = ReplayGuard()
+    receiver = LinkReceiver(recording.params, key=key, replay=guard)
+    for now, data in recording.packets(guard.merge):
+        receiver.receive(data, now)
+        while (event := receiver.next_event()) is not None:
+            if isinstance(event, MessageReady):
+                regions.take(event)
+    return regions
 
 
 def _count(report: DecodeReport, job: DecodeJob) -> None:

@@ -19,14 +19,21 @@ from pathlib import Path
 import cv2
 
 from gvc_base.archive import Archive
+from gvc_base.asks import AskServer
+from gvc_base.backchannel import BaseBackChannel
 from gvc_base.decoders import Backend, make_decoder
 from gvc_base.mission import Mission
+from gvc_base.refusals import RefusalTeller
+from gvc_base.regions import RegionFiles
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink
+from gvc_profiles.links.backoff import Backoff
+from gvc_profiles.replay_store import ReplayStore
+from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
@@ -35,8 +42,8 @@ from gvc_protocol.params import LinkParams
 __all__ = ["DecodeQueue", "DropPolicy", "LiveBase"]
 
 _POLL_S = 0.2
-_RECONNECT_S = 1.0
 _SNAPSHOT_S = 1.0
+_MUTE_NS = 60 * 10**9
 
 
 class DropPolicy(Enum):
@@ -68,6 +75,11 @@ class DecodeQueue:
                 self.dropped += 1
             self._wanted.notify()
 
+    @property
+    def waiting(self) -> int:
+        """Units that wait."""
+        return len(self._jobs)
+
     def close(self) -> None:
         """No more jobs; `get` gives what is left, then None."""
         with self._wanted:
@@ -92,14 +104,23 @@ class LiveBase:
         quality: Quality, snapshot: Path, record: Path | None, queue_limit: int,
         stream_id: int | None, say: Callable[[str], None],
         on_ack: Callable[[int, int], None] = lambda _row, _count: None, backend: Backend = "auto",
+        key: LinkKey | None = None, replay: ReplayStore | None = None, boot_id: int = 1,
+        back_mode: str = "none", listen_ms: float = 0.0,
     ) -> None:  # fmt: skip
         """Args:
         snapshot: PNG that always holds the newest picture, marks burned in.
         record: fragmented MP4 of the live picture, marks burned in; None for none.
         on_ack: called with (last archive row, rows) after each commit.
+        key: with it nothing else is believed. replay: what was believed before, kept on disk.
+        boot_id: of this start; back_mode, listen_ms: the way to the edge, see `BaseBackChannel`.
         """
         self._link, self._archive, self._session_id = link, archive, session_id
-        self._mission = Mission(params, stream_id=stream_id, on_event=self._log)
+        self._replay = replay
+        guard = None if replay is None else replay.guard
+        self._mission = Mission(
+            params, stream_id=stream_id, on_event=self._log, key=key, replay=guard
+        )
+        self._refused = RefusalTeller(say)
         self._quality, self._backend, self._snapshot, self._record = (
             quality,
             backend,
@@ -111,7 +132,18 @@ class LiveBase:
         self._stop = threading.Event()
         self._stats = DecodeReport(quality=quality)
         self._down = False
+        self._backoff = Backoff()
         self._now = steady_clock()
+        self._muted_until = 0
+        path = archive.path
+        self._back = BaseBackChannel(
+            params, boot_id=boot_id, key=key, mode=back_mode, listen_ms=listen_ms,
+            reception=self._mission.reception, waiting=lambda: self._queue.waiting,
+            note=lambda now, kind, about: archive.record_event(session_id, now, kind, about),
+            say=say, regions=RegionFiles(path), stream_id=stream_id,
+            pending=path.with_name(path.name + ".asks.json"),
+        )  # fmt: skip
+        self._door = AskServer(path, self._back, self._now, say)
 
     def stop(self) -> None:
         """End the mission: close open units, finish the picture, return from `run`."""
@@ -124,6 +156,9 @@ class LiveBase:
         until = None if seconds is None else time.monotonic() + seconds
         while not self._stop.is_set() and (until is None or time.monotonic() < until):
             self._step()
+        self._door.close()
+        if self._replay is not None:
+            self._replay.save()
         ended = self._now()
         # An exact replay needs the moment at which open units were closed.
         self._archive.record_event(self._session_id, ended, "session_ended", {})
@@ -157,6 +192,22 @@ class LiveBase:
         for item in got:
             self._jobs(self._mission.receive(item.data, now))
         self._jobs(self._mission.handle_timer(now))
+        self._talk(now)
+        self._refused.tick(self._mission.refused, now)
+        if self._replay is not None:
+            self._replay.tick(now)
+            self._refused.problem(self._replay.problem)
+
+    def _talk(self, now: int) -> None:
+        """Send the edge what is due. A port that takes nothing must not keep us from listening."""
+        if now < self._muted_until:
+            return
+        try:
+            for packet in self._back.packets(now):
+                self._link.send(packet)
+        except OSError as error:
+            self._muted_until = now + _MUTE_NS
+            self._say(f"cannot send to the edge ({error}); trying again in a minute")
 
     def _wait_s(self) -> float:
         due = self._mission.next_timer()
@@ -166,12 +217,13 @@ class LiveBase:
 
     def _reconnect(self, error: OSError) -> None:
         if not self._down:
-            self._say(f"link is down ({error}); trying again every second")
+            self._say(f"link is down ({error}); trying again")
         self._down = True
-        self._stop.wait(_RECONNECT_S)
+        self._stop.wait(self._backoff.wait_s())
         with suppress(OSError):
             self._link.reopen()
             self._down = False
+            self._backoff.reset()
             self._say("link is back")
 
     def _jobs(self, jobs: list[DecodeJob]) -> None:
@@ -184,17 +236,20 @@ class LiveBase:
     def _log(self, event: ReceiverEvent) -> None:
         """Derived rows of the archive and one line for the operator."""
         self._archive.record(self._session_id, event)
+        self._back.event(event)
         if isinstance(event, UnitReady):
             state = "whole" if event.unit.whole else "degraded"
             self._say(f"unit {event.unit.unit_no} of stream {event.stream_id}: {state}")
         elif isinstance(event, SessionStarted):
-            self._say(f"stream {event.stream_id}, boot {event.boot_id}: heard (unauthenticated)")
+            self._say(
+                f"stream {event.stream_id}, boot {event.boot_id}: heard, {self._mission.label}"
+            )
 
     def _decode_loop(self) -> None:
         decoder: UnitDecoder | None = None
         began = time.perf_counter()
         with ExitStack() as stack:
-            show = _LivePicture(self._snapshot, self._record, stack)
+            show = _LivePicture(self._snapshot, self._record, stack, self._mission.label)
             while (job := self._queue.get()) is not None:
                 try:
                     if decoder is None or decoder.spec != job.spec:
@@ -220,8 +275,9 @@ class LiveBase:
 class _LivePicture:
     """The newest picture as PNG, and all of them as a recording that survives a power cut."""
 
-    def __init__(self, snapshot: Path, record: Path | None, stack: ExitStack) -> None:
+    def __init__(self, snapshot: Path, record: Path | None, stack: ExitStack, status: str) -> None:
         self._snapshot, self._record, self._stack = snapshot, record, stack
+        self._status = status
         self._writer: Mp4Writer | None = None
         self._written_at = 0.0
         self._last: DecodedFrame | None = None
@@ -238,10 +294,10 @@ class _LivePicture:
                 self._writer = self._stack.enter_context(
                     Mp4Writer(
                         self._record, width=span.width, height=span.height, fps=span.fps,
-                        comment="GVC live picture, marks burned in", fragmented=True,
+                        comment=f"GVC live picture, marks burned in, {self._status}", fragmented=True,
                     )
                 )  # fmt: skip
-            self._writer.write(overlay(frame, status="unauthenticated"))
+            self._writer.write(overlay(frame, status=self._status))
         if time.monotonic() - self._written_at > _SNAPSHOT_S:
             self._write_snapshot(frame)
 
@@ -251,7 +307,7 @@ class _LivePicture:
 
     def _write_snapshot(self, frame: DecodedFrame) -> None:
         self._written_at = time.monotonic()
-        done, png = cv2.imencode(".png", overlay(frame, status="unauthenticated"))
+        done, png = cv2.imencode(".png", overlay(frame, status=self._status))
         if done:
             part = self._snapshot.with_name(self._snapshot.name + ".part")
             with suppress(OSError):  # a full disk costs the snapshot, not the mission

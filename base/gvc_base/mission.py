@@ -9,9 +9,13 @@ from collections.abc import Callable
 
 from gvc_base.report import DecodeReport
 from gvc_base.timeline import DecodeJob, Timeline
+from gvc_protocol.auth import LinkKey, auth_label
 from gvc_protocol.events import ReceiverEvent, UnitReady
 from gvc_protocol.params import LinkParams
 from gvc_protocol.receiver import LinkReceiver
+from gvc_protocol.replay import ReplayGuard
+from gvc_protocol.reports import Reception
+from gvc_protocol.wire import RejectReason
 
 __all__ = ["Mission"]
 
@@ -22,13 +26,16 @@ class Mission:
     def __init__(
         self, params: LinkParams, *, stream_id: int | None = None, boot_id: int | None = None,
         on_event: Callable[[ReceiverEvent], None] = lambda _: None,
+        key: LinkKey | None = None, replay: ReplayGuard | None = None,
     ) -> None:  # fmt: skip
         """Args:
         stream_id: the camera to follow; None follows the first that is heard.
         boot_id: only this start of the edge; None for all, one after the other.
         on_event: sees every event of every stream, for the log.
+        key: with it nothing else is believed. replay: what was believed before.
         """
-        self._receiver = LinkReceiver(params)
+        self._receiver = LinkReceiver(params, key=key, replay=replay)
+        self._fingerprint = "" if key is None else key.fingerprint
         self._stream_id, self._boot_id = stream_id, boot_id
         self._on_event = on_event
         self._timelines: dict[int, Timeline] = {}
@@ -41,6 +48,20 @@ class Mission:
         """Frames of the whole source where it is a file, else 0."""
         known = [t.known.total_frames for t in self._timelines.values() if t.known is not None]
         return known[-1] if known else 0
+
+    @property
+    def label(self) -> str:
+        """What every screen says: authenticated, with which key, or not."""
+        return auth_label(self._fingerprint)
+
+    @property
+    def refused(self) -> dict[RejectReason, int]:
+        """Datagrams refused so far, by reason."""
+        return self._receiver.counters.rejected
+
+    def reception(self, stream_id: int, boot_id: int) -> Reception | None:
+        """What was heard of a stream and boot, for a report to the edge."""
+        return self._receiver.reception(stream_id, boot_id)
 
     def receive(self, data: bytes, now: int) -> list[DecodeJob]:
         """Feed what the link gave; returns the jobs it made possible."""
@@ -69,7 +90,10 @@ class Mission:
     def fill_report(self, report: DecodeReport) -> None:
         """Put the link's totals into a report."""
         counters = self._receiver.counters
+        report.authenticated, report.key = bool(self._fingerprint), self._fingerprint
         report.air_bytes = counters.bytes_received
+        if hidden := counters.rejected.get(RejectReason.ENCRYPTED, 0):
+            report.notes.append(f"{hidden} datagrams are encrypted; --key FILE reads them")
         report.payload_bytes = self._payload
         report.packets_received = counters.received
         report.packets_lost = self._receiver.lost_datagrams()
@@ -105,4 +129,4 @@ class Mission:
         self._payload += len(unit.descriptors.pack()) if unit.descriptors is not None else 0
         self._whole += unit.whole
         self._degraded += not unit.whole
-        return self._timelines.setdefault(event.boot_id, Timeline()).add(event)
+        return self._timelines.setdefault(event.boot_id, Timeline(event.boot_id)).add(event)

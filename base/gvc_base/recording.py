@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import read_records
+from gvc_protocol.replay import ReplayGuard
 
 __all__ = ["PCAP_PARAMS", "Recording", "open_recording"]
 
@@ -30,9 +31,17 @@ class Recording:
     params: LinkParams
     session_ids: tuple[int, ...] = ()
     "Sessions of an archive, in order; empty for a capture."
+    key_fingerprint: str = ""
+    "Of the key that the base had when it recorded this; empty without one."
 
-    def packets(self) -> Iterator[tuple[int, bytes]]:
-        """(time_ns, bytes as the link gave them), in order of arrival."""
+    def packets(
+        self, on_session: Callable[[ReplayGuard], None] = lambda _: None
+    ) -> Iterator[tuple[int, bytes]]:
+        """(time_ns, bytes as the link gave them), in order of arrival.
+
+        Args:
+            on_session: given, before each session, what the base had believed before it.
+        """
         if not self.session_ids:
             with self.path.open("rb") as file:
                 for record in read_records(file, name=str(self.path)):
@@ -40,6 +49,7 @@ class Recording:
             return
         with closing(Archive.open_readonly(self.path)) as archive:
             for session_id in self.session_ids:
+                on_session(archive.replay_state(session_id))
                 yield from archive.datagrams(session_id)
 
 
@@ -89,4 +99,6 @@ def _from_archive(path: Path, session: int | None) -> Recording:
         raise UserError(f"{path} holds no datagram yet; nothing to decode")
     params = filled[-1].params
     ids = tuple(row.id for row in filled if row.params == params)
-    return Recording(path=path, params=params, session_ids=ids)
+    return Recording(
+        path=path, params=params, session_ids=ids, key_fingerprint=filled[-1].key_fingerprint
+    )

@@ -69,12 +69,15 @@ class Rehearsal:
     def __init__(
         self, video: str, profile: LinkProfile, profile_name: str, spec: ChannelSpec, out: Path,
         *, seconds: float | None, bps: float | None, fec: str, latency: float, quality: str,
-        backend: str, codec: str, step: Step,
+        backend: str, codec: str, step: Step, key: Path | None = None, encrypt: bool = False,
     ) -> None:  # fmt: skip
         self._video, self._profile, self._profile_name = video, profile, profile_name
         self._spec, self._out, self._seconds = spec, out, seconds
         self._bps, self._fec, self._latency, self._quality = bps, fec, latency, quality
         self._backend, self._codec, self._step = backend, codec, step
+        # A path, never the key: other programs see these arguments.
+        self._key_args = [] if key is None else ["--key", str(key.resolve())]
+        self._encrypt_args = ["--encrypt"] if encrypt else []
 
     def run(self) -> RehearsalResult:
         """Everything, in order.
@@ -118,6 +121,7 @@ class Rehearsal:
             base = _start([
                 "gvc_base", "run", "--link", base_url, "--profile", self._profile_name,
                 "--archive", str(archive), "--quality", "preview", "--json",
+                "--state", str(self._out / "base-state"), *self._key_args, *self._encrypt_args,
             ], self._out)  # fmt: skip
             stack.callback(base.kill)
             base.wait_for("listening")
@@ -142,7 +146,7 @@ class Rehearsal:
             "gvc_edge", "run", "--source", str(source), "--link", url,
             "--profile", self._profile_name, "--latency", str(self._latency), "--fec", self._fec,
             "--codec", self._codec,
-            "--state", str(self._out / "edge-state"), "--json",
+            "--state", str(self._out / "edge-state"), "--json", *self._key_args, *self._encrypt_args,
         ]  # fmt: skip
         if self._bps is not None:
             args += ["--bps", str(self._bps)]
@@ -169,7 +173,7 @@ class Rehearsal:
         args = [
             "gvc_base", "decode", str(out / "mission.db"), "--out", str(out / "decoded.mp4"),
             "--marked", str(out / "marked.mp4"), "--marks", str(out / "marks.npz"),
-            "--quality", self._quality, "--backend", self._backend, "--json",
+            "--quality", self._quality, "--backend", self._backend, "--json", *self._key_args,
         ]  # fmt: skip
         report = _start(args, self._out).finish()
         self._step("decoding the archive", 1.0)

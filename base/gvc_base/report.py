@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
+from gvc_protocol.auth import auth_label
+
 __all__ = ["DecodeReport"]
 
 
@@ -45,12 +47,21 @@ class DecodeReport:
     marks: dict[str, float] = field(default_factory=dict)
     "Share of all tiles by mark."
     authenticated: bool = False
+    "Only what a key vouched for was believed."
+    key: str = ""
+    "Fingerprint of that key, empty without one."
     notes: list[str] = field(default_factory=list)
     out: str = ""
 
     def as_json(self) -> str:
         """One line of JSON."""
         return json.dumps(asdict(self))
+
+    def _refused(self) -> str:
+        """What was not believed, where there was a key."""
+        names = ("bad_tag", "no_tag", "replay", "wrong_direction")
+        found = [f"{n} {self.packets_rejected[n]}" for n in names if n in self.packets_rejected]
+        return f", refused: {', '.join(found)}" if found else ""
 
     def as_text(self) -> str:
         """Two lines for people."""
@@ -59,6 +70,8 @@ class DecodeReport:
             f"{self.seconds:.1f} s, {self.frames} frames at {self.frames_per_s:.0f} frames/s; units "
             f"whole {self.units_whole}, degraded {self.units_degraded}, lost {self.units_lost}; "
             f"packets {self.packets_received} received, {self.packets_lost} lost, "
-            f"{self.packets_repaired} repaired; {self.air_bps / 1000:.2f} kbit/s; unauthenticated"
+            f"{self.packets_repaired} repaired; {self.air_bps / 1000:.2f} kbit/s; "
+            + auth_label(self.key)
+            + self._refused()
             + (f"\n{self.decoder}; tiles: {shares}" if shares else "")
         )

@@ -31,6 +31,7 @@ class DecodeJob:
     spec: CodecSpec
     first_new_frame: int
     "Frames below this number were given by an earlier job and must not be shown again."
+    boot_id: int = 0
 
     @property
     def empty(self) -> bool:
@@ -46,7 +47,8 @@ class DecodeJob:
 class Timeline:
     """State of one stream and boot."""
 
-    def __init__(self) -> None:
+    def __init__(self, boot_id: int = 0) -> None:
+        self._boot_id = boot_id
         self._known: Descriptors | None = None
         self._unit_frames = 0
         self._next_frame = 0
@@ -146,6 +148,9 @@ class Timeline:
         d = self._known
         span = UnitSpan(first_frame=first, frames=frames, fps=d.fps, width=d.width, height=d.height)
         spec = CodecSpec(codec_id=d.codec_id, bitstream_version=d.bitstream_version)
-        job = DecodeJob(unit=unit, span=span, spec=spec, first_new_frame=self._next_frame)
+        job = DecodeJob(
+            unit=unit, span=span, spec=spec, first_new_frame=self._next_frame,
+            boot_id=self._boot_id,
+        )  # fmt: skip
         self._next_frame = max(self._next_frame, first + frames)
         return job

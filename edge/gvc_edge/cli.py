@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gvc_edge.live import LiveRun, PcapLink
+from gvc_edge.live import BackOptions, LiveRun, PcapLink
 from gvc_edge.offline import encode_to_packets
 from gvc_edge.pipeline import make_pipeline
 from gvc_edge.render_source import render
@@ -22,11 +22,17 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_profiles import load
+from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
+from gvc_profiles.check import check_radio
 from gvc_profiles.clock import steady_clock
+from gvc_profiles.keys import link_key
+from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
 from gvc_profiles.links import ByteLink, open_link
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.params import link_params
+from gvc_profiles.replay_store import ReplayStore
+from gvc_protocol.auth import auth_label
 from gvc_protocol.errors import UserError
 
 __all__ = ["app", "main"]
@@ -35,6 +41,8 @@ app = typer.Typer(
     name="gvc-edge", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Edge encoder: camera or video in, datagrams for a slow radio out.",
 )  # fmt: skip
+
+app.add_typer(keys_app)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
@@ -76,28 +84,46 @@ def encode(
     seconds: SecondsOption = None,
     crop_even: CropOption = False,
     stream: StreamOption = 1,
-    boot: Annotated[int, typer.Option("--boot", help="Boot number to write.")] = 1,
+    boot: Annotated[
+        int | None, typer.Option("--boot", help="Boot number to write; default 1. Not with --key.")
+    ] = None,
     start: Annotated[
         float | None, typer.Option("--start", help="Unix time of the first frame; default now.")
+    ] = None,
+    key: KeyOption = None,
+    encrypt: EncryptOption = False,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Folder of the boot counter, with --key.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Encode a video into a capture file, as it would leave for the radio."""
-    _check_ids(stream, boot)
     chosen = load(profile)
-    params = link_params(chosen, bps=bps, fec=fec)
+    secret = link_key(key, encrypt=encrypt, profile=chosen)
+    if secret is not None and boot is not None:
+        raise UserError(
+            "--boot and --key do not go together: with a key no boot number may repeat, so it is "
+            "counted; leave --boot out"
+        )
+    _check_ids(stream, 1 if boot is None else boot)
+    params = link_params(
+        chosen, bps=bps, fec=fec, tagged=secret is not None, encrypted=encrypt
+    )  # fmt: skip
     start_us = int((time.time() if start is None else start) * 1e6)
     with _source(video, start_us, seconds, crop_even) as source:
         pipeline = make_pipeline(
             source, chosen.id, params, latency=latency, codec=codec, objects=objects, live=quick
         )
+        boot_id = 1 if boot is None else boot
+        if secret is not None:
+            boot_id = next_boot_id(state or default_state_dir(), secret, key)
         part = out.with_name(out.name + ".part")
         file = PcapFile(part)
         try:
             with _progress("encoding", source.info.total_frames, quiet=as_json) as step:
                 report = encode_to_packets(
                     source, pipeline, params, file.write,
-                    stream_id=stream, boot_id=boot, on_frame=lambda _: step(1),
+                    stream_id=stream, boot_id=boot_id, key=secret, on_frame=lambda _: step(1),
                 )  # fmt: skip
             file.close()
             part.replace(out)
@@ -129,13 +155,24 @@ def run(
         Path | None, typer.Option("--state", help="Folder of the boot counter and the spool.")
     ] = None,
     spool_mib: Annotated[int, typer.Option("--spool-mib", help="Limit of the local copy.")] = 512,
+    pictures_mib: Annotated[
+        int, typer.Option("--pictures-mib", help="Limit of the source pictures kept for the base.")
+    ] = 256,
+    adapt: Annotated[
+        bool, typer.Option("--adapt/--no-adapt", help="Follow the base's reports on the link.")
+    ] = True,
+    key: KeyOption = None,
+    encrypt: EncryptOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Encode a camera and send it, until the source ends or Ctrl-C."""
     chosen = load(profile)
-    params = link_params(chosen, bps=bps, fec=fec)
+    secret = link_key(key, encrypt=encrypt, profile=chosen)
+    params = link_params(
+        chosen, bps=bps, fec=fec, tagged=secret is not None, encrypted=encrypt
+    )  # fmt: skip
     folder = state or default_state_dir()
-    boot_id = next_boot_id(folder)
+    boot_id = next_boot_id(folder, secret, key)
     _check_ids(stream, boot_id)
     with _source(source, time.time_ns() // 1000, seconds, crop_even) as opened:
         pipeline = make_pipeline(
@@ -144,10 +181,21 @@ def run(
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
+        limited = make_ledger(chosen) is not None
+        ledger = KeptLedger(chosen, folder, steady_clock()()) if limited else None
+        label = auth_label(secret.fingerprint if secret else "")
+        hidden = ", encrypted" if encrypt else ""
+        say(f"sending on {link}, stream {stream}, boot {boot_id}, {label}{hidden}")
         mission = LiveRun(
             opened, pipeline, params, radio, spool, stream_id=stream,
-            boot_id=boot_id, say=say,
-            on_status=lambda r: None if as_json else say(r.as_text()),
+            boot_id=boot_id, say=say, key=secret,
+            back=BackOptions(
+                mode=chosen.backchannel,
+                listen_ms=chosen.listen_ms, adapt=adapt, state_dir=folder,
+                pictures_bytes=pictures_mib << 20,
+                replay=None if secret is None else ReplayStore(folder, secret),
+            ),
+            on_status=lambda r: None if as_json else say(r.as_text()), ledger=ledger,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: mission.stop())
@@ -155,6 +203,8 @@ def run(
             report = mission.run()
         finally:
             radio.close()
+            if ledger is not None:
+                ledger.close()
     report.profile, report.out = chosen.id, link
     _print_report(report, as_json)
 
@@ -168,6 +218,21 @@ def render_command(
     """Write a source to an MP4 (synthetic scenes with their true boxes as JSON beside it)."""
     with _progress("rendering", 0, quiet=False) as step:
         render(source, out, start_us=0, seconds=seconds, on_progress=lambda *_: step(1))
+
+
+@app.command()
+def check(
+    profile: ProfileOption,
+    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write what differs into the radio.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
+    report = check_radio(load(profile), link, apply=apply)
+    print(report.as_json() if as_json else report.as_text())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

@@ -14,9 +14,10 @@ from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
 from gvc_edge.units import build_units
+from gvc_protocol.auth import LinkKey
 from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
-from gvc_protocol.wire import OVERHEAD_BYTES
+from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES
 
 __all__ = ["encode_to_packets"]
 
@@ -29,12 +30,14 @@ def encode_to_packets(
     *,
     stream_id: int,
     boot_id: int,
+    key: LinkKey | None = None,
     on_frame: Callable[[int], None] = lambda _: None,
 ) -> SendReport:
     """Encode a whole source; `emit(packet, time_ns)` gets every radio packet in order."""
-    sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id)
+    sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id, key=key)
     rate = RateControl(params)
     report = SendReport(rate_bps=params.rate_bps, fec_percent=params.fec_percent)
+    report.note_key(key, encrypted=params.encrypted)
     usual = params.rate_bps * float(pipeline.unit_frames / source.info.fps) / 8
     began = time.perf_counter()
     now = 0
@@ -64,7 +67,7 @@ def fill_report(report: SendReport, sender: LinkSender, params: LinkParams, seco
     report.seconds = seconds
     report.air_bps = counters.air_bytes * 8 / seconds if seconds else 0.0
     smallest = params.framing.framed_bytes(OVERHEAD_BYTES + 1)
-    report.header_bytes_per_packet = OVERHEAD_BYTES
+    report.header_bytes_per_packet = OVERHEAD_BYTES + (TAG_BYTES if params.tagged else 0)
     if params.framing.inner_rs:
         report.header_bytes_per_packet = smallest - params.max_symbol_bytes
 

@@ -42,6 +42,10 @@ class RateControl:
         self._granted = 0.0
         self._shares: list[float] = []
 
+    def use(self, params: LinkParams) -> None:
+        """Go on with another rate or redundancy, from the next unit on; safe from another thread."""
+        self._params = params
+
     def payload_budget(self, seconds: float, backlog_air_bytes: int) -> int:
         """Bytes that keyframe and features of the next unit may take together, 0 when none.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from gvc_protocol.auth import LinkKey, auth_label
+
 __all__ = ["SendReport"]
 
 
@@ -34,7 +36,16 @@ class SendReport:
     rate_bps: float = 0.0
     fec_percent: float = 0.0
     header_bytes_per_packet: int = 0
+    authenticated: bool = False
+    encrypted: bool = False
+    key: str = ""
+    "Fingerprint of the key, empty without one."
     out: str = ""
+
+    def note_key(self, key: LinkKey | None, *, encrypted: bool) -> None:
+        """Say whether what is sent is authenticated, and with which key."""
+        self.authenticated, self.encrypted = key is not None, encrypted
+        self.key = "" if key is None else key.fingerprint
 
     def as_json(self) -> str:
         """One line of JSON."""
@@ -47,5 +58,7 @@ class SendReport:
             f"{self.seconds:.1f} s, {self.frames} frames in {self.units_sent} units and "
             f"{self.packets_sent} packets: {self.air_bytes} bytes on the air = "
             f"{self.air_bps / 1000:.2f} kbit/s of {self.rate_bps / 1000:.2f}, "
-            f"{share:.0f} % payload, encoded at {self.frames_per_s:.0f} frames/s"
+            f"{share:.0f} % payload, encoded at {self.frames_per_s:.0f} frames/s; "
+            + auth_label(self.key)
+            + (", encrypted" if self.encrypted else "")
         )

@@ -1,10 +1,12 @@
-"""What the edge keeps on disk between boots: the boot counter and the spool of what was sent."""
+"""What the edge keeps on disk between boots: the boot counter (gvc_profiles.boots) and the spool."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from gvc_profiles import boots
+from gvc_profiles.boots import next_boot_id
 from gvc_protocol.errors import UserError
 from gvc_protocol.pcap import Record, pack_file_header, pack_record
 
@@ -13,36 +15,7 @@ __all__ = ["PcapFile", "Spool", "default_state_dir", "next_boot_id"]
 
 def default_state_dir() -> Path:
     """`$XDG_STATE_HOME/gvc-edge`, or `~/.local/state/gvc-edge`."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "gvc-edge"
-
-
-def next_boot_id(state_dir: Path) -> int:
-    """Count this start and return its number, 1..65535 (wraps).
-
-    The new value is on disk before it is used: a power cut can skip a number, never repeat one.
-
-    Raises:
-        UserError: the folder cannot be written or the counter file is damaged.
-    """
-    path = state_dir / "boot-counter"
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        last = int(path.read_text()) if path.exists() else 0
-        boot_id = last % 0xFFFF + 1
-        fresh = path.with_suffix(".new")
-        with fresh.open("w") as file:
-            file.write(f"{boot_id}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except ValueError:
-        raise UserError(
-            f"{path} does not hold a number; write the highest boot number used so far into it"
-        ) from None
-    except OSError as error:
-        raise UserError(f"cannot keep the boot counter in {state_dir}: {error.strerror}") from None
-    return boot_id
+    return boots.default_state_dir("gvc-edge")
 
 
 class PcapFile:

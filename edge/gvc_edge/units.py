@@ -58,6 +58,8 @@ def build_units(
     backlog: Callable[[], int],
     on_frame: Callable[[int], None] = lambda _: None,
     eyes: Eyes | None = None,
+    on_begin: Callable[[int], None] = lambda _: None,
+    on_picture: Callable[[int, int, SourceFrame], None] = lambda _u, _o, _f: None,
 ) -> Iterator[BuiltUnit]:
     """Encode a source unit by unit.
 
@@ -66,6 +68,8 @@ def build_units(
         backlog: air bytes that wait at the sender beyond what is usual.
         on_frame: called with each frame's number, for progress bars.
         eyes: what looks for objects and the camera's motion; None to send neither.
+        on_begin: called with a unit's number before it is opened.
+        on_picture: called with (unit, offset in it, frame) for each frame.
     """
     info = source.info
     frames = iter(source.frames())
@@ -76,6 +80,7 @@ def build_units(
         left = info.total_frames - first.frame_no
         expected = min(unit_frames, left) if left > 0 else unit_frames
         thermal = _thermal(source)
+        on_begin(unit_no)
         # A short last unit gets a short budget: the file's own average must stay within the rate.
         budget = rate.payload_budget(float(expected / info.fps), backlog())
         room, path_first = _records(encoder, rate, budget) if eyes is not None else (0, False)
@@ -87,6 +92,7 @@ def build_units(
             if eyes is not None:
                 eyes.push(ahead.pixels, count)
             on_frame(ahead.frame_no)
+            on_picture(unit_no, count, ahead)
             count += 1
             ahead = next(frames, None)
         told = Told()

@@ -57,7 +57,7 @@ def _law(profile: LinkProfile) -> str:
 def _link(profile: LinkProfile) -> str:
     """The URL form of the radio itself; udp works with every profile."""
     fits = [s.forms for s in SCHEMES.values() if profile.framing in s.framings]
-    return fits[0] if fits else SCHEMES["udp"].forms
+    return fits[0].partition(" or ")[0].partition("?")[0] if fits else SCHEMES["udp"].forms
 
 
 def print_profiles() -> None:

@@ -17,8 +17,9 @@ _SMALLEST_CUT_BYTES = 256
 
 
 def link_params(
-    profile: LinkProfile, *, bps: float | None, fec: str, packets: bool = False
-) -> LinkParams:
+    profile: LinkProfile, *, bps: float | None, fec: str, packets: bool = False,
+    tagged: bool = False, encrypted: bool = False,
+) -> LinkParams:  # fmt: skip
     """Link parameters for one profile.
 
     Args:
@@ -26,6 +27,8 @@ def link_params(
         fec: `auto`, `off`, or redundancy in percent of the data.
         packets: True when the link keeps packets whole though the radio is a byte stream (a capture,
             a serial radio behind a UDP bridge).
+        tagged: there is a key.
+        encrypted: payloads are to be encrypted, too; `keys.link_key` checks that it may be.
 
     Raises:
         UserError: a rate or redundancy that this profile does not allow.
@@ -44,6 +47,7 @@ def link_params(
     packet_ns = int((max(framing.mtu_bytes, burst) * 8 / rate) * SECOND)
     return LinkParams(
         framing=framing, rate_bps=rate, fec_percent=percent, packet_least_bytes=burst,
+        tagged=tagged, encrypted=encrypted,
         window_ns=max(10 * SECOND, 4 * packet_ns), reorder_ns=max(500 * MS, 2 * packet_ns),
         hold_ns=max(8 * SECOND, 6 * packet_ns), queue_ns=max(12 * SECOND, 12 * packet_ns),
     )  # fmt: skip

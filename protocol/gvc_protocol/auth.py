@@ -107,15 +107,18 @@ class Opener:
                 self._ccm = _load_ccm(self._key)
             except UserError:
                 return RejectReason.ENCRYPTED
+        verify = self._decrypted if d.encrypted else self._tagged
         for seq in numbers:
-            if (payload := self._verified(d, seq)) is not None:
+            if (payload := verify(d, seq)) is not None:
                 return self._fresh(replace(d, payload=payload), seq)
         return RejectReason.BAD_TAG
 
-    def _verified(self, d: Datagram, seq: int) -> bytes | None:
-        """The readable payload when the tag is right for this full sequence number."""
-        if not d.encrypted:
-            return d.payload if hmac.compare_digest(_tag(self._key, d, seq), d.tag) else None
+    def _tagged(self, d: Datagram, seq: int) -> bytes | None:
+        """The payload when the tag is right for this full sequence number."""
+        return d.payload if hmac.compare_digest(_tag(self._key, d, seq), d.tag) else None
+
+    def _decrypted(self, d: Datagram, seq: int) -> bytes | None:
+        """The readable payload when it and the header are what was encrypted under this number."""
         from cryptography.exceptions import InvalidTag
 
         assert self._ccm is not None

@@ -23,6 +23,7 @@ __all__ = [
 MAX_SIDE_PX = 16384
 MAX_FRAMES = 100_000
 MAX_RECORDS = 64
+MAX_INTERLEAVE = 3
 _HEAD = struct.Struct(">BBQ")  # codec id, bitstream version, capture time in microseconds
 _TELEMETRY = struct.Struct(">iiihhh")
 _DETECTION = struct.Struct(">BBHHHH")
@@ -46,6 +47,7 @@ class RecordType(IntEnum):
     MOTION_PATH = 7
     THERMAL = 8
     LADDER = 9
+    INTERLEAVE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,8 @@ class Descriptors:
     ladder: int | None = None
     """Where the unit stands on the edge's ladder: 0 full motion, 1 fewer frames, 2 stills with carried
     motion, 3 descriptors and chips; None when the edge does not say."""
+    interleave: int = 0
+    "Later units over whose air time K and F of this one are spread, too: wait for them so long."
     unknown: tuple[tuple[int, bytes], ...] = field(default=())
     "Records of a later version, kept so that nothing received is lost."
 
@@ -209,6 +213,10 @@ class Descriptors:
             if not 0 <= self.ladder <= 255:
                 raise LocalProtocolError(f"no such step of the ladder: {self.ladder}")
             out.append((RecordType.LADDER, bytes((self.ladder, 0))))
+        if self.interleave:
+            if not 0 < self.interleave <= MAX_INTERLEAVE:
+                raise LocalProtocolError(f"no such interleave: {self.interleave}")
+            out.append((RecordType.INTERLEAVE, bytes((self.interleave,))))
         return out
 
     @classmethod
@@ -291,6 +299,8 @@ def _read_seen_record(
     elif kind == RecordType.LADDER and _is_one_varint(data[1:]):
         # The varint will say why; nothing is laid down for it yet, but its form is.
         fields["ladder"] = data[0]
+    elif kind == RecordType.INTERLEAVE and len(data) == 1 and 0 < data[0] <= MAX_INTERLEAVE:
+        fields["interleave"] = data[0]
     else:
         return False
     return True

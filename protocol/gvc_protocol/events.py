@@ -15,6 +15,7 @@ __all__ = [
     "ReceiverEvent",
     "SenderDropped",
     "SessionStarted",
+    "TurnGiven",
     "UnitReady",
 ]
 
@@ -75,6 +76,15 @@ class MessageReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnGiven:
+    """The other side said OVER: it listens now, on a half-duplex link."""
+
+    stream_id: int
+    boot_id: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SenderDropped:
     """The sender's queue was over its limit and these symbols will not be sent."""
 
@@ -84,7 +94,9 @@ class SenderDropped:
     now: int
 
 
-ReceiverEvent = SessionStarted | DatagramRejected | DatagramsRejected | UnitReady | MessageReady
+ReceiverEvent = (
+    SessionStarted | DatagramRejected | DatagramsRejected | UnitReady | MessageReady | TurnGiven
+)
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from gvc_protocol.vvc_sets import pack_sets, unpack_sets
 
 __all__ = [
     "BITSTREAM_VERSION",
+    "MAX_LAYER",
     "MAX_PICTURES",
     "GvcUnit",
     "Patch",

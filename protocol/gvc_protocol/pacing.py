@@ -22,12 +22,15 @@ class Pacer:
         self._sent: deque[tuple[int, int]] = deque()
         self._sum = 0
         self._free_ns = 0
+        self._allowed = 0
         self.set_rate(rate_bps)
 
     def set_rate(self, rate_bps: float) -> None:
-        """Change the rate; what was sent stays in the ledger."""
+        """Change how packets are spaced from now on. The ledger keeps the highest rate that was ever
+        set: it guards the limit of the radio, and a lower rate must not silence the sender until what
+        was sent before has left the window."""
         self.rate_bps = rate_bps
-        self._allowed = int(rate_bps * self._window_ns / (8 * _NS))
+        self._allowed = max(self._allowed, int(rate_bps * self._window_ns / (8 * _NS)))
 
     def ready_at(self, size_bytes: int, now: int) -> int:
         """Earliest time, `now` or later, at which a packet of this size may start."""

@@ -18,12 +18,14 @@ from gvc_protocol.events import (
     MessageReady,
     ReceiverEvent,
     SessionStarted,
+    TurnGiven,
     UnitReady,
 )
 from gvc_protocol.framing import Deframer, Rejected
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.parts import Filed
 from gvc_protocol.replay import ReplayGuard
+from gvc_protocol.reports import Reception
 from gvc_protocol.session import UnitSession
 from gvc_protocol.wire import Datagram, RejectReason
 
@@ -110,6 +112,11 @@ class LinkReceiver:
         """Sequence numbers that were passed over so far, all sessions together."""
         return sum(s.lost for s in self._sessions.values()) + self._lost_in_evicted
 
+    def reception(self, stream_id: int, boot_id: int) -> Reception | None:
+        """What a report on this stream and boot tells, or None while nothing of it was heard."""
+        session = self._sessions.get((stream_id, boot_id))
+        return None if session is None else session.reception(boot_id)
+
     @property
     def skipped_bytes(self) -> int:
         """Bytes of a stream that belonged to no datagram."""
@@ -173,6 +180,8 @@ class LinkReceiver:
         else:
             counters.received += 1
             counters.late += outcome is Filed.LATE
+        if datagram.over and outcome is not Filed.DUPLICATE:
+            self._events.append(TurnGiven(stream_id=key[0], boot_id=key[1], now=now))
         self._emit(key, session.take_ready(now), now)
         for number, data in session.take_messages():
             self._events.append(

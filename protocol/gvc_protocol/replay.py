@@ -8,7 +8,7 @@ The state goes out and comes back as plain values, for whoever keeps it on disk.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from gvc_protocol.wire import SEQ_BITS, nearest
@@ -82,6 +82,17 @@ class ReplayGuard:
             heard.seen |= 1 << -ahead
         self.changes += 1
         return Freshness.NEW
+
+    def merge(self, other: ReplayGuard) -> None:
+        """Know what the other one knows, too."""
+        for key, theirs in other._heard.items():
+            mine = self._heard.get(key)
+            if mine is None or theirs.boot_id > mine.boot_id:
+                self._heard[key] = replace(theirs)
+            elif theirs.boot_id == mine.boot_id:
+                top = max(mine.highest, theirs.highest)
+                seen = [h.seen << min(top - h.highest, REPLAY_WINDOW) for h in (mine, theirs)]
+                self._heard[key] = replace(mine, highest=top, seen=(seen[0] | seen[1]) & _MASK)
 
     def export(self) -> dict[str, object]:
         """The state as values that JSON takes."""

@@ -5,22 +5,28 @@
     open_unit / write(...)       parts as they grow; blocks close when full, ended or waited too long
     datagrams_to_send(now)       radio packets whose time has come; call it again at next_timer()
     next_timer()                 when something will be due, or None
-    next_event()                 SenderDropped: what an over-full queue cost
+    next_event()                 SenderDropped: what an over-full queue cost; AirtimeExhausted: the
+                                 law's duty cycle holds the next packet back
 
-The order on the air interleaves a unit's blocks, so that a burst of losses is shared between them.
+    set_link / listen_each       new rate, redundancy, interleave; windows in which the base may talk
+
+The order on the air interleaves a unit's blocks, so that a burst of losses is shared between them; with
+`interleave`, K and F are spread over the air time of later units, too.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gvc_protocol.auth import LinkKey, Sealer
 from gvc_protocol.blocks import Block, block_capacity, make_block, plan_air_bytes
 from gvc_protocol.codec import EncodedUnit
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import SenderDropped
+from gvc_protocol.ledger import AirtimeExhausted, AirtimeLedger
 from gvc_protocol.message_session import MAX_MESSAGE_BYTES
+from gvc_protocol.order import MAX_INTERLEAVE, Later, ListenWindows, Symbol
 from gvc_protocol.pacing import Pacer
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, Datagram, WirePart
@@ -28,6 +34,7 @@ from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, Datagram, WirePart
 __all__ = ["LinkSender", "SenderCounters", "unit_air_bytes"]
 
 
+_SENT_KEPT = 4096
 _APART = 3
 "Other packets between two parity symbols of a message, where there are any."
 
@@ -43,27 +50,6 @@ class SenderCounters:
     units: int = 0
     messages: int = 0
     dropped_symbols: int = 0
-
-
-@dataclass(slots=True)
-class _Symbol:
-    """One datagram to be; numbered and packed only when it leaves."""
-
-    unit_no: int
-    part: int
-    block_no: int
-    last: bool
-    symbol: int
-    k: int
-    payload: bytes
-    position: float
-    parts_sent: tuple[bool, bool]
-
-    @property
-    def drop_rank(self) -> tuple[int, int, bool, int, int]:
-        """Larger goes first when the queue is over its limit: F before K, oldest unit first,
-        parity before data, and a part's end before its start, which is worth more alone."""
-        return (self.part, -self.unit_no, self.symbol >= self.k, self.block_no, self.symbol)
 
 
 @dataclass(slots=True)
@@ -88,9 +74,12 @@ class LinkSender:
 
     def __init__(
         self, params: LinkParams, *, stream_id: int, boot_id: int, from_base: bool = False,
-        key: LinkKey | None = None,
+        key: LinkKey | None = None, ledger: AirtimeLedger | None = None,
     ) -> None:  # fmt: skip
         _check_rate(params)
+        if ledger is not None:
+            ledger.check(params.framing.mtu_bytes)
+        self._ledger, self._held = ledger, False
         if params.tagged is (key is None):
             raise LocalProtocolError("a key and `tagged` belong together")
         self._sealer = None if key is None else Sealer(key, encrypt=params.encrypted)
@@ -98,29 +87,61 @@ class LinkSender:
         self._params = params
         self._stream_id, self._boot_id = stream_id, boot_id
         self._pacer = Pacer(params.rate_bps, params.window_ns)
-        self._queue: list[_Symbol] = []
+        self._queue: list[Symbol] = []
         self._open: dict[int, _OpenPart] = {}
         self._ended: set[int] = set()
         self._unit_no = -1
         self._parts_sent = (False, False)
         self._message_no = 0
         self._seq = 0
-        self._ready: deque[tuple[bytes, int]] = deque()
-        self._events: deque[SenderDropped] = deque()
+        self._ready: deque[tuple[bytes, int, int | None]] = deque()
+        self._later = Later()
+        self._interleave = 0
+        self._windows = ListenWindows()
+        self._sent: deque[tuple[int, int]] = deque(maxlen=_SENT_KEPT)
+        self._sending = 0
+        self._events: deque[SenderDropped | AirtimeExhausted] = deque()
         self.counters = SenderCounters()
+
+    def set_link(
+        self, *, rate_bps: float, fec_percent: float, interleave: int = 0, pace_bps: float = 0
+    ) -> None:
+        """Go on with another rate and, from the next block on, other redundancy and interleave.
+
+        Args:
+            pace_bps: spacing of the packets where it is not the rate; the window's limit stays.
+        """
+        self._pacer.set_rate(pace_bps or rate_bps)
+        self._params = replace(self._params, rate_bps=rate_bps, fec_percent=fec_percent)
+        self._interleave = min(interleave, MAX_INTERLEAVE)
+
+    def listen_each(self, every_ns: int, listen_ns: int) -> None:
+        """Half duplex: after each `every_ns` of sending be silent so long; 0 ends it."""
+        self._windows = ListenWindows(every_ns=every_ns, listen_ns=listen_ns)
+
+    def take_sent(self) -> list[tuple[int, int]]:
+        """(sequence number, air bytes) of the datagrams that left since the last call."""
+        sent = list(self._sent)
+        self._sent.clear()
+        return sent
 
     def submit(self, unit: EncodedUnit, now: int) -> None:
         """Queue a closed unit. Units come in rising order."""
+        depth = 0 if unit.descriptors.end_of_stream else self._interleave
+        d = replace(unit.descriptors, interleave=depth)
         self.open_unit(
             unit.unit_no, keyframe=bool(unit.keyframe), features=bool(unit.features), now=now
         )
         self._ended = {0, 1, 2}
-        blocks = self._blocks_of(WirePart.DESCRIPTORS, unit.descriptors.pack())
+        blocks = self._blocks_of(WirePart.DESCRIPTORS, d.pack())
         if unit.keyframe:
             blocks += self._blocks_of(WirePart.KEYFRAME, unit.keyframe)
         if unit.features:
             blocks += self._blocks_of(WirePart.FEATURES, unit.features)
-        self._enqueue(blocks, now)
+        if d.end_of_stream:
+            self._queue += self._later.take(None)
+        unit_ns = int(d.frames * SECOND / d.fps)
+        self._enqueue(blocks, now, depth=depth, unit_ns=unit_ns)
 
     def open_unit(self, unit_no: int, *, keyframe: bool, features: bool, now: int) -> None:
         """Begin a unit whose parts will be written as they grow; says which parts will come.
@@ -195,44 +216,70 @@ class LinkSender:
     def datagrams_to_send(self, now: int) -> list[bytes]:
         """Radio packets that may start now, in order. Empty when the time has not come."""
         self._close_blocks(now, force=False)
+        self._queue += self._later.take(now)
         out: list[bytes] = []
         while True:
+            if now < self._windows.until:
+                return out
             if not self._ready and self._queue:
-                self._pack(self._queue.pop(0))
+                self._pack(self._queue.pop(0), over=self._windows.is_due(now))
             if not self._ready:
                 return out
-            packet, air = self._ready[0]
-            if self._pacer.ready_at(air, now) > now:
+            packet, air, seq = self._ready[0]
+            at = self._pacer.ready_at(air, now)
+            if self._is_held(len(packet), at, now) or at > now:
                 return out
             self._ready.popleft()
             self._pacer.spend(air, now)
+            if self._ledger is not None:
+                self._ledger.spend(len(packet), now)
             self.counters.air_bytes += air
+            self._sending += air
+            if seq is not None:
+                self._sent.append((seq, self._sending))
+                self._sending = 0
+                self._windows.sent(now, int(air * 8 * SECOND / self._params.rate_bps))
             out.append(packet)
 
     def next_timer(self) -> int | None:
         """When to call `datagrams_to_send` again, or None when nothing waits."""
         times = [p.since + self._params.close_after_ns for p in self._open.values() if p.data]
         if self._ready:
-            times.append(self._pacer.ready_at(self._ready[0][1], 0))
+            packet, air, _ = self._ready[0]
+            at = max(self._windows.until, self._pacer.ready_at(air, 0))
+            times.append(at if self._ledger is None else self._ledger.ready_at(len(packet), at))
         elif self._queue:
-            times.append(0)
+            times.append(self._windows.until)
+        if (due := self._later.next_timer()) is not None:
+            times.append(due)
         return min(times, default=None)
 
-    def next_event(self) -> SenderDropped | None:
+    def next_event(self) -> SenderDropped | AirtimeExhausted | None:
         """The oldest event not yet taken, or None."""
         return self._events.popleft() if self._events else None
+
+    def _is_held(self, packet_bytes: int, at: int, now: int) -> bool:
+        """Whether the law's air time is used up at that time; said once until packets go again."""
+        if self._ledger is None:
+            return False
+        until = self._ledger.ready_at(packet_bytes, at)
+        if until > at and not self._held:
+            event = AirtimeExhausted(limit=self._ledger.limit, until=until, now=now)
+            self._events.append(event)
+        self._held = until > at
+        return self._held
 
     @property
     def backlog_air_bytes(self) -> int:
         """Air bytes that wait in the queue."""
         waiting = sum(self._air(len(s.payload)) for s in self._queue)
-        return waiting + sum(air for _, air in self._ready)
+        return waiting + sum(air for _, air, _ in self._ready)
 
     @property
     def idle(self) -> bool:
         """True when everything that was submitted has left."""
         waiting = any(p.data for p in self._open.values())
-        return not (self._queue or self._ready or waiting)
+        return not (self._queue or self._ready or self._later or waiting)
 
     def _air(self, payload_bytes: int) -> int:
         tag = TAG_BYTES if self._params.tagged else 0
@@ -268,7 +315,7 @@ class LinkSender:
         ]
         self._enqueue(blocks, now)
 
-    def _enqueue(self, blocks: list[Block], now: int) -> None:
+    def _enqueue(self, blocks: list[Block], now: int, *, depth: int = 0, unit_ns: int = 0) -> None:
         if not blocks:
             return
         sent = self._parts_sent
@@ -277,18 +324,22 @@ class LinkSender:
             for block in blocks
             for s in self._symbols(block, unit_no=self._unit_no, parts_sent=sent)
         ]
+        # Of earlier units, what was kept for this one's time on the air.
+        symbols += self._later.take(now + unit_ns // 2)
+        if depth:
+            symbols = self._later.spread(symbols, self._unit_no, depth, now, unit_ns)
         # Stable sort: D before K before F where positions tie.
         self._queue += sorted(symbols, key=lambda s: s.position)
         self._limit_queue(now)
 
     def _symbols(
         self, block: Block, *, unit_no: int, parts_sent: tuple[bool, bool]
-    ) -> list[_Symbol]:
+    ) -> list[Symbol]:
         payloads = block.data + block.parity
         count = len(payloads)
         first_at_0 = block.part == WirePart.DESCRIPTORS
         return [
-            _Symbol(
+            Symbol(
                 unit_no=unit_no, part=block.part, block_no=block.block_no, last=block.last,
                 symbol=i, k=len(block.data), payload=payload,
                 position=0.0 if first_at_0 and i == 0 else (i + 0.5) / count,
@@ -319,27 +370,25 @@ class LinkSender:
             event = SenderDropped(unit_no=unit_no, part=part, symbols=count, now=now)
             self._events.append(event)
 
-    def _pack(self, s: _Symbol) -> None:
+    def _pack(self, s: Symbol, *, over: bool) -> None:
         """Number a symbol as it leaves: sequence gaps then mean loss on the air and nothing else."""
         datagram = Datagram(
             part=s.part, last=s.last, k_sent=s.parts_sent[0], f_sent=s.parts_sent[1],
             stream_id=self._stream_id, boot_id=self._boot_id, seq=self._seq, unit_no=s.unit_no,
             block_no=s.block_no, symbol=s.symbol, k=s.k, payload=s.payload,
-            from_base=self._from_base,
+            from_base=self._from_base, over=over,
         )  # fmt: skip
         if self._sealer is not None:
             datagram = self._sealer.seal(datagram)
         packets = self._params.framing.frame(datagram.pack(), self._seq)
+        if over:
+            self._windows.asked(self._seq)
+        for left, packet in enumerate(packets, 1 - len(packets)):
+            least = max(len(packet), self._params.packet_least_bytes)
+            air = least + self._params.packet_overhead_bytes
+            self._ready.append((packet, air, self._seq if left == 0 else None))
         self._seq += 1
         self.counters.datagrams += 1
-        for packet in packets:
-            self._ready.append(
-                (
-                    packet,
-                    max(len(packet), self._params.packet_least_bytes)
-                    + self._params.packet_overhead_bytes,
-                )
-            )
 
 
 def _check_rate(params: LinkParams) -> None:

@@ -15,6 +15,7 @@ from gvc_protocol.events import LinkCounters
 from gvc_protocol.message_session import MessageSession
 from gvc_protocol.params import LinkParams
 from gvc_protocol.parts import Filed, PartAssembly
+from gvc_protocol.reports import Reception
 from gvc_protocol.wire import SEQ_BITS, UNIT_BITS, Datagram, WirePart, nearest
 
 __all__ = ["UnitSession"]
@@ -70,6 +71,10 @@ class UnitSession:
         self._lowest_seq = 0
         self._distinct = 0
         self._seen = 0  # bit i = highest_seq - i was seen
+        self._gaps = 0
+        self._highest_ns = 0
+        self._spread = 0  # later units over which a unit is spread, as the newest D says
+        self._whole = self._degraded = self._repaired = 0
         self._unit_bytes = 0
         self._messages = MessageSession(counters)
         self.last_heard = 0
@@ -89,6 +94,14 @@ class UnitSession:
         """Sequence numbers between the first and the highest that never came."""
         return max(0, self._highest_seq + 1 - self._lowest_seq - self._distinct)
 
+    def reception(self, boot_id: int) -> Reception:
+        """What a report on this boot tells."""
+        return Reception(
+            boot_id=boot_id, highest_seq=max(0, self._highest_seq), heard_ns=self._highest_ns,
+            received=self._distinct, lost=self.lost, bursts=self._gaps, repaired=self._repaired,
+            whole=self._whole, degraded=self._degraded,
+        )  # fmt: skip
+
     def add(self, datagram: Datagram, now: int) -> Filed:
         """File one datagram under its unit, part and block."""
         self.last_heard = now
@@ -96,7 +109,7 @@ class UnitSession:
         seq = datagram.seq + (1 << SEQ_BITS)
         if self._distinct:
             seq = nearest(datagram.seq, SEQ_BITS, self._highest_seq + 1)
-        if not self._new_sequence(seq):
+        if not self._new_sequence(seq, now):
             return Filed.DUPLICATE
         if datagram.part == WirePart.MESSAGE:
             return self._messages.add(datagram, now)
@@ -152,12 +165,15 @@ class UnitSession:
             unit.closed = True
         return self._pop_closed()
 
-    def _new_sequence(self, seq: int) -> bool:
+    def _new_sequence(self, seq: int, now: int) -> bool:
+        if seq > self._highest_seq:
+            self._highest_ns = now
         if self._highest_seq < 0:
             self._highest_seq, self._lowest_seq, self._seen, self._distinct = seq, seq, 1, 1
             return True
         ahead = seq - self._highest_seq
         if ahead > 0:
+            self._gaps += ahead > 1
             self._seen = (self._seen << min(ahead, _SEQ_WINDOW) | 1) & (1 << _SEQ_WINDOW) - 1
             self._highest_seq = seq
         else:
@@ -176,8 +192,11 @@ class UnitSession:
             unit.deadline = hold
         soon = now + self._params.reorder_ns
         for other in self._units.values():
-            if other.unit_no < self._highest_unit:
+            if other.unit_no < self._highest_unit - self._spread:
                 other.deadline = min(other.deadline, soon)
+            elif other.unit_no < self._highest_unit:
+                # Some of it is still to come, among the later units.
+                other.deadline = hold
         return unit
 
     def _file(self, unit: _UnitAssembly, datagram: Datagram) -> Filed:
@@ -188,6 +207,11 @@ class UnitSession:
             unit.k_sent |= datagram.k_sent
             unit.f_sent |= datagram.f_sent
         self._unit_bytes += part.held_bytes - before
+        if datagram.part == WirePart.DESCRIPTORS and part.complete:
+            whole = part.data(sent=True).whole
+            d = Descriptors.unpack(whole) if whole is not None else None
+            if d is not None and unit.unit_no == self._highest_unit:
+                self._spread = d.interleave
         return filed
 
     def _over_limit(self) -> bool:
@@ -205,5 +229,11 @@ class UnitSession:
             self._unit_bytes -= unit.held_bytes
             blocks = (b for p in unit.parts.values() for b in p.blocks.values())
             self._counters.blocks_failed += sum(1 for b in blocks if b.offset < 0)
-            out.append(unit.received())
+            received = unit.received()
+            self._whole += received.whole
+            self._degraded += not received.whole
+            self._repaired += sum(
+                b.repaired for p in unit.parts.values() for b in p.blocks.values()
+            )
+            out.append(received)
         return out

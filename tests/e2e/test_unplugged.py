@@ -12,10 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from gvc_profiles import load
+from gvc_profiles.links import can_send, open_link
 from gvc_protocol.framing import Deframer, Framing
 from gvc_protocol.pcap import read_records
 from gvc_protocol.wire import Datagram
 from tests.e2e.conftest import Ran
+from tests.profiles.fakes import Rn2483
 
 
 class Radio:
@@ -143,3 +148,32 @@ def test_two_programs_on_one_port(tmp_path: Path, base: Callable[..., Ran]) -> N
     first.kill()
     first.communicate()
     assert "ttyRADIO" in second.error_line
+
+
+def test_a_module_that_is_pulled_and_restarts_is_set_up_again(tmp_path: Path) -> None:
+    """An RN2483 behind a stable name: pulled, put back with its defaults; nothing queued is lost."""
+    name = tmp_path / "ttyRADIO"
+    first = Rn2483()
+    name.symlink_to(first.device)
+    link = open_link(f"rn2483:{name}", load("rn2483-eu868"), listen=False)
+    link.send(b"one")
+    end = time.monotonic() + 10
+    while not (can_send(link) and first.sent) and time.monotonic() < end:
+        time.sleep(0.02)
+    link.send(b"two")  # queued; the module goes before it can take it
+    first.close()
+    name.unlink()
+    with pytest.raises(OSError):
+        for _ in range(50):
+            link.receive(0.02)
+    with pytest.raises(OSError):
+        link.reopen()
+    second = Rn2483()
+    name.symlink_to(second.device)
+    link.reopen()
+    while not (can_send(link) and second.sent) and time.monotonic() < end + 10:
+        time.sleep(0.02)
+    assert first.sent == [b"one"] or first.sent == [b"one", b"two"]
+    assert b"two" in first.sent + second.sent and second.settings["sf"] == "sf7"
+    link.close()
+    second.close()

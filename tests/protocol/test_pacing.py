@@ -69,12 +69,24 @@ def test_the_rate_is_used_up_when_there_is_enough_to_send() -> None:
     assert total >= 0.999 * 60 * 8000
 
 
-def test_a_new_rate_counts_what_was_sent_before() -> None:
+def test_a_lower_rate_spaces_what_follows_and_silences_nobody() -> None:
     pacer = Pacer(80_000, WINDOW)
     now = 0
     for _ in range(100):
         now = pacer.ready_at(1000, now)
         pacer.spend(1000, now)
     pacer.set_rate(8_000)
-    # 10 of them fit now: the one sent at 9 s must have left the window.
-    assert pacer.ready_at(1000, now) == 19 * SECOND
+    now = pacer.ready_at(1000, now)
+    assert now == 10 * SECOND
+    pacer.spend(1000, now)
+    assert pacer.ready_at(1000, now) == now + SECOND
+
+
+def test_the_highest_rate_stays_the_limit_of_the_window() -> None:
+    pacer, now, sent = Pacer(80_000, WINDOW), 0, []
+    for turn in range(600):
+        pacer.set_rate(8_000 if turn % 7 else 80_000)
+        now = pacer.ready_at(1000, now)
+        pacer.spend(1000, now)
+        sent.append((now, 1000))
+    assert fullest(sent, WINDOW) <= 80_000 * 10 / 8

@@ -1,4 +1,4 @@
-"""The golden vectors, both ways. They change only by `python tests/vectors/regenerate.py`."""
+"""The golden vectors, both ways. They change only by `python -m tests.vectors.regenerate`."""
 
 from __future__ import annotations
 

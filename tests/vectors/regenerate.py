@@ -1,4 +1,4 @@
-"""Writes the golden vectors anew: `python tests/vectors/regenerate.py`, and only on purpose.
+"""Writes the golden vectors anew: `python -m tests.vectors.regenerate`, and only on purpose.
 
 The files hold the wire format of version 1 still; a difference is a break with every radio in the
 field unless it only adds. `tests/protocol/test_vectors.py` reads them and never writes.
@@ -19,6 +19,14 @@ from gvc_protocol.codec import CodecSpec, EncodedUnit
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
 from gvc_protocol.erasure import parity
 from gvc_protocol.framing import Framing
+from gvc_protocol.framings.ax25 import Callsign, UiFrame
+from gvc_protocol.framings.ebyte import e22_write
+from gvc_protocol.framings.imt import join_crc, jspr_pack
+from gvc_protocol.framings.kiss import kiss_pack
+from gvc_protocol.framings.meshtastic import stream_pack
+from gvc_protocol.framings.rn2483 import rn_transmit
+from gvc_protocol.framings.sbd import sbd_write
+from gvc_protocol.framings.xbee import at_command, tx_request, xbee_pack
 from gvc_protocol.gvc1 import GvcUnit, Patch, Picture, Tool
 from gvc_protocol.motion_path import ControlPoint, MotionPath
 from gvc_protocol.objects import ObjectClass, Track, TrackPoint
@@ -26,6 +34,7 @@ from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import Record, pack_file_header, pack_record
 from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import Datagram
+from tests.vectors.message_cases import message_table
 
 FOLDER = Path(__file__).resolve().parent
 Cases = dict[str, Any]
@@ -437,12 +446,36 @@ def _unit_pcap() -> bytes:
     return pack_file_header() + b"".join(records)
 
 
+def _framings() -> Cases:
+    """Radio framings; those with `source` are printed in the maker's manual or the standard."""
+    ui = UiFrame(
+        destination=Callsign("GVC"), source=Callsign("N0CALL", 7), info=bytes.fromhex("c0db00")
+    )
+    at = at_command("ND", frame_id=1)
+    tx = tx_request(b"TxData0A", frame_id=1, address=0x0013A200400A0127, no_ack=False)
+    lines = {"topic_id": 244, "message_length": 11, "request_reference": 1}
+    return {
+        "kiss": {"data": "TEST", "hex": kiss_pack(b"TEST").hex(), "source": "KISS, Chepponis"},
+        "ax25_ui_in_kiss": {"hex": kiss_pack(ui.pack()).hex()},
+        "xbee_at_nd": {"hex": xbee_pack(at, escaped=False).hex(), "source": "Digi 90002173"},
+        "xbee_tx": {"hex": xbee_pack(tx, escaped=False).hex(), "source": "Digi 90002173"},
+        "xbee_tx_escaped": {"hex": xbee_pack(tx, escaped=True).hex()},
+        "sbd_hello": {"hex": sbd_write(b"hello").hex(), "source": "Iridium ISU AT reference"},
+        "imt_crc_123456789": {"hex": join_crc(b"123456789").hex(), "source": "CRC-16/XMODEM check"},
+        "imt_originate": {"text": jspr_pack("PUT", "messageOriginate", lines).decode()},
+        "rn2483_tx": {"text": rn_transmit(b"\x01\xab").decode()},
+        "meshtastic_stream": {"hex": stream_pack(b"abc").hex()},
+        "ebyte_e22_write": {"hex": e22_write(bytes.fromhex("00000062001200")).hex()},
+    }
+
+
 def build() -> dict[str, bytes]:
     """Every vector file and its bytes."""
     tables = {
         "datagrams.json": _datagrams(), "descriptors.json": _descriptors(),
         "erasure.json": _erasure(), "blocks.json": _blocks(), "rs_frames.json": _rs_frames(),
-        "segments.json": _segments(), "gvc1.json": _gvc1(), "auth.json": _auth(),
+        "segments.json": _segments(), "gvc1.json": _gvc1(), "framings.json": _framings(),
+        "auth.json": _auth(), "messages.json": message_table(),
     }  # fmt: skip
     files = {name: (json.dumps(table, indent=1) + "\n").encode() for name, table in tables.items()}
     return {**files, "unit.pcap": _unit_pcap()}

@@ -17,7 +17,7 @@ from gvc_base.decoders.vvc import decode_access_units
 from gvc_protocol.codec import ReceivedUnit, UnitSpan
 from gvc_protocol.gvc1 import Patch, ReceivedGvc, Tool, decodable, picture_offset, read_unit
 
-__all__ = ["CodedUnit", "PlacedPatch", "read_coded"]
+__all__ = ["CodedUnit", "PlacedPatch", "place_patch", "read_coded"]
 
 U8 = NDArray[np.uint8]
 
@@ -78,7 +78,7 @@ def read_coded(unit: ReceivedUnit, span: UnitSpan) -> CodedUnit:
     sizes = [picture.size for picture in parsed.pictures]
     pixels = parsed.width * parsed.height * max(1, len(sizes))
     out.bits_per_coded_pixel = sum(sizes) * 8 / pixels
-    placed = (_place(patch, span) for patch in parsed.patches)
+    placed = (place_patch(patch, span) for patch in parsed.patches)
     out.patches = [patch for patch in placed if patch is not None]
     return out
 
@@ -97,11 +97,13 @@ def _pictures(parsed: ReceivedGvc, span: UnitSpan) -> list[tuple[int, U8]]:
     return []
 
 
-def _place(patch: Patch, span: UnitSpan) -> PlacedPatch | None:
-    """Decode a patch and check it against the picture; None when it does not fit."""
-    inside = patch.x + patch.width < span.width + 8 and patch.y + patch.height < span.height + 8
-    if not inside or patch.offset >= span.frames:
-        return None
+def place_patch(patch: Patch, span: UnitSpan | None = None) -> PlacedPatch | None:
+    """Decode a patch and check it against the picture, if known; None when it does not fit."""
+    if span is not None:
+        right, below = patch.x + patch.width, patch.y + patch.height
+        inside = right < span.width + 8 and below < span.height + 8
+        if not inside or patch.offset >= span.frames:
+            return None
     most = (max(_LEAST_STILL_PX, patch.width), max(_LEAST_STILL_PX, patch.height))
     pictures = decode_units([patch.obus], width=most[0], height=most[1])
     if not pictures:
@@ -112,7 +114,8 @@ def _place(patch: Patch, span: UnitSpan) -> PlacedPatch | None:
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     if pixels.shape[:2] != (patch.height, patch.width):
         return None
-    pixels = pixels[: span.height - patch.y, : span.width - patch.x]
+    if span is not None:
+        pixels = pixels[: span.height - patch.y, : span.width - patch.x]
     return PlacedPatch(
         offset=patch.offset, x=patch.x, y=patch.y, pixels=pixels, full_size=patch.scale == 1
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import cv2
@@ -27,6 +27,7 @@ from gvc_edge.codecs.gvc_ladder import (
     next_step,
     qp_for,
     spacing,
+    within,
 )
 from gvc_edge.codecs.gvc_patches import RECORDS_SHARE, Lowest
 from gvc_edge.codecs.gvc_search import VvcSearch
@@ -34,7 +35,7 @@ from gvc_edge.codecs.ladder import search_crf
 from gvc_protocol.classical import coded_offsets
 from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
 from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.gvc1 import BITSTREAM_VERSION, GvcUnit, Tool
+from gvc_protocol.gvc1 import BITSTREAM_VERSION, MAX_LAYER, GvcUnit, Tool
 from gvc_protocol.gvc1 import Picture as CodedPicture
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
@@ -113,6 +114,7 @@ class GvcEncoder:
         self._lowest, self._stills = Lowest(width, height), False
         self._level = 0
         self._vvc_failed = False
+        self._bounds, self._fresh = (0, _LOWEST), False
         self.fallbacks = 0
         "Units for which VVenC failed and AV1 stood in."
 
@@ -129,6 +131,14 @@ class GvcEncoder:
     def ladder(self) -> int:
         """Where the last unit stood: see `Descriptors.ladder`."""
         return self._level
+
+    def refresh(self) -> None:
+        """The next unit counts on nothing that was sent before, and all of it has K's protection."""
+        self._fresh = True
+
+    def bound(self, finest: int, coarsest: int) -> None:
+        """Keep to these steps of the ladder from the next unit on, as far as anything fits."""
+        self._bounds = (finest, coarsest)
 
     def records_share(self, payload_bytes: int) -> float | None:
         """Share of a unit's bytes that tracks and motion path in D are worth; None for the usual."""
@@ -148,6 +158,8 @@ class GvcEncoder:
         self._last_size = max(1, payload_bytes)
         self._set_step()
         self._level = STEPS[self._index].level
+        if self._fresh:
+            self._lowest.forget()
         self._lowest.begin(unit_no)
 
     def push(self, frame: SourceFrame) -> None:
@@ -183,6 +195,9 @@ class GvcEncoder:
             self._settle()
         unit = self._lower(self._code())
         self._sampled, self._newest = [], None
+        if unit is not None and self._fresh:
+            unit = replace(unit, layers_in_keyframe=MAX_LAYER + 1)
+        self._fresh = False
         return unit.pack() if unit is not None else (b"", b"")
 
     def _plan(self, payload: int) -> tuple[int, float]:
@@ -192,6 +207,7 @@ class GvcEncoder:
             index, qp = first_guess(payload * 8 / pixels)
         else:
             index, qp = next_step(self._index, qp_for(self._qp, self._last_size, payload))
+        index, qp = within(index, qp, *self._bounds)
         while self._crowded(index, payload) and index + 1 < len(STEPS):
             index += 1
             qp -= STEPS[index].qp_from_finer

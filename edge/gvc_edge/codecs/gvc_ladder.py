@@ -21,7 +21,16 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["LOG_SIZE_PER_QP", "STEPS", "Step", "first_guess", "next_step", "qp_for", "spacing"]
+__all__ = [
+    "LOG_SIZE_PER_QP",
+    "STEPS",
+    "Step",
+    "first_guess",
+    "next_step",
+    "qp_for",
+    "spacing",
+    "within",
+]
 
 LOG_SIZE_PER_QP = 0.115
 "A step of QP takes about a ninth of the bytes, whatever the content."
@@ -85,6 +94,18 @@ def next_step(index: int, qp: float) -> tuple[int, float]:
         # Not up where it would come straight down again: the ladder must not swing.
         if qp + STEPS[index].qp_from_finer > STEPS[index - 1].most_qp - 2:
             break
+        qp += STEPS[index].qp_from_finer
+        index -= 1
+    return index, qp
+
+
+def within(index: int, qp: float, finest: int, coarsest: int) -> tuple[int, float]:
+    """The nearest step whose level lies within the bounds, and the QP there. The lowest level, stills
+    carried by motion, is no step of its own: it is tried wherever level 2 is."""
+    while STEPS[index].level < finest and index + 1 < len(STEPS):
+        index += 1
+        qp -= STEPS[index].qp_from_finer
+    while STEPS[index].level > coarsest and index > 0:
         qp += STEPS[index].qp_from_finer
         index -= 1
     return index, qp

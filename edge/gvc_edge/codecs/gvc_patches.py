@@ -95,6 +95,10 @@ class Lowest:
         self._chosen: list[tuple[int, _Sent]] = []
         self._crf = 46.0
 
+    def forget(self) -> None:
+        """The base may have lost every chip."""
+        self._sent = {}
+
     def begin(self, unit_no: int) -> None:
         """Open a unit."""
         self._unit_no = unit_no

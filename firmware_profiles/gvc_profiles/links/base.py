@@ -30,6 +30,8 @@ class LinkState:
     "Signal of what was last heard."
     noise_dbm: float | None = None
     snr_db: float | None = None
+    signal_bars: int | None = None
+    "0..5, where the radio has only these."
     queue_free_percent: float | None = None
     "Room in the radio's own queue."
     waiting_packets: int = 0

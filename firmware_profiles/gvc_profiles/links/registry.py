@@ -39,6 +39,31 @@ SCHEMES = {
     "serial": Scheme("serial:DEVICE", "gvc_profiles.links.uart:open_serial", ("raw",)),
     "freedv": Scheme("freedv:MODE", "gvc_profiles.links.freedv:open_freedv", ("freedv",)),
     "udp": Scheme("udp://HOST:PORT", "gvc_profiles.links.udp:open_udp", _ANY),
+    "kiss": Scheme(
+        "kiss:DEVICE?call=CALL or kiss+tcp://HOST:PORT?call=CALL",
+        "gvc_profiles.links.kiss:open_kiss",
+        ("kiss",),
+        ("", "tcp"),
+    ),
+    "mavlink": Scheme(
+        "mavlink:DEVICE or mavlink+udp://HOST:PORT",
+        "gvc_profiles.links.mavlink:open_mavlink",
+        ("mavlink_tunnel",),
+        ("", "tcp", "udp"),
+    ),
+    "meshtastic": Scheme(
+        "meshtastic:DEVICE or meshtastic+tcp://HOST:PORT",
+        "gvc_profiles.links.meshtastic:open_meshtastic",
+        ("meshtastic",),
+        ("", "tcp"),
+    ),
+    "xbee": Scheme("xbee:DEVICE", "gvc_profiles.links.xbee:open_xbee", ("xbee_api",)),
+    "rn2483": Scheme("rn2483:DEVICE", "gvc_profiles.links.rn2483:open_rn2483", ("rn2483",)),
+    "sbd": Scheme("sbd:DEVICE", "gvc_profiles.links.sbd:open_sbd", ("sbd",)),
+    "imt": Scheme("imt:DEVICE", "gvc_profiles.links.imt:open_imt", ("imt",)),
+    "rns": Scheme(
+        "rns:HASH or rns:listen", "gvc_profiles.links.reticulum:open_reticulum", ("rns",)
+    ),
 }
 
 

@@ -1,0 +1,301 @@
+"""The base's end of the back-channel: reports out, commands until they are acknowledged, answers in.
+
+    receiver's events -> BaseBackChannel -> messages: Report, commands, acks -> LinkSender -> radio
+    operator (`gvc-base ask`) --^     |-> archive events, region pictures beside the archive
+
+On a half-duplex link with windows it talks only when the edge has said OVER.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gvc_base.regions import RegionFiles
+from gvc_protocol.auth import LinkKey
+from gvc_protocol.errors import UserError
+from gvc_protocol.events import MessageReady, ReceiverEvent, SessionStarted, TurnGiven, UnitReady
+from gvc_protocol.messages import (
+    COMMAND_TYPES,
+    Ack,
+    AckStatus,
+    Command,
+    OperatorText,
+    Record,
+    RegionAnswer,
+    RegionRequest,
+    RegionStatus,
+    Setting,
+    TimeAnswer,
+    TimeAsk,
+    pack_message,
+    unpack_message,
+)
+from gvc_protocol.params import MS, SECOND, LinkParams
+from gvc_protocol.reports import Reception, report_period_ns
+from gvc_protocol.sender import LinkSender
+
+__all__ = ["AskState", "BaseBackChannel"]
+
+_REPORT_AIR_BYTES = 60
+_AGAIN_NS, _AGAIN_MOST_NS = 3 * SECOND, 30 * SECOND
+_GIVEN_UP_NS = 1800 * SECOND
+_CLOCK_EVERY_NS = 60 * SECOND
+_TALK_SHARE = 0.8
+"Of a window; the edge's clock and the radio's turn-around need the rest."
+
+
+@dataclass(slots=True)
+class AskState:
+    """One command on its way."""
+
+    command: Command
+    asked_ns: int
+    next_ns: int
+    wait_ns: int = _AGAIN_NS
+    state: str = "waiting"
+    "waiting, working, done, refused, no picture, or given up."
+    tries: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether it is still to be sent."""
+        return self.state == "waiting"
+
+
+class BaseBackChannel:
+    """Safe between the receiving thread and the one that serves the operator's socket."""
+
+    def __init__(
+        self, params: LinkParams, *, boot_id: int, key: LinkKey | None, mode: str,
+        listen_ms: float, reception: Callable[[int, int], Reception | None],
+        waiting: Callable[[], int], note: Callable[[int, str, dict[str, Any]], None],
+        say: Callable[[str], None], regions: RegionFiles, stream_id: int | None = None,
+        pending: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Args:
+        mode: none, anytime or windows, of the profile.
+        reception: what was heard of a stream and boot. waiting: units that wait for the decoder.
+        note: archives an event (time, kind, detail).
+        pending: file of the commands that are not acknowledged yet, for the next start.
+        """
+        # A lost report or command costs a wait, parity on each would cost three times the bytes.
+        self._params = replace(params, fec_percent=0)
+        self._boot_id, self._key, self._mode = boot_id, key, mode
+        self._talk_ns = int(listen_ms * MS * _TALK_SHARE)
+        self._reception, self._waiting, self._note = reception, waiting, note
+        self._say, self._regions, self._pending_path = say, regions, pending
+        self._stream_id = stream_id
+        self._edge_boot: int | None = None
+        self._newest_unit = 0
+        self._sender: LinkSender | None = None
+        self._mutex = threading.RLock()
+        self._asks: dict[int, AskState] = {}
+        self._count = 0
+        self._acks: list[Record] = []
+        self._report_at, self._clock_at, self._may_talk_until = 0, 0, 0
+        self._period_ns = report_period_ns(params.rate_bps, _REPORT_AIR_BYTES)
+        self.reports = 0
+        "Reports sent."
+        self._load()
+
+    # --- the operator's side
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the edge can obey: commands need a key."""
+        return self._key is not None and self._mode != "none"
+
+    @property
+    def newest(self) -> tuple[int, int] | None:
+        """(boot, unit) that was heard last."""
+        with self._mutex:
+            return None if self._edge_boot is None else (self._edge_boot, self._newest_unit)
+
+    def next_id(self) -> int:
+        """An id for a command, never used before with this boot counter."""
+        with self._mutex:
+            self._count += 1
+            return self._boot_id << 16 | (self._count & 0xFFFF)
+
+    def ask(self, command: Command, now: int) -> None:
+        """Send a command until it is acknowledged.
+
+        Raises:
+            UserError: there is no key, or no way back on this link.
+        """
+        if self._mode == "none":
+            raise UserError("this link has no way back to the edge; nothing can be asked over it")
+        if self._key is None:
+            raise UserError(
+                "this base runs without a key, and an edge obeys nobody without one; make a key with "
+                "`gvc-edge keys new` and start both ends with --key"
+            )
+        with self._mutex:
+            self._asks[command.command_id] = AskState(command, now, now)
+            self._note(now, "asked", _told(command))
+            self._save()
+
+    def state(self, command_id: int) -> str:
+        """What became of a command."""
+        with self._mutex:
+            ask = self._asks.get(command_id)
+            return "unknown" if ask is None else ask.state
+
+    # --- the receiving thread's side
+
+    def event(self, event: ReceiverEvent) -> None:
+        """Follow what the receiver tells."""
+        with self._mutex:
+            if isinstance(event, SessionStarted | UnitReady) and self._follows(event.stream_id):
+                if isinstance(event, SessionStarted):
+                    if self._edge_boot != event.boot_id:
+                        self._newest_unit = 0
+                    self._edge_boot = event.boot_id
+                elif event.boot_id == self._edge_boot:
+                    self._newest_unit = event.unit.unit_no
+            elif isinstance(event, TurnGiven) and self._follows(event.stream_id):
+                self._may_talk_until = event.now + self._talk_ns
+                self._report_at = 0
+            elif isinstance(event, MessageReady) and event.stream_id == self._stream_id:
+                for record in unpack_message(event.data):
+                    self._take(record, event)
+
+    def packets(self, now: int) -> list[bytes]:
+        """Radio packets to send now."""
+        with self._mutex:
+            if self._stream_id is None or self._edge_boot is None or self._mode == "none":
+                return []
+            if self._mode == "windows" and now >= self._may_talk_until:
+                return []
+            if self._sender is None:
+                self._sender = LinkSender(
+                    self._params, stream_id=self._stream_id, boot_id=self._boot_id,
+                    from_base=True, key=self._key,
+                )  # fmt: skip
+            records = self._due(now)
+            if records:
+                self._sender.send_message(pack_message(records), now)
+            return self._sender.datagrams_to_send(now)
+
+    def _follows(self, stream_id: int) -> bool:
+        if self._stream_id is None:
+            self._stream_id = stream_id
+        return stream_id == self._stream_id
+
+    def _due(self, now: int) -> list[Record]:
+        assert self._stream_id is not None and self._edge_boot is not None
+        records: list[Record] = []
+        if now >= self._report_at:
+            heard = self._reception(self._stream_id, self._edge_boot)
+            if heard is not None:
+                records.append(heard.report(now, queue=min(255, self._waiting())))
+                self.reports += 1
+            # In windows a report goes with each, whenever that is.
+            self._report_at = now + (1 << 62 if self._mode == "windows" else self._period_ns)
+            if self._key is not None and now >= self._clock_at:
+                self._clock_at = now + _CLOCK_EVERY_NS
+                records.append(TimeAsk(sent_us=now // 1000))
+        records += self._acks
+        self._acks = []
+        for ask in self._asks.values():
+            if ask.open and now - ask.asked_ns > _GIVEN_UP_NS:
+                ask.state = "given up"
+                self._note(now, "ask_given_up", _told(ask.command))
+            elif ask.open and (now >= ask.next_ns) and len(records) < 8:
+                ask.tries += 1
+                ask.next_ns, ask.wait_ns = now + ask.wait_ns, min(_AGAIN_MOST_NS, 2 * ask.wait_ns)
+                records.append(ask.command)
+        return records
+
+    def _take(self, record: Record, event: MessageReady) -> None:
+        """One record from the edge. Without a key it is noted as unauthenticated, and moves nothing."""
+        now = event.now
+        if isinstance(record, Ack):
+            ask = self._asks.get(record.command_id)
+            if ask is None or not event.authenticated:
+                return
+            names = {AckStatus.DONE: "done", AckStatus.REFUSED: "refused"}
+            if ask.open or ask.state == "working":
+                ask.state = names.get(AckStatus(record.status), "working") if (
+                    record.status in tuple(AckStatus)) else "refused"  # fmt: skip
+                self._note(now, "acknowledged", {"id": record.command_id, "state": ask.state})
+                self._save()
+        elif isinstance(record, RegionAnswer):
+            self._region(record, event)
+        elif isinstance(record, TimeAnswer):
+            arrived = now // 1000
+            about = {
+                "edge_less_base_us": record.offset_us(arrived),
+                "round_trip_us": record.round_trip_us(arrived),
+                "authenticated": event.authenticated,
+            }
+            self._note(now, "clock", about)
+        elif isinstance(record, OperatorText):
+            trust = "" if event.authenticated else " (unauthenticated)"
+            self._say(f"message from the edge{trust}: {record.text}")
+            self._acks.append(Ack(command_id=record.command_id))
+            self._note(now, "text_received", {"text": record.text, "trusted": event.authenticated})
+        elif isinstance(record, Setting):
+            about = {
+                "rate_bps": record.rate_bps, "fec_percent": record.fec_percent,
+                "interleave": record.interleave, "finest": record.finest,
+                "closed_loop": record.closed_loop,
+            }  # fmt: skip
+            self._note(now, "edge_setting", about)
+
+    def _region(self, answer: RegionAnswer, event: MessageReady) -> None:
+        ask = self._asks.get(answer.command_id)
+        if not event.authenticated:
+            return
+        if answer.status != RegionStatus.PIXELS:
+            state = "no picture"
+            self._say(f"region {answer.command_id}: the edge has no picture of that unit any more")
+        else:
+            path = self._regions.write(answer) if answer.patch else None
+            state = "done" if answer.last else "working"
+            if path is not None:
+                self._say(f"region {answer.command_id}: layer {answer.layer} of it is in {path}")
+        about = {"id": answer.command_id, "unit": answer.unit_no, "layer": answer.layer,
+                 "last": answer.last, "bytes": len(answer.patch), "status": answer.status}  # fmt: skip
+        self._note(event.now, "region_answer", about)
+        if ask is not None and (answer.last or ask.open):
+            ask.state = state
+            self._save()
+
+    # --- over restarts
+
+    def _save(self) -> None:
+        """What is not settled, for the next start; a full disk costs that, not the mission."""
+        if self._pending_path is None:
+            return
+        open_ones = [a.command for a in self._asks.values() if a.state in ("waiting", "working")]
+        with suppress(OSError):
+            fresh = self._pending_path.with_name(self._pending_path.name + ".new")
+            fresh.write_text(json.dumps([pack_message([c]).hex() for c in open_ones]))
+            fresh.replace(self._pending_path)
+
+    def _load(self) -> None:
+        if self._pending_path is None or self._key is None:
+            return
+        with suppress(OSError, ValueError, TypeError):
+            for text in json.loads(self._pending_path.read_text()):
+                for command in unpack_message(bytes.fromhex(text)):
+                    if isinstance(command, COMMAND_TYPES):
+                        # Its time starts anew with the first packet that is sent.
+                        self._asks[command.command_id] = AskState(command, 1 << 62, 0)
+
+
+def _told(command: Command) -> dict[str, Any]:
+    about: dict[str, Any] = {"id": command.command_id, "kind": command.kind.name.lower()}
+    if isinstance(command, RegionRequest):
+        about |= {"boot": command.boot_id, "unit": command.unit_no, "frame": command.offset,
+                  "box": [command.x, command.y, command.width, command.height]}  # fmt: skip
+    if isinstance(command, OperatorText):
+        about["text"] = command.text
+    return about

@@ -1,0 +1,221 @@
+"""The edge's end of the back-channel: reports to a setting, commands to deeds, deeds to answers.
+
+    bytes from the radio -> LinkReceiver (what the base sent) -> reports -> LinkController
+                                                              -> commands, once each -> acks, answers
+
+Commands are acted upon only when a key vouches for them. An id that was done is on disk: after a restart
+the same command is acknowledged again and not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from gvc_edge.regions import RegionAnswers
+from gvc_protocol.adapt import AdaptLimits, LinkController, LinkSetting
+from gvc_protocol.events import MessageReady
+from gvc_protocol.messages import (
+    COMMAND_TYPES,
+    Ack,
+    AckStatus,
+    Command,
+    KeyframeRequest,
+    ModeCommand,
+    OperatorText,
+    RateCommand,
+    Record,
+    RegionRequest,
+    Report,
+    Setting,
+    TimeAnswer,
+    TimeAsk,
+    pack_message,
+    unpack_message,
+)
+from gvc_protocol.receiver import LinkReceiver
+
+__all__ = ["CommandLog", "EdgeBackChannel"]
+
+_REMEMBERED = 512
+_ANSWER_SHARE = 0.25
+"Of the rate, for region answers while some wait."
+_ANSWER_S = 20
+"A layer takes at most so long at that share."
+
+
+class CommandLog:
+    """Ids of the commands that were done, on disk before the deed is acknowledged."""
+
+    def __init__(self, path: Path | None) -> None:
+        """`path` None: in memory only. A damaged file is begun anew: at worst a deed is repeated."""
+        self._path = path
+        self._done: dict[int, int] = {}
+        if path is not None:
+            with suppress(OSError, ValueError, TypeError, AttributeError):
+                rows = json.loads(path.read_text())
+                self._done = {int(k): int(v) for k, v in rows.items()}
+
+    def status(self, command_id: int) -> int | None:
+        """What became of a command, None while it was not done."""
+        return self._done.get(command_id)
+
+    def note(self, command_id: int, status: int) -> None:
+        """Remember it. A full disk costs the memory over restarts, not the mission."""
+        self._done[command_id] = status
+        while len(self._done) > _REMEMBERED:
+            del self._done[next(iter(self._done))]
+        if self._path is None:
+            return
+        with suppress(OSError):
+            fresh = self._path.with_suffix(".new")
+            with fresh.open("w") as file:
+                json.dump({str(k): v for k, v in self._done.items()}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
+
+
+class EdgeBackChannel:
+    """One boot's back-channel. Not thread-safe; all of it runs in the sending thread, but `on_keyframe`
+    and `on_bounds` may hand over to another. `wall_us`: Unix time in microseconds."""
+
+    def __init__(
+        self, receiver: LinkReceiver, limits: AdaptLimits, *, stream_id: int, boot_id: int,
+        log: CommandLog, regions: RegionAnswers | None, say: Callable[[str], None],
+        wall_us: Callable[[], int], on_keyframe: Callable[[], None] = lambda: None,
+        on_bounds: Callable[[int, int], None] = lambda _f, _c: None, adapt: bool = True,
+    ) -> None:  # fmt: skip
+        self._receiver, self._limits, self._log = receiver, limits, log
+        self._stream_id, self._boot_id = stream_id, boot_id
+        self._regions, self._say, self._wall_us = regions, say, wall_us
+        self._on_keyframe, self._on_bounds = on_keyframe, on_bounds
+        self._control = LinkController(limits)
+        self._adapt = adapt
+        self._bounds = (0, 3)
+        self._out: deque[list[Record]] = deque(maxlen=64)
+        self._tokens, self._tokens_at = 0.0, 0
+        self._told_unauthenticated = False
+        self.reports = 0
+        "Reports on this boot that came."
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take what the radio gave."""
+        self._receiver.receive(data, now)
+        while (event := self._receiver.next_event()) is not None:
+            if isinstance(event, MessageReady) and event.stream_id == self._stream_id:
+                self._message(event, now)
+
+    def note_sent(self, sent: list[tuple[int, int]], now: int) -> None:
+        """(sequence, air bytes) of what left."""
+        for seq, air_bytes in sent:
+            self._control.note_sent(seq, air_bytes, now)
+
+    def setting(self, now: int) -> LinkSetting:
+        """What the sender should run on."""
+        setting = self._control.setting(now)
+        finest = max(setting.finest, self._bounds[0])
+        self._on_bounds(min(finest, self._bounds[1]), self._bounds[1])
+        return setting
+
+    @property
+    def answer_share(self) -> float:
+        """Share of the rate that the encoder should leave to answers."""
+        return _ANSWER_SHARE if self._regions is not None and self._regions.busy else 0.0
+
+    def outgoing(self, now: int, rate_bps: float) -> list[bytes]:
+        """Messages to send now: acknowledgements at once, region layers as their share allows."""
+        out = [pack_message(records) for records in self._out]
+        self._out.clear()
+        if self._regions is None or not self._regions.busy:
+            self._tokens, self._tokens_at = 0.0, now
+            return out
+        share_bytes = _ANSWER_SHARE * rate_bps / 8
+        self._regions.most_bytes = max(400, int(share_bytes * _ANSWER_S))
+        passed = max(0, now - self._tokens_at) / 1e9
+        self._tokens = min(share_bytes * 2, self._tokens + share_bytes * passed)
+        self._tokens_at = now
+        if self._tokens >= 0 and (answer := self._regions.poll()) is not None:
+            if answer.last:
+                self._log.note(answer.command_id, AckStatus.DONE)
+            data = pack_message([answer])
+            # Paid for afterwards: a large layer goes whole and the next one waits.
+            self._tokens -= len(data)
+            out.append(data)
+        return out
+
+    def close(self) -> None:
+        """End the thread that codes answers."""
+        if self._regions is not None:
+            self._regions.close()
+
+    def _message(self, event: MessageReady, now: int) -> None:
+        for record in unpack_message(event.data):
+            if isinstance(record, Report):
+                if record.boot_id == self._boot_id and self._adapt:
+                    self.reports += 1
+                    self._control.report(record, now)
+            elif isinstance(record, TimeAsk):
+                received = self._wall_us()
+                self._out.append(
+                    [
+                        TimeAnswer(
+                            asked_us=record.sent_us, received_us=received,
+                            answered_us=self._wall_us(),
+                        )
+                    ]
+                )  # fmt: skip
+            elif isinstance(record, COMMAND_TYPES):
+                if not event.authenticated:
+                    self._refuse_unauthenticated()
+                else:
+                    self._command(record, now)
+
+    def _refuse_unauthenticated(self) -> None:
+        if not self._told_unauthenticated:
+            self._told_unauthenticated = True
+            self._say("a command came over the air, but there is no key to check it: not obeyed")
+
+    def _command(self, command: Command, now: int) -> None:
+        status = self._log.status(command.command_id)
+        if status is None:
+            status = self._obey(command, now)
+            if status != AckStatus.WORKING:
+                self._log.note(command.command_id, status)
+        records: list[Record] = [Ack(command_id=command.command_id, status=status)]
+        if isinstance(command, RateCommand | ModeCommand):
+            records.append(self._setting_record(now))
+        self._out.append(records)
+
+    def _obey(self, command: Command, now: int) -> int:
+        if isinstance(command, KeyframeRequest):
+            self._say("the base asks for a keyframe")
+            self._on_keyframe()
+        elif isinstance(command, RegionRequest):
+            if self._regions is None or not self._regions.add(command):
+                return AckStatus.REFUSED
+            return AckStatus.WORKING
+        elif isinstance(command, RateCommand):
+            if command.rate_bps > self._limits.ceiling_bps:
+                return AckStatus.REFUSED
+            self._control.hold_rate(float(command.rate_bps) if command.rate_bps else None)
+            self._say(f"the base sets the rate to {command.rate_bps or 'automatic'} bit/s")
+        elif isinstance(command, ModeCommand):
+            self._bounds = (command.finest, command.coarsest)
+            self._say(f"the base bounds the ladder to steps {command.finest} to {command.coarsest}")
+        elif isinstance(command, OperatorText):
+            self._say(f"message from the base: {command.text}")
+        else:
+            return AckStatus.REFUSED
+        return AckStatus.DONE
+
+    def _setting_record(self, now: int) -> Setting:
+        s = self._control.setting(now)
+        return Setting(
+            rate_bps=int(s.rate_bps), fec_percent=round(s.fec_percent), interleave=s.interleave,
+            finest=max(s.finest, self._bounds[0]), closed_loop=s.closed_loop,
+        )  # fmt: skip

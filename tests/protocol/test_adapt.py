@@ -1,0 +1,141 @@
+"""Adaptation on a simulated link: how fast it settles, that it does not swing, and what losses do."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gvc_protocol.adapt import LinkController
+from gvc_protocol.params import SECOND
+from gvc_protocol.reports import REPORT_SHARE, Report, report_period_ns
+from tests.protocol.simlink import Air, fly, limits
+
+FULL, HALF = 25_600, 12_800
+BAND, LIMIT_S = 0.15, 10.0
+SEEDS = (1, 2, 3)
+U8, U16 = st.integers(0, 255), st.integers(0, 0xFFFF)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_it_settles_within_ten_seconds_when_the_link_halves_and_doubles(seed: int) -> None:
+    air = Air(rate_bps=lambda t: HALF if 20 <= t < 60 else FULL)
+    run = fly(air, seconds=90, seed=seed)
+    assert run.settled_after(20, HALF, BAND, 60) <= LIMIT_S
+    assert run.settled_after(60, FULL, BAND, 90) <= LIMIT_S
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_it_settles_beside_random_loss_too(seed: int) -> None:
+    air = Air(rate_bps=lambda t: HALF if 20 <= t < 60 else FULL, loss=lambda _: 0.1)
+    run = fly(air, seconds=90, seed=seed)
+    assert run.settled_after(20, HALF, 0.25, 60) <= 15
+    assert run.settled_after(60, FULL, 0.25, 90) <= 15
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_steady_link_gives_a_steady_rate(seed: int) -> None:
+    run = fly(Air(rate_bps=lambda _: HALF), seconds=100, seed=seed)
+    assert run.turns(20, 80) <= 4
+    rates = run.rate(20, 80)
+    assert min(rates) >= 0.85 * HALF and max(rates) <= 1.15 * HALF
+    queues = [q for t, _, q in run.rows if t > 20]
+    assert mean(queues) < 0.6 and max(queues) < 1.5
+
+
+def test_the_rate_goes_down_when_the_path_is_slow_for_hours() -> None:
+    """The delay that is held must not be taken for the path's own after a while."""
+    run = fly(Air(rate_bps=lambda _: HALF, queue_bytes=1 << 20), seconds=600)
+    queues = [q for t, _, q in run.rows if t > 500]
+    assert mean(queues) < 1.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_loss_raises_redundancy_and_not_the_white_flag(seed: int) -> None:
+    air = Air(rate_bps=lambda _: FULL, loss=lambda t: 0.2 if t >= 30 else 0.0)
+    run = fly(air, seconds=90, seed=seed)
+    assert min(run.rate(10, 90)) >= 0.95 * FULL
+    before, after = run.setting(29).fec_percent, run.setting(45).fec_percent
+    assert before <= 25 and 50 <= after <= 100
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bursts_raise_the_interleave(seed: int) -> None:
+    single = fly(Air(rate_bps=lambda _: FULL, loss=lambda _: 0.1), seconds=60, seed=seed)
+    bursts = fly(Air(rate_bps=lambda _: FULL, loss=lambda _: 0.1, burst=8), seconds=60, seed=seed)
+    assert max(s.interleave for _, s, _ in single.rows) == 0
+    assert bursts.setting(59).interleave >= 1
+    assert min(bursts.rate(10, 60)) >= 0.9 * FULL
+
+
+def test_without_a_report_the_operators_setting_stays() -> None:
+    run = fly(Air(rate_bps=lambda _: HALF, reports=lambda _: False), seconds=30)
+    assert {(s.rate_bps, s.fec_percent, s.closed_loop) for _, s, _ in run.rows} == {
+        (FULL, 40, False)
+    }
+
+
+def test_when_reports_end_the_setting_is_safe() -> None:
+    air = Air(rate_bps=lambda _: 9_000, reports=lambda t: t < 30)
+    run = fly(air, seconds=120)
+    assert run.setting(29).closed_loop and not run.setting(40).closed_loop
+    # Not more than the link carried, and the profile's redundancy; later half of the limit at least.
+    assert run.setting(40).rate_bps <= 1.15 * 9_000 and run.setting(40).fec_percent >= 40
+    assert run.setting(110).rate_bps == FULL / 2
+
+
+def test_the_loop_closes_again() -> None:
+    air = Air(rate_bps=lambda _: HALF, reports=lambda t: not 30 <= t < 60)
+    run = fly(air, seconds=90)
+    assert not run.setting(50).closed_loop and run.setting(63).closed_loop
+    assert abs(run.setting(75).rate_bps / HALF - 1) < BAND
+
+
+def test_the_operators_rate_is_held_within_the_limits() -> None:
+    control = LinkController(limits())
+    control.hold_rate(8_000)
+    assert control.setting(0).rate_bps == 8_000
+    control.hold_rate(10**9)
+    assert control.setting(0).rate_bps == FULL
+    control.hold_rate(1)
+    assert control.setting(0).rate_bps == 1_000
+    control.hold_rate(None)
+    assert control.setting(0).rate_bps == FULL
+
+
+REPORTS = st.builds(
+    Report, boot_id=st.just(1), seq=st.integers(0, (1 << 24) - 1), heard_at=U16, age=U16,
+    received=U16, lost=U16, bursts=U16, repaired=U16, whole=U8, degraded=U8, queue=U8,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(REPORTS, st.integers(0, 200), st.integers(0, 20)), max_size=30),
+    st.sampled_from((0.0, 40.0)),
+)
+def test_no_report_takes_it_out_of_its_limits(
+    steps: list[tuple[Report, int, int]], fec: float
+) -> None:
+    control, now, seq = LinkController(limits(fec_percent=fec)), 0, 0
+    for report, packets, wait in steps:
+        for _ in range(packets):
+            control.note_sent(seq, 250, now)
+            seq, now = seq + 1, now + 78_000_000
+        now += wait * SECOND
+        # Half of them name a number that was really sent.
+        control.report(report, now)
+        setting = control.setting(now)
+        assert 1_000 <= setting.rate_bps <= FULL and setting.rate_bps <= setting.pace_bps <= FULL
+        assert 0 <= setting.fec_percent <= 400 and (fec > 0 or setting.fec_percent == 0)
+        assert 0 <= setting.interleave <= 2 and 0 <= setting.finest <= 2
+
+
+@given(st.integers(100, 10**6), st.integers(20, 400))
+def test_reports_take_their_share_and_no_more(rate: int, size: int) -> None:
+    period = report_period_ns(rate, size)
+    assert SECOND <= period <= 30 * SECOND
+    if SECOND < period < 30 * SECOND:
+        assert size * 8e9 / period <= 1.001 * REPORT_SHARE * rate

@@ -1,0 +1,132 @@
+"""Interleave over units and windows for the other side, from sender to receiver."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gvc_protocol.codec import ReceivedUnit
+from gvc_protocol.events import TurnGiven, UnitReady
+from gvc_protocol.params import MS, SECOND
+from gvc_protocol.receiver import LinkReceiver
+from gvc_protocol.sender import LinkSender
+from gvc_protocol.wire import Datagram
+from tests.protocol.helpers import link, unit
+
+UNIT_NS = 2 * SECOND
+UNITS = 12
+
+
+def send(depth: int, *, fec: float = 60) -> list[tuple[int, bytes]]:
+    """A stream of units of 2 s at four fifths of the rate: (time, datagram)."""
+    sender, out = LinkSender(link(fec=fec), stream_id=1, boot_id=1), []
+    sender.set_link(rate_bps=25_600, fec_percent=fec, interleave=depth)
+    for number in range(UNITS):
+        now = number * UNIT_NS
+        made = unit(number, bytes(900), bytes(range(256)) * 6)
+        last = number == UNITS - 1
+        made = replace(made, descriptors=replace(made.descriptors, end_of_stream=last))
+        sender.submit(made, now)
+        until = None if last else now + UNIT_NS
+        while (due := sender.next_timer()) is not None and (until is None or due < until):
+            now = max(now, due)
+            out += [(now, packet) for packet in sender.datagrams_to_send(now)]
+    assert sender.idle
+    return out
+
+
+def receive(packets: list[tuple[int, bytes]]) -> list[ReceivedUnit]:
+    receiver, units = LinkReceiver(link()), []
+    for now, packet in packets:
+        receiver.receive(packet, now)
+    receiver.close(packets[-1][0])
+    while (event := receiver.next_event()) is not None:
+        if isinstance(event, UnitReady):
+            units.append(event.unit)
+    return units
+
+
+def test_interleaved_units_arrive_whole_and_in_order() -> None:
+    for depth in (0, 1, 2, 3):
+        units = receive(send(depth))
+        assert [u.unit_no for u in units] == list(range(UNITS))
+        assert all(u.whole for u in units)
+
+
+def test_interleave_spreads_a_unit_over_the_next_ones() -> None:
+    def stretch(depth: int) -> int:
+        times = [t for t, p in send(depth) if _unit(p) == 4]
+        return max(times) - min(times)
+
+    assert stretch(0) < UNIT_NS < stretch(1) < 2 * UNIT_NS < stretch(2) < 3 * UNIT_NS
+
+
+def test_a_long_burst_costs_no_unit_where_they_are_interleaved() -> None:
+    def whole(depth: int) -> int:
+        packets = send(depth)
+        start = next(t for t, p in packets if _unit(p) == 5)
+        # 1.2 s of nothing: more than half of a unit's air time. D's first symbols are spared, as
+        # the base bridges those anyhow.
+        lost = (start + 200 * MS, start + 1_100 * MS)
+        return sum(u.whole for u in receive([r for r in packets if not lost[0] <= r[0] < lost[1]]))
+
+    assert whole(0) < UNITS and whole(1) == UNITS
+
+
+def _unit(packet: bytes) -> int:
+    d = Datagram.unpack(packet)
+    assert isinstance(d, Datagram)
+    return d.unit_no
+
+
+def test_windows_give_the_turn_and_keep_it() -> None:
+    sender = LinkSender(link(), stream_id=1, boot_id=1)
+    sender.listen_each(2 * SECOND, 300 * MS)
+    packets, now = [], 0
+    for number in range(10):
+        sender.submit(unit(number, bytes(900), bytes(3000)), number * UNIT_NS)
+        while (due := sender.next_timer()) is not None and due < (number + 1) * UNIT_NS:
+            now = max(now, due)
+            packets += [(now, p) for p in sender.datagrams_to_send(now)]
+    said = [i for i, (_, p) in enumerate(packets) if _over(p)]
+    assert len(said) >= 5
+    for i in said[:-1]:
+        assert packets[i + 1][0] - packets[i][0] >= 300 * MS
+    receiver = LinkReceiver(link())
+    turns = 0
+    for at, packet in packets:
+        receiver.receive(packet, at)
+        while (event := receiver.next_event()) is not None:
+            turns += isinstance(event, TurnGiven)
+    assert turns == len(said)
+
+
+def _over(packet: bytes) -> bool:
+    d = Datagram.unpack(packet)
+    assert isinstance(d, Datagram)
+    return d.over
+
+
+def test_what_left_is_told_with_its_numbers() -> None:
+    sender = LinkSender(link(), stream_id=1, boot_id=1)
+    sender.submit(unit(0, bytes(900), bytes(900)), 0)
+    now, sent = 0, 0
+    while (due := sender.next_timer()) is not None:
+        now = max(now, due)
+        sent += sum(map(len, sender.datagrams_to_send(now)))
+    told = sender.take_sent()
+    assert [seq for seq, _ in told] == list(range(sender.counters.datagrams))
+    assert sum(size for _, size in told) == sent and sender.take_sent() == []
+
+
+def test_a_reception_is_what_was_heard() -> None:
+    receiver, packets = LinkReceiver(link()), send(0)
+    for i, (now, packet) in enumerate(packets):
+        if i % 10 not in (3, 4):
+            receiver.receive(packet, now)
+    state = receiver.reception(1, 1)
+    assert state is not None and receiver.reception(2, 1) is None
+    gaps = len(range(3, len(packets) - 1, 10))
+    assert abs(state.bursts - gaps) <= 1 and abs(state.lost - 2 * gaps) <= 2
+    assert state.received + state.lost == (state.highest_seq + 1) % (1 << 24)
+    report = state.report(packets[-1][0] + SECOND)
+    assert 100 <= report.age <= 200 and report.received == state.received
