@@ -1,8 +1,8 @@
 """`make bench-link`: what a lossy link leaves of the units, and what the sender puts on the air.
 
 Three parts into link.md: every profile with prepared units, the codes' throughput, every real modem that
-is installed at falling SNR. And link.csv: real encoder, real captures, the `impair` channel, the base's own
-receiver; pictures are not decoded here, since only the units are counted. Every cell sums over seeds.
+is installed at falling SNR. And link.csv: real encoder, real captures, the `impair` channel, the base's
+own receiver; pictures are not decoded, only units are counted. Every cell sums over seeds.
 
 usage: python -m tests.bench.link [--out FOLDER] [--clip VIDEO ...] [--profile NAME] [--seeds N]
                                   [--modem-seeds N] [--only profiles|modems|clips ...]

@@ -130,7 +130,7 @@ def _first_picture_s(params: LinkParams, unit: EncodedUnit) -> float:
 def profile_table(rows: Sequence[ProfileRow]) -> str:
     """The table in Markdown."""
     lines = [
-        "| profile | usable bit/s | header of a full packet | payload, FEC off | FEC auto | payload, auto "
+        "| profile | usable bit/s | header of a full packet | payload, FEC off | auto | payload, auto "
         "| first picture s | whole at 10 % | whole at 20 % | stills at 20 % |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]

@@ -1,6 +1,6 @@
-"""FreeDV data modes over a transceiver's sound card: `freedv:MODE?rig=...`, half duplex, push to talk.
+"""FreeDV data modes over a transceiver's sound card: `freedv:MODE`, half duplex, push to talk.
 
-    packet -> libcodec2 -> `play` command (aplay) -> transceiver, keyed by a `ptt` command or a serial RTS
+    packet -> libcodec2 -> `play` command (aplay) -> transceiver, keyed by a command or by RTS
     transceiver -> `record` command (arecord) -> libcodec2 -> packet
 
 Both commands speak raw 8 kHz, 16-bit, mono on a pipe, so sox, a network or a test can stand in for them.
