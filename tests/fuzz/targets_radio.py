@@ -1,4 +1,4 @@
-"""Fuzz targets of the radios' framings and of messages: bytes from a port, and from a peer without a key."""
+"""Fuzz targets of the radios' framings and of messages: bytes from a port, and from a peer."""
 
 from __future__ import annotations
 

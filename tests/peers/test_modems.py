@@ -72,8 +72,7 @@ def mean(flights: list[Flight]) -> tuple[float, float]:
 
 @pytest.mark.parametrize(
     ("name", "snr_db", "seeds"),
-    [("AX.25 1200", -1, 2), ("FX.25 1200", -3, 2), ("datac0 AWGN", -2, 2), ("datac0 fading", 2, 2),
-     ("datac3 AWGN", -2, 2), ("UART FSK 1200 8N1", 0, 2)],
+    [("AX.25 1200", -1, 2), ("datac0 fading", 2, 2), ("UART FSK 1200 8N1", 0, 2)],
 )  # fmt: skip
 def test_the_proxy_set_to_a_modems_losses_treats_units_alike(
     name: str, snr_db: float, seeds: int
