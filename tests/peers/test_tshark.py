@@ -1,4 +1,4 @@
-"""What came through a real modem, written as a capture, is read by Wireshark's dissector as datagrams."""
+"""What came through a real modem, written as a capture, is read by our dissector as datagrams."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ Both commands speak raw 8 kHz, 16-bit, mono on a pipe, so sox, a network or a te
 
 from __future__ import annotations
 
+import os
 import queue
 import shlex
 import subprocess
@@ -166,7 +167,7 @@ class FreeDvLink:
         pipe, rest = self._record.stdout, b""
         assert pipe is not None
         try:
-            while not self._stop.is_set() and (data := pipe.read1(_READ_BYTES)):
+            while not self._stop.is_set() and (data := os.read(pipe.fileno(), _READ_BYTES)):
                 rest += data
                 whole = len(rest) // 2 * 2
                 samples, rest = np.frombuffer(rest[:whole], "<i2"), rest[whole:]
