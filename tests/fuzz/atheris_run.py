@@ -18,7 +18,7 @@ def main() -> None:
     try:
         import atheris
     except ImportError:
-        sys.exit("atheris is not installed: pip install atheris, or use `make fuzz`, which needs nothing")
+        sys.exit("atheris is not installed: pip install atheris, or use `make fuzz`")
     with atheris.instrument_imports(include=["gvc_protocol", "gvc_base"]):
         from tests.fuzz.targets import all_targets
     from tests.fuzz.mutate import Mutator, fix_crcs

@@ -21,6 +21,10 @@ __all__ = ["CORPUS", "load_corpus"]
 
 FOLDER = Path(__file__).resolve().parent
 CORPUS = FOLDER / "corpus.json"
+_LINES = (
+    "radio_rx  01AB90", "invalid_param", "+SBDIX: 0, 12, 1, 3, 8, 0", "radio_tx_ok",
+    '299 messageTerminateSegment {"data":"AQIDBA==","segment_length":4,"segment_start":0}',
+)  # fmt: skip
 _VECTORS = FOLDER.parent / "vectors"
 
 
@@ -68,7 +72,12 @@ def make() -> dict[str, list[bytes]]:
     ]
     rs = Framing(mtu_bytes=118, inner_rs=True)
     coded = [rs.frame(d, 0)[0] for d in _units(80, 40, [(40, 0)])]
-    tracks = [d for d in descriptors if d["name"] in ("tracks", "motion_path", "all_that_the_edge_saw")]
+    tracks = [
+        d for d in descriptors if d["name"] in ("tracks", "motion_path", "all_that_the_edge_saw")
+    ]
+    framings = json.loads((_VECTORS / "framings.json").read_text("utf-8"))
+    radio = {name: bytes.fromhex(f["hex"]) for name, f in framings.items() if "hex" in f}
+    said = json.loads((_VECTORS / "messages.json").read_text("utf-8"))["messages"]
     segments = [
         packet
         for i, datagram in enumerate(_units(64, 0, [(0, 30)]))
@@ -82,7 +91,15 @@ def make() -> dict[str, list[bytes]]:
         "segments": [b"".join(bytes([len(p)]) + p for p in segments)],
         "descriptors": [bytes.fromhex(d["hex"]) for d in descriptors][:10],
         "gvc1": [_pair(u["keyframe"], u["features"]) for u in gvc1["units"]],
-        "classical": [bytes.fromhex("010a80400a0b0c0d0e"), bytes.fromhex("01020403aabbcc02ddee01ff")],
+        "kiss": [radio["ax25_ui_in_kiss"] * 2, radio["ax25_ui_in_kiss"][2:-1]],
+        "xbee": [radio["xbee_tx"] + radio["xbee_at_nd"], radio["xbee_tx_escaped"]],
+        "text": [line.encode("ascii") for line in _LINES],
+        "satellite": [radio["sbd_hello"], radio["meshtastic_stream"] * 3, b"\0\3abc\0\2de"],
+        "messages": [bytes.fromhex(m["hex"]) for m in said],
+        "classical": [
+            bytes.fromhex("010a80400a0b0c0d0e"),
+            bytes.fromhex("01020403aabbcc02ddee01ff"),
+        ],
         "pcap": [(_VECTORS / "unit.pcap").read_bytes()[:1500]],
     }
 

@@ -27,6 +27,7 @@ from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.vvc_sets import unpack_sets
 from gvc_protocol.wire import Datagram
 from tests.fuzz.mutate import fix_crcs
+from tests.fuzz.targets_radio import RADIO_TARGETS
 
 __all__ = ["Target", "all_targets"]
 
@@ -126,7 +127,9 @@ def _gvc1(data: bytes) -> None:
     k, f = data[2 : 2 + size], data[2 + size :]
     # A gap in F, placed by the input itself: the reader must place what came around it.
     cut = len(f) // 2
-    features = PartData(ranges=tuple((a, b) for a, b in ((0, f[:cut]), (cut + 3, f[cut + 3 :])) if b))
+    features = PartData(
+        ranges=tuple((a, b) for a, b in ((0, f[:cut]), (cut + 3, f[cut + 3 :])) if b)
+    )
     read = read_unit(PartData(ranges=((0, k),)), features)
     if read is not None:
         decodable(read)
@@ -168,4 +171,5 @@ def all_targets() -> list[Target]:
         Target(name="classical", kind="classical", take=_classical),
         Target(name="gvc1", kind="gvc1", take=_gvc1, weight=1.5),
         Target(name="pcap", kind="pcap", take=_pcap, weight=0.5),
+        *(Target(name=name, kind=kind, take=take) for name, kind, take in RADIO_TARGETS),
     ]

@@ -23,7 +23,9 @@ def codec2_modem(mode: str, snr_db: float, seed: int, *, fading: bool) -> Modem:
         gap = np.zeros(round(_GAP_S * SAMPLE_RATE_HZ))
         bursts = [send.modulate(packet).astype(np.float64) for packet in packets]
         power = float(np.mean(bursts[0] ** 2))
-        audio = np.concatenate([gap] + [piece for burst in bursts for piece in (burst, gap)] + [gap])
+        audio = np.concatenate(
+            [gap] + [piece for burst in bursts for piece in (burst, gap)] + [gap]
+        )
         if fading:
             audio = fade_two_paths(audio, seed + 1000, rate_hz=SAMPLE_RATE_HZ)
         audio = add_noise(

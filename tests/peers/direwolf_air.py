@@ -105,9 +105,7 @@ def demodulate(audio: np.ndarray, folder: Path) -> list[bytes]:
 def _noisy(audio: np.ndarray, snr_db: float, seed: int) -> np.ndarray:
     loud = np.abs(audio) > 0
     power = float(np.mean(audio[loud] ** 2))
-    return add_noise(
-        audio / 4, snr_db, seed, power=power / 16, rate_hz=_RATE_HZ, band_hz=_BAND_HZ
-    )
+    return add_noise(audio / 4, snr_db, seed, power=power / 16, rate_hz=_RATE_HZ, band_hz=_BAND_HZ)
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class ByteStatistics:
 
 
 def compare_bytes(sent: bytes, got: bytes, window: int = 24) -> ByteStatistics:
-    """Line the two streams up greedily: at a mismatch, whichever small shift fits the next bytes best."""
+    """Line the two streams up greedily: at a mismatch, whichever small shift fits best."""
     wrong = bits = slips = i = j = 0
     while i < len(sent) and j < len(got):
         if sent[i] == got[j]:

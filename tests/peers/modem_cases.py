@@ -58,7 +58,9 @@ def _codec2_missing() -> str:
     return "" if find_codec2() else "libcodec2 is not installed (.ci/run installs it)"
 
 
-def _hf(mode: str, *, fading: bool, units: int, snrs: tuple[int, ...], sizes: tuple[int, int]) -> Case:
+def _hf(
+    mode: str, *, fading: bool, units: int, snrs: tuple[int, ...], sizes: tuple[int, int]
+) -> Case:
     return Case(
         name=f"{mode} {'fading' if fading else 'AWGN'}", params=_profile(f"freedv-{mode}"),
         modem=lambda snr, seed: codec2_modem(mode, snr, seed, fading=fading),

@@ -1,6 +1,6 @@
-"""FreeDV data modes over a transceiver's sound card: `freedv:MODE?rig=...`, half duplex, push to talk.
+"""FreeDV data modes over a transceiver's sound card: `freedv:MODE`, half duplex, push to talk.
 
-    packet -> libcodec2 -> `play` command (aplay) -> transceiver, keyed by a `ptt` command or a serial RTS
+    packet -> libcodec2 -> `play` command (aplay) -> transceiver, keyed by a command or by RTS
     transceiver -> `record` command (arecord) -> libcodec2 -> packet
 
 Both commands speak raw 8 kHz, 16-bit, mono on a pipe, so sox, a network or a test can stand in for them.
@@ -8,6 +8,7 @@ Both commands speak raw 8 kHz, 16-bit, mono on a pipe, so sox, a network or a te
 
 from __future__ import annotations
 
+import os
 import queue
 import shlex
 import subprocess
@@ -78,7 +79,9 @@ class FreeDvLink:
     def receive(self, timeout_s: float) -> list[Received]:
         out: list[Received] = []
         try:
-            out.append(self._inbox.get(timeout=timeout_s) if timeout_s else self._inbox.get_nowait())
+            out.append(
+                self._inbox.get(timeout=timeout_s) if timeout_s else self._inbox.get_nowait()
+            )
             while True:
                 out.append(self._inbox.get_nowait())
         except queue.Empty:
@@ -164,7 +167,7 @@ class FreeDvLink:
         pipe, rest = self._record.stdout, b""
         assert pipe is not None
         try:
-            while not self._stop.is_set() and (data := pipe.read1(_READ_BYTES)):
+            while not self._stop.is_set() and (data := os.read(pipe.fileno(), _READ_BYTES)):
                 rest += data
                 whole = len(rest) // 2 * 2
                 samples, rest = np.frombuffer(rest[:whole], "<i2"), rest[whole:]
@@ -191,7 +194,9 @@ def open_freedv(url: LinkUrl, profile: LinkProfile, *, listen: bool) -> ByteLink
     """
     mode = url.target().lower()
     if mode not in MODES:
-        raise UserError(f"link {url.text!r}: unknown mode; write freedv:{' or freedv:'.join(MODES)}")
+        raise UserError(
+            f"link {url.text!r}: unknown mode; write freedv:{' or freedv:'.join(MODES)}"
+        )
     modem = DataModem(mode)
     size = modem.payload_bytes
     modem.close()

@@ -16,6 +16,7 @@ __all__ = ["Callsign", "UiFrame"]
 
 _UI, _NO_LAYER_3 = 0x03, 0xF0
 _TEXT = re.compile(r"([A-Z0-9]{1,6})(?:-(\d{1,2}))?")
+_ADDRESS_BYTES = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Callsign:
     @classmethod
     def unpack(cls, raw: bytes) -> Callsign | None:
         """None when these seven bytes are no address."""
+        if len(raw) != _ADDRESS_BYTES:
+            return None
         letters = bytes(b >> 1 for b in raw[:6]).decode("latin-1").rstrip(" ")
         if any(b & 1 for b in raw[:6]) or not re.fullmatch(r"[A-Z0-9]{1,6}", letters):
             return None
