@@ -84,6 +84,8 @@ def child_peer(encoder: str, clip: str, bps: float) -> dict[str, Any]:
     """x264 or SVT-AV1 over a file, one thread."""
     import av
 
+    from gvc_edge.codecs.av1 import open_svt
+
     name = "libx264" if encoder.startswith("x264") else "libsvtav1"
     with av.open(clip) as container:
         stream = container.streams.video[0]
@@ -96,6 +98,7 @@ def child_peer(encoder: str, clip: str, bps: float) -> dict[str, Any]:
             context.options = {"preset": "medium"}
         else:
             context.options = {"preset": "5", "svtav1-params": "lp=1"}
+            open_svt(context)
         began, frames, size = time.perf_counter(), 0, 0
         for frame in container.decode(stream):
             frame.pts, frame.pict_type = frames, 0

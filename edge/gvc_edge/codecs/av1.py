@@ -8,8 +8,10 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -31,6 +33,7 @@ __all__ = [
     "even_size",
     "give_back",
     "i420",
+    "open_svt",
     "reduce",
     "to_bgr",
 ]
@@ -138,6 +141,7 @@ def encode(
         "preset": str(preset),
         "svtav1-params": f"crf={crf:.2f}:lp={min(_THREADS, cores())}:{shape}",
     }
+    open_svt(context)
     units: list[bytes] = []
     for index, picture in enumerate(pictures):
         frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
@@ -147,6 +151,43 @@ def encode(
     del context
     give_back()
     return units
+
+
+def open_svt(context: Any) -> None:
+    """Open an SVT-AV1 encoder that is ready to be opened, and leave all priorities as they were.
+
+    Opened by root, SVT-AV1 puts the thread that calls it into SCHED_FIFO at priority 99 and leaves it
+    there; its own threads inherit that, and so does each process started later, VVenC among them. On
+    two cores everything else was left with the 5 % that Linux keeps back for it.
+    """
+    try:
+        policy = os.sched_getscheduler(0)
+    except (AttributeError, OSError):
+        # No such thing on macOS and Windows, and SVT-AV1 does nothing of the kind there.
+        context.open()
+        return
+    try:
+        context.open()
+    finally:
+        if policy not in (os.SCHED_FIFO, os.SCHED_RR):
+            _calm(policy)
+
+
+def _calm(policy: int) -> None:
+    """Give every thread of this process that became real-time its policy back."""
+    for thread in _threads():
+        # A thread may have ended since it was listed.
+        with suppress(OSError):
+            if os.sched_getscheduler(thread) == os.SCHED_FIFO:
+                os.sched_setscheduler(thread, policy, os.sched_param(0))
+
+
+def _threads() -> list[int]:
+    """Numbers of this process's threads; 0, the caller alone, where they cannot be listed."""
+    try:
+        return [int(entry.name) for entry in Path("/proc/self/task").iterdir()]
+    except OSError:
+        return [0]
 
 
 def _stream_preset(pixels: int) -> int:

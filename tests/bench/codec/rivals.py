@@ -21,6 +21,7 @@ os.environ.setdefault("SVT_LOG", "1")
 
 import av
 
+from gvc_edge.codecs.av1 import open_svt
 from tests.bench.codec.footage import Clip
 
 __all__ = ["FORMS", "Form", "Made", "encode", "fill", "shown"]
@@ -117,6 +118,8 @@ def encode(
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.framerate, context.time_base, context.thread_count = rate, 1 / rate, 2
         context.options = _options(peer, quantiser, group)
+        if peer == "svt":
+            open_svt(context)
         packets = []
         for index, picture in enumerate(planes[start : start + group]):
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
