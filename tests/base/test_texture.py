@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gvc_base.decoders.gvc_restore import laid_on
 from gvc_base.neural.layout import TEXTURE_BANDS
 from gvc_base.neural.texture import MovingNoise, lay_over, noise_bands, white_noise
 
@@ -78,3 +79,14 @@ def test_white_noise_stays_white_in_motion() -> None:
     assert np.abs(field.planes.std((1, 2)) - 1).max() < 0.1
     beside = np.corrcoef(field.planes[0, :, 1:].ravel(), field.planes[0, :, :-1].ravel())[0, 1]
     assert abs(beside) < 0.15
+
+
+def test_weak_fine_texture_is_held_back_and_strong_texture_is_not() -> None:
+    asked = np.zeros((TEXTURE_BANDS, 2, 3), np.float32)
+    asked[:2, :, 0] = 0.001
+    asked[:2, :, 2] = 0.01
+    shown = laid_on(asked)
+    assert (shown[0, :, 0] < asked[0, :, 0]).all()
+    assert (shown[1, :, 0] > 2 * asked[1, :, 0]).all()
+    assert np.allclose(shown[:2, :, 2], 2.25 * asked[:2, :, 2], rtol=0.05)
+    assert not shown[:, :, 1].any()
