@@ -40,18 +40,23 @@ class Attacker(threading.Thread):
         self._to = ("127.0.0.1", base_port)
         self.port: int = self._in.getsockname()[1]
         self.passed: list[bytes] = []
+        "What the edge sent."
         self.sent = 0
         self.over = threading.Event()
 
     def run(self) -> None:
         dice = random.Random(1)
-        until = time.monotonic() + 60
+        until, edge = time.monotonic() + 60, None
         while not self.over.is_set() and time.monotonic() < until:
             try:
-                packet = self._in.recv(2048)
+                packet, sender = self._in.recvfrom(2048)
             except TimeoutError:
-                packet = b""
-            if packet:
+                packet, sender = b"", None
+            if packet and sender == self._to:
+                if edge is not None:
+                    self._in.sendto(packet, edge)
+            elif packet:
+                edge = sender
                 self.passed.append(packet)
                 self._in.sendto(packet, self._to)
             if self.passed:
