@@ -3,7 +3,8 @@
     receiver's events -> BaseBackChannel -> messages: Report, commands, acks -> LinkSender -> radio
     operator (`gvc-base ask`) --^     |-> archive events, region pictures beside the archive
 
-On a half-duplex link with windows it talks only when the edge has said OVER.
+On a half-duplex link with windows it talks only when the edge has said OVER, and says OVER itself when it
+has told all, so that the edge need not wait for the window's end.
 """
 
 from __future__ import annotations
@@ -181,7 +182,13 @@ class BaseBackChannel:
             records = self._due(now)
             if records:
                 self._sender.send_message(pack_message(records), now)
-            return self._sender.datagrams_to_send(now)
+            if self._mode == "windows":
+                self._sender.end_turn()
+            packets = self._sender.datagrams_to_send(now)
+            if packets and self._sender.idle:
+                # The last of them says OVER where there are windows: the edge talks again.
+                self._may_talk_until = now
+            return packets
 
     def _follows(self, stream_id: int) -> bool:
         if self._stream_id is None:

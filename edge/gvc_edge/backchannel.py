@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gvc_edge.regions import RegionAnswers
 from gvc_protocol.adapt import AdaptLimits, LinkController, LinkSetting
-from gvc_protocol.events import MessageReady
+from gvc_protocol.events import MessageReady, TurnGiven
 from gvc_protocol.messages import (
     COMMAND_TYPES,
     Ack,
@@ -88,12 +88,13 @@ class EdgeBackChannel:
         self, receiver: LinkReceiver, limits: AdaptLimits, *, stream_id: int, boot_id: int,
         log: CommandLog, regions: RegionAnswers | None, say: Callable[[str], None],
         wall_us: Callable[[], int], on_keyframe: Callable[[], None] = lambda: None,
-        on_bounds: Callable[[int, int], None] = lambda _f, _c: None, adapt: bool = True,
+        on_bounds: Callable[[int, int], None] = lambda _f, _c: None,
+        on_turn: Callable[[], None] = lambda: None, adapt: bool = True,
     ) -> None:  # fmt: skip
         self._receiver, self._limits, self._log = receiver, limits, log
         self._stream_id, self._boot_id = stream_id, boot_id
         self._regions, self._say, self._wall_us = regions, say, wall_us
-        self._on_keyframe, self._on_bounds = on_keyframe, on_bounds
+        self._on_keyframe, self._on_bounds, self._on_turn = on_keyframe, on_bounds, on_turn
         self._control = LinkController(limits)
         self._adapt = adapt
         self._bounds = (0, 3)
@@ -107,7 +108,9 @@ class EdgeBackChannel:
         """Take what the radio gave."""
         self._receiver.receive(data, now)
         while (event := self._receiver.next_event()) is not None:
-            if isinstance(event, MessageReady) and event.stream_id == self._stream_id:
+            if isinstance(event, TurnGiven) and event.stream_id == self._stream_id:
+                self._on_turn()
+            elif isinstance(event, MessageReady) and event.stream_id == self._stream_id:
                 self._message(event, now)
 
     def note_sent(self, sent: list[tuple[int, int]], now: int) -> None:

@@ -25,6 +25,7 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
 from gvc_edge.state import PcapFile, Spool
 from gvc_edge.units import BuiltUnit, build_units
+from gvc_edge.windows import window_times
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink, can_send, state_of
 from gvc_profiles.links.backoff import Backoff
@@ -34,7 +35,7 @@ from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.events import SenderDropped
 from gvc_protocol.ledger import AirtimeLedger
-from gvc_protocol.params import MS, SECOND, LinkParams
+from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.reports import report_period_ns
 from gvc_protocol.sender import LinkSender
@@ -62,8 +63,6 @@ class PcapLink:
 
 
 _REPORT_AIR_BYTES = 60
-_WINDOW_SHARE = 0.1
-_WINDOW_EVERY_NS = (2 * SECOND, 30 * SECOND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,10 +166,7 @@ class LiveRun:
             return None
         report_ns = report_period_ns(self._params.rate_bps, _REPORT_AIR_BYTES)
         if options.mode == "windows":
-            listen_ns = int(options.listen_ms * MS)
-            every = min(
-                _WINDOW_EVERY_NS[1], max(_WINDOW_EVERY_NS[0], int(listen_ns / _WINDOW_SHARE))
-            )
+            every, listen_ns = window_times(options.listen_ms)
             self._sender.listen_each(every, listen_ns)
             report_ns = max(report_ns, every + listen_ns)
             # What is spent in silence cannot be promised to the encoder.
@@ -199,7 +195,8 @@ class LiveRun:
             receiver, limits,
             stream_id=stream_id, boot_id=boot_id, log=log, regions=regions, say=self._say,
             wall_us=lambda: self._now() // 1000, on_keyframe=self._keyframe.set,
-            on_bounds=self._set_bounds, adapt=options.adapt,
+            on_bounds=self._set_bounds, on_turn=lambda: self._sender.hear_over(self._now()),
+            adapt=options.adapt,
         )  # fmt: skip
 
     def _listen(self) -> None:
