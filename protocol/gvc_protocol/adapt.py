@@ -44,7 +44,7 @@ _NEAR, _NOISE, _NOISE_FLOOR = 1.6, 0.08, 0.97
 "Up to so many times the wanted queue, a rate that differs less from the measured one is left alone."
 _GENTLY, _GENTLY_SLOW = (1.04, 1.08), (1.08, 1.12)
 """Step, and how far past what is known. With frequent reports packets that leave closer together show
-what the link carries; with rare ones the units themselves must grow, so it is more than `_SHOWN_STEP`."""
+what the link carries; with rare ones the units must grow themselves: more than `_SHOWN_STEP`."""
 _SLOW_REPORTS_NS = 3 * SECOND // 2
 _MORE_THAN_KNOWN = 1.04
 _BOLDLY = (1.2, 1.4, 1.5)
