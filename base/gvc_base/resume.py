@@ -50,8 +50,8 @@ class MissingUnits:
             boot.missing.discard(unit_no)
         else:
             boot.missing.add(unit_no)
-        while len(boot.missing) > _MOST_MISSING:
-            boot.missing.discard(min(boot.missing))
+        if len(boot.missing) > _MOST_MISSING:
+            boot.missing = set(sorted(boot.missing)[-_MOST_MISSING:])
 
     def settle(self, boot_id: int, unit_no: int) -> bool:
         """It came after all, or never will; True where it was missing."""

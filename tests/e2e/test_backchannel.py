@@ -6,16 +6,13 @@ import json
 import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from gvc_base.channel import Channel, ChannelSpec
 from gvc_base.proxy import RadioProxy
@@ -23,67 +20,9 @@ from gvc_base.video import read_video
 from gvc_edge.sources import open_source
 from gvc_profiles import load
 from tests.e2e.conftest import Ran
+from tests.e2e.programs import SCENE, Started, port_of, start_base, start_edge, wait_for
 
-SCENE = "synthetic:flood?seed=5&seconds=300&size=320x192&fps=10"
 BOX = (96, 48, 96, 64)
-Started = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Started]:
-    """Start a program; its stderr goes to NAME.log in the folder. All are ended with the test."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(name: str, *args: object) -> subprocess.Popen[str]:
-        with (tmp_path / f"{name}.log").open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *map(str, args)], stdout=subprocess.DEVNULL, stderr=log,
-                text=True,
-            )  # fmt: skip
-        running.append(process)
-        return process
-
-    yield begin
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-@pytest.fixture
-def key(tmp_path: Path, edge: Callable[..., Ran]) -> Path:
-    path = tmp_path / "team.key"
-    made = edge("keys", "new", path)
-    assert made.code == 0, made.err
-    return path
-
-
-def wait_for(log: Path, word: str, limit_s: float = 60) -> str:
-    """The first line of a log that holds the word."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        text = log.read_text(errors="replace") if log.exists() else ""
-        for line in text.splitlines():
-            if word in line:
-                return line
-        time.sleep(0.1)
-    raise AssertionError(f"{word!r} did not come: {log.read_text()[-2000:]}")
-
-
-def start_base(start: Started, folder: Path, *more: object, link: str = "udp://127.0.0.1:0") -> Any:
-    return start("base", "gvc_base", "run", "--link", link, "--archive", folder / "m.db",
-                 "--state", folder / "base-state", *more)  # fmt: skip
-
-
-def start_edge(start: Started, folder: Path, link: str, *more: object) -> Any:
-    return start("edge", "gvc_edge", "run", "--source", SCENE, "--link", link, "--latency", 1,
-                 "--codec", "classical", "--objects", "none",
-                 "--state", folder / "edge-state", *more)  # fmt: skip
-
-
-def port_of(folder: Path) -> int:
-    line = wait_for(folder / "base.log", "listening on udp port")
-    return int(line.split("udp port ")[1].split(",")[0])
 
 
 def true_pixels(frame_no: int) -> Any:
