@@ -20,10 +20,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from gvc_protocol.air_bytes import check_rate
 from gvc_protocol.auth import LinkKey, Sealer
-from gvc_protocol.blocks import Block, block_capacity, make_block, plan_air_bytes
+from gvc_protocol.blocks import Block, block_capacity, make_block
 from gvc_protocol.codec import EncodedUnit
-from gvc_protocol.errors import LocalProtocolError, UserError
+from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.events import SenderDropped
 from gvc_protocol.ledger import AirtimeExhausted, AirtimeLedger
 from gvc_protocol.message_session import MAX_MESSAGE_BYTES
@@ -33,7 +34,7 @@ from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.send_queue import SendQueue
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, Datagram, WirePart
 
-__all__ = ["LinkSender", "SenderCounters", "unit_air_bytes"]
+__all__ = ["LinkSender", "SenderCounters"]
 
 
 _SENT_KEPT = 4096
@@ -76,7 +77,7 @@ class LinkSender:
         self, params: LinkParams, *, stream_id: int, boot_id: int, from_base: bool = False,
         key: LinkKey | None = None, ledger: AirtimeLedger | None = None,
     ) -> None:  # fmt: skip
-        _check_rate(params)
+        check_rate(params)
         if ledger is not None:
             ledger.check(params.framing.mtu_bytes)
         self._ledger, self._held = ledger, False
@@ -391,29 +392,3 @@ class LinkSender:
             self._ready.append((packet, air, self._seq if left == 0 else None))
         self._seq += 1
         self.counters.datagrams += 1
-
-
-def _check_rate(params: LinkParams) -> None:
-    packet = params.framing.mtu_bytes + params.packet_overhead_bytes
-    seconds = params.window_ns / SECOND
-    if packet * 8 > params.rate_bps * seconds:
-        raise UserError(
-            f"{params.rate_bps:g} bit/s is too slow: one packet of {packet} bytes is more than "
-            f"{seconds:g} s allow; give at least {packet * 8 / max(seconds, 1e-9):.0f} bit/s"
-        )
-
-
-def unit_air_bytes(params: LinkParams, descriptors: int, keyframe: int, features: int) -> int:
-    """Air bytes that a unit with parts of these sizes takes, everything counted."""
-    total = 0
-    tag = TAG_BYTES if params.tagged else 0
-    sizes = ((0, descriptors), (1, keyframe), (2, features))
-    for part, size in sizes:
-        if size == 0:
-            continue
-        plan = plan_air_bytes(
-            part, size, max_symbol_bytes=params.max_symbol_bytes, fec_percent=params.fec_percent
-        )
-        for symbols, length in plan:
-            total += symbols * params.air_bytes(length + OVERHEAD_BYTES + tag)
-    return total
