@@ -25,7 +25,7 @@ from gvc_profiles.links import LinkState
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import MessageReady, ReceiverEvent, SessionStarted, TurnGiven, UnitReady
-from gvc_protocol.ledger import AirtimeLedger
+from gvc_protocol.ledger import AirtimeExhausted, AirtimeLedger
 from gvc_protocol.messages import (
     COMMAND_TYPES,
     Ack,
@@ -217,12 +217,16 @@ class BaseBackChannel:
                     from_base=True, key=self._key, ledger=self._ledger,
                 )  # fmt: skip
             self._ask_missing(now)
-            records = self._due(now)
+            # What waits for air time already must not be followed by more of the same.
+            records = self._due(now) if self._sender.idle else []
             if records:
                 self._sender.send_message(pack_message(records), now)
             if self._mode == "windows":
                 self._sender.end_turn()
             packets = self._sender.datagrams_to_send(now)
+            while (event := self._sender.next_event()) is not None:
+                if isinstance(event, AirtimeExhausted):
+                    self._say(f"what the base sends: {event.as_text()}")
             if packets and self._sender.idle:
                 # The last of them says OVER where there are windows: the edge talks again.
                 self._may_talk_until = now
