@@ -49,6 +49,11 @@ _BACKLOG_BYTES = 64 << 20
 "Two hours of a 64 kbit/s radio."
 _PAGE_ROWS = 512
 _REPLAY_STATE = "replay_state"
+_UNITS_SO_FAR = (
+    "SELECT stream_id, boot_id, unit_no, max(whole) FROM units WHERE authenticated = 1"
+    " GROUP BY stream_id, boot_id, unit_no ORDER BY min(closed_ns)"
+)
+_UNITS_SETTLED = "SELECT detail FROM events WHERE kind = 'unit_recovered'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +325,15 @@ class Archive:
                 f"archive {self._path} has no session {session_id}; it has: {known or 'none'}"
             )
         return self._pages(session_id)
+
+    def units_so_far(self) -> list[tuple[int, int, int, bool]]:
+        """(stream, boot, unit, whole) of what a key vouched for, in order of arrival."""
+        return [(s, b, u, bool(whole)) for s, b, u, whole in self._fetch(_UNITS_SO_FAR)]
+
+    def units_settled(self) -> set[tuple[int, int]]:
+        """(boot, unit) that came later, or never will: noted by the base's back-channel."""
+        rows = [json.loads(r[0]) for r in self._fetch(_UNITS_SETTLED)]
+        return {(int(made["boot"]), int(made["unit"])) for made in rows}
 
     def close(self) -> None:
         """Write what waits, fold the log into the main file, free the lock. Twice is once.

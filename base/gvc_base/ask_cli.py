@@ -100,6 +100,13 @@ def text(
     _ask(archive, {"ask": "text", "text": line}, wait, as_json)
 
 
+@ask_app.command()
+def resume(archive: ArchiveOption) -> None:
+    """Send again what was lost, of all starts of the edge that this archive knows."""
+    ask(archive, {"ask": "resume"}, wait_s=0)
+    print("asked: lost units come as the link has room, `decode` puts them in their place")
+
+
 def _ask(archive: Path, wanted: dict[str, Any], wait: float, as_json: bool) -> None:
     command_id, state = ask(archive, wanted, wait_s=wait)
     if as_json:

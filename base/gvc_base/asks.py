@@ -97,6 +97,9 @@ class AskServer:
             wanted = json.loads(line)
             if wanted["ask"] == "state":
                 return {"state": self._back.state(int(wanted["id"]))}
+            if wanted["ask"] == "resume":
+                self._back.ask_resume(self._now())
+                return {"id": 0}
             command = self._command(str(wanted["ask"]), wanted)
             pack_message([command])  # before it is promised: a field that does not fit is told here
             self._back.ask(command, self._now())

@@ -3,23 +3,29 @@
     receiver's events -> BaseBackChannel -> messages: Report, commands, acks -> LinkSender -> radio
     operator (`gvc-base ask`) --^     |-> archive events, region pictures beside the archive
 
-On a half-duplex link with windows it talks only when the edge has said OVER.
+On a half-duplex link with windows it talks only when the edge has said OVER, and says OVER itself when
+it has told all, so that the edge need not wait for the end of the window.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gvc_base.radio_told import levels_of, radio_detail
 from gvc_base.regions import RegionFiles
+from gvc_base.resume import MissingUnits, ResumeTimes, received_of
+from gvc_profiles.links import LinkState
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import MessageReady, ReceiverEvent, SessionStarted, TurnGiven, UnitReady
+from gvc_protocol.ledger import AirtimeExhausted, AirtimeLedger
 from gvc_protocol.messages import (
     COMMAND_TYPES,
     Ack,
@@ -30,9 +36,12 @@ from gvc_protocol.messages import (
     RegionAnswer,
     RegionRequest,
     RegionStatus,
+    Report,
+    Resume,
     Setting,
     TimeAnswer,
     TimeAsk,
+    UnitAnswer,
     pack_message,
     unpack_message,
 )
@@ -46,6 +55,7 @@ _REPORT_AIR_BYTES = 60
 _AGAIN_NS, _AGAIN_MOST_NS = 3 * SECOND, 30 * SECOND
 _GIVEN_UP_NS = 1800 * SECOND
 _CLOCK_EVERY_NS = 60 * SECOND
+_TEXTS_KEPT = 256
 _TALK_SHARE = 0.8
 "Of a window; the edge's clock and the radio's turn-around need the rest."
 
@@ -76,13 +86,17 @@ class BaseBackChannel:
         listen_ms: float, reception: Callable[[int, int], Reception | None],
         waiting: Callable[[], int], note: Callable[[int, str, dict[str, Any]], None],
         say: Callable[[str], None], regions: RegionFiles, stream_id: int | None = None,
-        pending: Path | None = None,
+        pending: Path | None = None, missing: MissingUnits | None = None,
+        ledger: AirtimeLedger | None = None,
+        radio: Callable[[], LinkState | None] = lambda: None,
     ) -> None:  # fmt: skip
         """Args:
         mode: none, anytime or windows, of the profile.
         reception: what was heard of a stream and boot. waiting: units that wait for the decoder.
         note: archives an event (time, kind, detail).
         pending: file of the commands that are not acknowledged yet, for the next start.
+        missing: what earlier runs on this archive lost. ledger: air time of this base's sub-band.
+        radio: what the base's own radio tells.
         """
         # A lost report or command costs a wait, parity on each would cost three times the bytes.
         self._params = replace(params, fec_percent=0)
@@ -91,6 +105,11 @@ class BaseBackChannel:
         self._reception, self._waiting, self._note = reception, waiting, note
         self._say, self._regions, self._pending_path = say, regions, pending
         self._stream_id = stream_id
+        self._missing = missing or MissingUnits()
+        self._resume = ResumeTimes(self._missing)
+        self._resume.force()
+        self._ledger, self._radio = ledger, radio
+        self._texts_heard: deque[tuple[int, int]] = deque(maxlen=_TEXTS_KEPT)
         self._edge_boot: int | None = None
         self._newest_unit = 0
         self._sender: LinkSender | None = None
@@ -129,6 +148,16 @@ class BaseBackChannel:
         Raises:
             UserError: there is no key, or no way back on this link.
         """
+        self._check_may_ask()
+        with self._mutex:
+            self._send_command(command, now)
+
+    def _send_command(self, command: Command, now: int) -> None:
+        self._asks[command.command_id] = AskState(command, now, now)
+        self._note(now, "asked", _told(command))
+        self._save()
+
+    def _check_may_ask(self) -> None:
         if self._mode == "none":
             raise UserError("this link has no way back to the edge; nothing can be asked over it")
         if self._key is None:
@@ -136,10 +165,18 @@ class BaseBackChannel:
                 "this base runs without a key, and an edge obeys nobody without one; make a key with "
                 "`gvc-edge keys new` and start both ends with --key"
             )
+
+    def ask_resume(self, now: int) -> None:
+        """Ask for everything that is missing, of every boot that was heard.
+
+        Raises:
+            UserError: as `ask`.
+        """
+        self._check_may_ask()
         with self._mutex:
-            self._asks[command.command_id] = AskState(command, now, now)
-            self._note(now, "asked", _told(command))
-            self._save()
+            self._resume.force()
+            # Even where the link is silent now: the request waits, as others do.
+            self._resume.heard(now)
 
     def state(self, command_id: int) -> str:
         """What became of a command."""
@@ -156,9 +193,10 @@ class BaseBackChannel:
                 if isinstance(event, SessionStarted):
                     if self._edge_boot != event.boot_id:
                         self._newest_unit = 0
+                        self._resume.force()
                     self._edge_boot = event.boot_id
-                elif event.boot_id == self._edge_boot:
-                    self._newest_unit = event.unit.unit_no
+                else:
+                    self._unit(event)
             elif isinstance(event, TurnGiven) and self._follows(event.stream_id):
                 self._may_talk_until = event.now + self._talk_ns
                 self._report_at = 0
@@ -176,12 +214,23 @@ class BaseBackChannel:
             if self._sender is None:
                 self._sender = LinkSender(
                     self._params, stream_id=self._stream_id, boot_id=self._boot_id,
-                    from_base=True, key=self._key,
+                    from_base=True, key=self._key, ledger=self._ledger,
                 )  # fmt: skip
-            records = self._due(now)
+            self._ask_missing(now)
+            # What waits for air time already must not be followed by more of the same.
+            records = self._due(now) if self._sender.idle else []
             if records:
                 self._sender.send_message(pack_message(records), now)
-            return self._sender.datagrams_to_send(now)
+            if self._mode == "windows":
+                self._sender.end_turn()
+            packets = self._sender.datagrams_to_send(now)
+            while (event := self._sender.next_event()) is not None:
+                if isinstance(event, AirtimeExhausted):
+                    self._say(f"what the base sends: {event.as_text()}")
+            if packets and self._sender.idle:
+                # The last of them says OVER where there are windows: the edge talks again.
+                self._may_talk_until = now
+            return packets
 
     def _follows(self, stream_id: int) -> bool:
         if self._stream_id is None:
@@ -194,7 +243,7 @@ class BaseBackChannel:
         if now >= self._report_at:
             heard = self._reception(self._stream_id, self._edge_boot)
             if heard is not None:
-                records.append(heard.report(now, queue=min(255, self._waiting())))
+                records.append(self._report(heard, now))
                 self.reports += 1
             # In windows a report goes with each, whenever that is.
             self._report_at = now + (1 << 62 if self._mode == "windows" else self._period_ns)
@@ -228,6 +277,8 @@ class BaseBackChannel:
                 self._save()
         elif isinstance(record, RegionAnswer):
             self._region(record, event)
+        elif isinstance(record, UnitAnswer):
+            self._recovered(record, event)
         elif isinstance(record, TimeAnswer):
             arrived = now // 1000
             about = {
@@ -237,9 +288,12 @@ class BaseBackChannel:
             }
             self._note(now, "clock", about)
         elif isinstance(record, OperatorText):
+            self._acks.append(Ack(command_id=record.command_id))
+            if (event.boot_id, record.command_id) in self._texts_heard:
+                return  # sent again because our acknowledgement was lost
+            self._texts_heard.append((event.boot_id, record.command_id))
             trust = "" if event.authenticated else " (unauthenticated)"
             self._say(f"message from the edge{trust}: {record.text}")
-            self._acks.append(Ack(command_id=record.command_id))
             self._note(now, "text_received", {"text": record.text, "trusted": event.authenticated})
         elif isinstance(record, Setting):
             about = {
@@ -248,6 +302,47 @@ class BaseBackChannel:
                 "closed_loop": record.closed_loop,
             }  # fmt: skip
             self._note(now, "edge_setting", about)
+
+    # --- what was lost
+
+    def _unit(self, event: UnitReady) -> None:
+        unit_no = event.unit.unit_no
+        if event.boot_id == self._edge_boot:
+            self._newest_unit = unit_no
+        self._missing.note(event.boot_id, unit_no, whole=event.unit.whole)
+        self._resume.heard(event.now)
+
+    def _ask_missing(self, now: int) -> None:
+        if not self.trusted:
+            return
+        for boot_id in self._resume.due(now):
+            # What was asked of this boot before and is still on its way says less.
+            for number, ask in list(self._asks.items()):
+                if isinstance(ask.command, Resume) and ask.command.boot_id == boot_id:
+                    del self._asks[number]
+            self._send_command(self._missing.ask(boot_id, self.next_id()), now)
+
+    def _recovered(self, answer: UnitAnswer, event: MessageReady) -> None:
+        if not event.authenticated or not self._missing.settle(answer.boot_id, answer.unit_no):
+            return
+        whole = received_of(answer) is not None
+        self._resume.progress(answer.boot_id)
+        about = {"boot": answer.boot_id, "unit": answer.unit_no, "whole": whole}
+        self._note(event.now, "unit_recovered", about)
+        what = "recovered, for the record" if whole else "lost for good: the edge has it no more"
+        self._say(f"unit {answer.unit_no} of boot {answer.boot_id}: {what}")
+
+    def _report(self, heard: Reception, now: int) -> Report:
+        """The report, with what our radio hears; that goes into the archive, too."""
+        try:
+            radio = self._radio()
+        except OSError:
+            radio = None  # the receiving side meets the same error, and mends it
+        if radio is not None and (about := radio_detail(radio)):
+            self._note(now, "radio", about)
+        rssi, noise = (None, None) if radio is None else levels_of(radio)
+        queue = min(255, self._waiting())
+        return heard.report(now, queue=queue, rssi_dbm=rssi, noise_dbm=noise)
 
     def _region(self, answer: RegionAnswer, event: MessageReady) -> None:
         ask = self._asks.get(answer.command_id)
@@ -274,7 +369,12 @@ class BaseBackChannel:
         """What is not settled, for the next start; a full disk costs that, not the mission."""
         if self._pending_path is None:
             return
-        open_ones = [a.command for a in self._asks.values() if a.state in ("waiting", "working")]
+        open_ones = [
+            a.command
+            for a in self._asks.values()
+            # What is missing is told anew by the archive after a restart.
+            if a.state in ("waiting", "working") and not isinstance(a.command, Resume)
+        ]
         with suppress(OSError):
             fresh = self._pending_path.with_name(self._pending_path.name + ".new")
             fresh.write_text(json.dumps([pack_message([c]).hex() for c in open_ones]))
@@ -296,6 +396,8 @@ def _told(command: Command) -> dict[str, Any]:
     if isinstance(command, RegionRequest):
         about |= {"boot": command.boot_id, "unit": command.unit_no, "frame": command.offset,
                   "box": [command.x, command.y, command.width, command.height]}  # fmt: skip
+    if isinstance(command, Resume):
+        about |= {"boot": command.boot_id, "next": command.next_unit, "wanted": command.wanted}
     if isinstance(command, OperatorText):
         about["text"] = command.text
     return about

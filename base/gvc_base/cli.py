@@ -24,6 +24,7 @@ from gvc_base.live import LiveBase
 from gvc_base.recording import Recording, open_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_profiles import load
+from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
 from gvc_profiles.boots import default_state_dir, next_boot_id
 from gvc_profiles.check import check_radio
 from gvc_profiles.clock import steady_clock
@@ -162,7 +163,10 @@ def run(
     label = auth_label(secret.fingerprint if secret else "")
     radio = open_link(link, chosen, listen=True)
     store: Archive | None = None
+    ledger: KeptLedger | None = None
     try:
+        if make_ledger(chosen) is not None and chosen.backchannel != "none":
+            ledger = KeptLedger(chosen, folder, steady_clock()())
         store = Archive.create_or_open(archive, on_health=say)
         began = steady_clock()()
         session_id = store.start_session(
@@ -180,7 +184,7 @@ def run(
             # Without a key nothing hangs on it, but a restart should not look like a repeat.
             boot_id=began // 10**9 & 0xFFFF if boot_id is None else boot_id,
             back_mode=chosen.backchannel,
-            listen_ms=chosen.listen_ms,
+            listen_ms=chosen.listen_ms, ledger=ledger,
             on_ack=lambda row, _: print(f"ack {row}", flush=True) if acks else None,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -190,6 +194,8 @@ def run(
         report = base.run(seconds=seconds)
     finally:
         radio.close()
+        if ledger is not None:
+            ledger.close()
         if store is not None:
             store.close()
     report.out = str(archive)

@@ -18,6 +18,7 @@ from gvc_base.recording import Recording
 from gvc_base.regions import RegionPatches, paste
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
+from gvc_base.resume import RecoveredUnits
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
 from gvc_protocol.auth import LinkKey
@@ -116,16 +117,16 @@ def decode_recording(
         UserError: no unit can be decoded, or an output cannot be written.
     """
     guard = ReplayGuard()
+    regions, recovered = _later(recording, key)
     mission = Mission(
         recording.params, stream_id=stream_id, boot_id=boot_id, on_event=on_event, key=key,
-        replay=guard,
+        replay=guard, recovered=recovered,
     )  # fmt: skip
     report = DecodeReport(quality=quality)
     began = time.perf_counter()
     with ExitStack() as stack:
         sinks = _Sinks(outputs, stack, mission.label)
         decoder: UnitDecoder | None = None
-        regions = _regions(recording, key)
         for job in _jobs(recording, mission, guard):
             if decoder is None or decoder.spec != job.spec:
                 decoder = make_decoder(job.spec, quality, backend)
@@ -181,12 +182,12 @@ def _jobs(recording: Recording, mission: Mission, guard: ReplayGuard) -> Iterato
     yield from mission.close(now, to_total=True)
 
 
-def _regions(recording: Recording, key: LinkKey | None) -> RegionPatches:
-    """Pixels that were asked for and came later than the unit that they belong to: a pass of its own
-    over the record. Without a key there are none that could be believed."""
-    regions = RegionPatches()
+def _later(recording: Recording, key: LinkKey | None) -> tuple[RegionPatches, RecoveredUnits]:
+    """Pixels and units that were asked for and came later than their place in the timeline: a pass of
+    its own over the record. Without a key there are none that could be believed."""
+    regions, recovered = RegionPatches(), RecoveredUnits()
     if key is None:
-        return regions
+        return regions, recovered
     guard = ReplayGuard()
     receiver = LinkReceiver(recording.params, key=key, replay=guard)
     for now, data in recording.packets(guard.merge):
@@ -194,7 +195,8 @@ def _regions(recording: Recording, key: LinkKey | None) -> RegionPatches:
         while (event := receiver.next_event()) is not None:
             if isinstance(event, MessageReady):
                 regions.take(event)
-    return regions
+                recovered.take(event)
+    return regions, recovered
 
 
 def _count(report: DecodeReport, job: DecodeJob) -> None:

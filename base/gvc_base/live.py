@@ -27,16 +27,18 @@ from gvc_base.refusals import RefusalTeller
 from gvc_base.regions import RegionFiles
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
+from gvc_base.resume import missing_of
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import Mp4Writer
 from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import ByteLink
+from gvc_profiles.links import ByteLink, state_of
 from gvc_profiles.links.backoff import Backoff
 from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.ledger import AirtimeLedger
 from gvc_protocol.params import LinkParams
 
 __all__ = ["DecodeQueue", "DropPolicy", "LiveBase"]
@@ -105,7 +107,7 @@ class LiveBase:
         stream_id: int | None, say: Callable[[str], None],
         on_ack: Callable[[int, int], None] = lambda _row, _count: None, backend: Backend = "auto",
         key: LinkKey | None = None, replay: ReplayStore | None = None, boot_id: int = 1,
-        back_mode: str = "none", listen_ms: float = 0.0,
+        back_mode: str = "none", listen_ms: float = 0.0, ledger: AirtimeLedger | None = None,
     ) -> None:  # fmt: skip
         """Args:
         snapshot: PNG that always holds the newest picture, marks burned in.
@@ -141,7 +143,8 @@ class LiveBase:
             reception=self._mission.reception, waiting=lambda: self._queue.waiting,
             note=lambda now, kind, about: archive.record_event(session_id, now, kind, about),
             say=say, regions=RegionFiles(path), stream_id=stream_id,
-            pending=path.with_name(path.name + ".asks.json"),
+            pending=path.with_name(path.name + ".asks.json"), ledger=ledger,
+            missing=missing_of(archive, stream_id), radio=lambda: state_of(link),
         )  # fmt: skip
         self._door = AskServer(path, self._back, self._now, say)
 

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gvc_base.report import DecodeReport
+from gvc_base.resume import RecoveredUnits
 from gvc_base.timeline import DecodeJob, Timeline
 from gvc_protocol.auth import LinkKey, auth_label
 from gvc_protocol.events import ReceiverEvent, UnitReady
@@ -27,17 +29,22 @@ class Mission:
         self, params: LinkParams, *, stream_id: int | None = None, boot_id: int | None = None,
         on_event: Callable[[ReceiverEvent], None] = lambda _: None,
         key: LinkKey | None = None, replay: ReplayGuard | None = None,
+        recovered: RecoveredUnits | None = None,
     ) -> None:  # fmt: skip
         """Args:
         stream_id: the camera to follow; None follows the first that is heard.
         boot_id: only this start of the edge; None for all, one after the other.
         on_event: sees every event of every stream, for the log.
         key: with it nothing else is believed. replay: what was believed before.
+        recovered: units that came later, to be put in their place; None in a live mission.
         """
         self._receiver = LinkReceiver(params, key=key, replay=replay)
         self._fingerprint = "" if key is None else key.fingerprint
         self._stream_id, self._boot_id = stream_id, boot_id
         self._on_event = on_event
+        self._recovered = recovered or RecoveredUnits()
+        self._next_unit: dict[int, int] = {}
+        self._closed_at = 0
         self._timelines: dict[int, Timeline] = {}
         self._other_streams: set[int] = set()
         self._payload = 0
@@ -84,6 +91,7 @@ class Mission:
         if self._timelines:
             # Only the boot that was on the air last: an earlier one ended where the next began.
             last = list(self._timelines)[-1]
+            jobs += self._tail(last)
             jobs += self._timelines[last].finish(to_total=to_total)
         return jobs
 
@@ -123,6 +131,30 @@ class Mission:
             return []
         if self._boot_id is not None and event.boot_id != self._boot_id:
             return []
+        jobs: list[DecodeJob] = []
+        if event.boot_id not in self._timelines and self._timelines:
+            jobs = self._tail(list(self._timelines)[-1])  # an earlier boot ends here
+        return jobs + [job for e in self._with_recovered(event) for job in self._place(e)]
+
+    def _with_recovered(self, event: UnitReady) -> list[UnitReady]:
+        """The unit, or what came of it later, and before it the recovered ones of the gap."""
+        boot, number = event.boot_id, event.unit.unit_no
+        first = self._next_unit.get(boot, 0)
+        self._next_unit[boot], self._closed_at = number + 1, event.now
+        gap = self._recovered.between(boot, first, number)
+        later = None if event.unit.whole else self._recovered.get(boot, number)
+        return [replace(event, unit=u) for u in (*gap, later or event.unit)]
+
+    def _tail(self, boot: int) -> list[DecodeJob]:
+        """Recovered units of a boot behind the last of it that came in its time."""
+        units = self._recovered.between(boot, self._next_unit.get(boot, 0), None)
+        stream = self._stream_id or 0
+        events = [
+            UnitReady(stream_id=stream, boot_id=boot, unit=u, now=self._closed_at) for u in units
+        ]
+        return [job for e in events for job in self._place(e)]
+
+    def _place(self, event: UnitReady) -> list[DecodeJob]:
         unit = event.unit
         parts = (unit.keyframe, unit.features)
         self._payload += sum(len(data) for part in parts for _, data in part.ranges)

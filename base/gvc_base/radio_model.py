@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from gvc_base.channel import Channel
@@ -77,6 +77,15 @@ class RadioModel:
         self._in_flight: list[tuple[int, int, Direction, bytes]] = []
         self._order = 0
         self.stats = ProxyStats()
+
+    def change_rate(self, nominal_bps: float) -> None:
+        """From now on the air carries so much: a link that gets worse or better."""
+        rate = replace(self._profile.rate, nominal_bps=nominal_bps)
+        self._profile = replace(self._profile, rate=rate)
+
+    def waiting_bytes(self, direction: Direction) -> int:
+        """What waits in that host's radio."""
+        return self._sides[direction].waiting
 
     def offer(self, data: bytes, now: int, direction: Direction) -> None:
         """A host hands bytes to its radio; over the queue's limit they vanish without a word."""

@@ -17,8 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from gvc_edge.regions import RegionAnswers
+from gvc_edge.resend import UnitAnswers
+from gvc_edge.share import AnswerShare
+from gvc_edge.texts import TextsOut
 from gvc_protocol.adapt import AdaptLimits, LinkController, LinkSetting
-from gvc_protocol.events import MessageReady
+from gvc_protocol.events import MessageReady, TurnGiven
 from gvc_protocol.messages import (
     COMMAND_TYPES,
     Ack,
@@ -31,6 +34,7 @@ from gvc_protocol.messages import (
     Record,
     RegionRequest,
     Report,
+    Resume,
     Setting,
     TimeAnswer,
     TimeAsk,
@@ -86,19 +90,23 @@ class EdgeBackChannel:
 
     def __init__(
         self, receiver: LinkReceiver, limits: AdaptLimits, *, stream_id: int, boot_id: int,
-        log: CommandLog, regions: RegionAnswers | None, say: Callable[[str], None],
-        wall_us: Callable[[], int], on_keyframe: Callable[[], None] = lambda: None,
-        on_bounds: Callable[[int, int], None] = lambda _f, _c: None, adapt: bool = True,
+        log: CommandLog, regions: RegionAnswers | None,
+        say: Callable[[str], None],
+        wall_us: Callable[[], int], units: UnitAnswers | None = None,
+        on_keyframe: Callable[[], None] = lambda: None,
+        on_bounds: Callable[[int, int], None] = lambda _f, _c: None,
+        on_turn: Callable[[], None] = lambda: None, adapt: bool = True,
     ) -> None:  # fmt: skip
+        self._units, self._texts = units, TextsOut(boot_id)
         self._receiver, self._limits, self._log = receiver, limits, log
         self._stream_id, self._boot_id = stream_id, boot_id
         self._regions, self._say, self._wall_us = regions, say, wall_us
-        self._on_keyframe, self._on_bounds = on_keyframe, on_bounds
+        self._on_keyframe, self._on_bounds, self._on_turn = on_keyframe, on_bounds, on_turn
         self._control = LinkController(limits)
         self._adapt = adapt
         self._bounds = (0, 3)
         self._out: deque[list[Record]] = deque(maxlen=64)
-        self._tokens, self._tokens_at = 0.0, 0
+        self._share = AnswerShare(_ANSWER_SHARE)
         self._told_unauthenticated = False
         self.reports = 0
         "Reports on this boot that came."
@@ -107,7 +115,9 @@ class EdgeBackChannel:
         """Take what the radio gave."""
         self._receiver.receive(data, now)
         while (event := self._receiver.next_event()) is not None:
-            if isinstance(event, MessageReady) and event.stream_id == self._stream_id:
+            if isinstance(event, TurnGiven) and event.stream_id == self._stream_id:
+                self._on_turn()
+            elif isinstance(event, MessageReady) and event.stream_id == self._stream_id:
                 self._message(event, now)
 
     def note_sent(self, sent: list[tuple[int, int]], now: int) -> None:
@@ -125,28 +135,49 @@ class EdgeBackChannel:
     @property
     def answer_share(self) -> float:
         """Share of the rate that the encoder should leave to answers."""
-        return _ANSWER_SHARE if self._regions is not None and self._regions.busy else 0.0
+        regions = self._regions is not None and self._regions.busy
+        units = self._units is not None and self._units.busy
+        return _ANSWER_SHARE if regions or units else 0.0
+
+    def say_to_base(self, text: str, now: int) -> int:
+        """Send the operator's text until the base has acknowledged it; returns its number.
+
+        Raises:
+            LocalProtocolError: it is too long.
+        """
+        return self._texts.say(text, now)
 
     def outgoing(self, now: int, rate_bps: float) -> list[bytes]:
         """Messages to send now: acknowledgements at once, region layers as their share allows."""
         out = [pack_message(records) for records in self._out]
+        out += [pack_message([text]) for text in self._texts.due(now)]
         self._out.clear()
+        if self.answer_share == 0:
+            self._share.rest(now)
         if self._regions is None or not self._regions.busy:
-            self._tokens, self._tokens_at = 0.0, now
             return out
         share_bytes = _ANSWER_SHARE * rate_bps / 8
         self._regions.most_bytes = max(400, int(share_bytes * _ANSWER_S))
-        passed = max(0, now - self._tokens_at) / 1e9
-        self._tokens = min(share_bytes * 2, self._tokens + share_bytes * passed)
-        self._tokens_at = now
-        if self._tokens >= 0 and (answer := self._regions.poll()) is not None:
+        may = self._share.may_send(now, rate_bps)
+        if may and (answer := self._regions.poll()) is not None:
             if answer.last:
                 self._log.note(answer.command_id, AckStatus.DONE)
             data = pack_message([answer])
-            # Paid for afterwards: a large layer goes whole and the next one waits.
-            self._tokens -= len(data)
+            self._share.spend(len(data))
             out.append(data)
         return out
+
+    def patient(self, now: int, rate_bps: float) -> list[bytes]:
+        """Units to send again now, behind everything else and within the answers' share."""
+        if self._units is None or not self._units.busy or not self._share.may_send(now, rate_bps):
+            return []
+        answer = self._units.poll(now)
+        if answer is None:
+            return []
+        data = pack_message([answer])
+        # A message has four times F's parity.
+        self._share.spend(len(data) * (1 + 4 * self._control.setting(now).fec_percent / 100))
+        return [data]
 
     def close(self) -> None:
         """End the thread that codes answers."""
@@ -169,6 +200,9 @@ class EdgeBackChannel:
                         )
                     ]
                 )  # fmt: skip
+            elif isinstance(record, Ack):
+                if self._texts.acknowledged(record.command_id):
+                    self._say("the base has your message")
             elif isinstance(record, COMMAND_TYPES):
                 if not event.authenticated:
                     self._refuse_unauthenticated()
@@ -209,6 +243,8 @@ class EdgeBackChannel:
             self._say(f"the base bounds the ladder to steps {command.finest} to {command.coarsest}")
         elif isinstance(command, OperatorText):
             self._say(f"message from the base: {command.text}")
+        elif isinstance(command, Resume) and self._units is not None:
+            self._units.add(command, now)
         else:
             return AckStatus.REFUSED
         return AckStatus.DONE

@@ -14,13 +14,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gvc_edge.live import BackOptions, LiveRun, PcapLink
+from gvc_edge.door import say_to_edge
+from gvc_edge.live import LiveRun
 from gvc_edge.offline import encode_to_packets
+from gvc_edge.paced import PcapLink
 from gvc_edge.pipeline import make_pipeline
 from gvc_edge.render_source import render
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
+from gvc_edge.way_back import BackOptions
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
 from gvc_profiles.check import check_radio
@@ -207,6 +210,18 @@ def run(
                 ledger.close()
     report.profile, report.out = chosen.id, link
     _print_report(report, as_json)
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help="Shown and archived at the base.")],
+    state: Annotated[
+        Path | None, typer.Option("--state", help="State folder of the edge that runs.")
+    ] = None,
+) -> None:
+    """Say something to whoever is at the base, through the edge that runs now."""
+    say_to_edge(state or default_state_dir(), text)
+    print("queued: the running edge says when the base has it")
 
 
 @app.command("render")

@@ -9,76 +9,36 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from gvc_edge.backchannel import CommandLog, EdgeBackChannel
+from gvc_edge.door import SayServer
 from gvc_edge.offline import fill_report
-from gvc_edge.pictures import PictureSpool
+from gvc_edge.paced import Paced, PcapLink
 from gvc_edge.pipeline import Pipeline
-from gvc_edge.rate import RateControl, minimum_bps
-from gvc_edge.regions import RegionAnswers
+from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
-from gvc_edge.state import PcapFile, Spool
+from gvc_edge.state import Spool
 from gvc_edge.units import BuiltUnit, build_units
+from gvc_edge.way_back import BackOptions, WayBack, open_way_back
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import ByteLink, can_send, state_of
 from gvc_profiles.links.backoff import Backoff
-from gvc_profiles.replay_store import ReplayStore
-from gvc_protocol.adapt import AdaptLimits, LinkSetting
+from gvc_protocol.adapt import LinkSetting
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.events import SenderDropped
 from gvc_protocol.ledger import AirtimeLedger
-from gvc_protocol.params import MS, SECOND, LinkParams
-from gvc_protocol.receiver import LinkReceiver
-from gvc_protocol.reports import report_period_ns
+from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
 
-__all__ = ["BackOptions", "LiveRun", "PcapLink"]
+__all__ = ["LiveRun"]
 
 _IDLE_WAIT_S = 0.05
 _PICTURE_EVERY_S = 0.98
-
-
-class PcapLink:
-    """`file:x.pcap`: a link that only records, with true send times."""
-
-    def __init__(self, file: PcapFile, now: Callable[[], int]) -> None:
-        self._file, self._now = file, now
-
-    def send(self, data: bytes) -> None:
-        self._file.write(data, self._now())
-
-    def reopen(self) -> None:
-        raise OSError("a capture file cannot be reopened")
-
-    def close(self) -> None:
-        self._file.close()
-
-
-_REPORT_AIR_BYTES = 60
-_WINDOW_SHARE = 0.1
-_WINDOW_EVERY_NS = (2 * SECOND, 30 * SECOND)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackOptions:
-    """What the run does with the way back from the base."""
-
-    mode: str = "anytime"
-    "none, anytime, or windows (half duplex: the edge falls silent for `listen_ms`)."
-    listen_ms: float = 0.0
-    adapt: bool = True
-    state_dir: Path | None = None
-    "Where done commands and source pictures are kept; None: no pictures, commands in memory."
-    pictures_bytes: int = 256 << 20
-    replay: ReplayStore | None = None
-    "What was believed before, on disk; with a key."
 
 
 @runtime_checkable
@@ -119,14 +79,11 @@ class LiveRun:
         self._report.note_key(key, encrypted=params.encrypted)
         self._pending: list[bytes] = []
         self._down_since: float | None = None
-        self._replay: ReplayStore | None = None
-        self._windows = 1.0  # share of the time that is left for sending
         self._rate = RateControl(params)
         self._setting: LinkSetting | None = None
         self._keyframe, self._bounds = threading.Event(), (0, 3)
-        self._pictures: PictureSpool | None = None
         self._next_picture = 0.0
-        self._back = self._make_back(back or BackOptions(), key, stream_id, boot_id)
+        self._back, self._door = self._open_back(back or BackOptions(), key, stream_id, boot_id)
         self._backoff = Backoff()
         self._excess = 0  # air bytes beyond the usual one unit; written here, read by the worker
 
@@ -153,54 +110,27 @@ class LiveRun:
             self._spool.close()
         if self._back is not None:
             self._back.close()
-        if self._replay is not None:
-            self._replay.save()
+        if self._door is not None:
+            self._door.close()
         self._update()
         return self._report
 
     # --- the way back
 
-    def _make_back(
+    def _open_back(
         self, options: BackOptions, key: LinkKey | None, stream_id: int, boot_id: int
-    ) -> EdgeBackChannel | None:
-        if options.mode == "none" or isinstance(self._link, PcapLink):
-            return None
-        report_ns = report_period_ns(self._params.rate_bps, _REPORT_AIR_BYTES)
-        if options.mode == "windows":
-            listen_ns = int(options.listen_ms * MS)
-            every = min(
-                _WINDOW_EVERY_NS[1], max(_WINDOW_EVERY_NS[0], int(listen_ns / _WINDOW_SHARE))
-            )
-            self._sender.listen_each(every, listen_ns)
-            report_ns = max(report_ns, every + listen_ns)
-            # What is spent in silence cannot be promised to the encoder.
-            self._windows = every / (every + listen_ns)
-        regions, log = None, CommandLog(None)
-        if options.state_dir is not None:
-            log = CommandLog(options.state_dir / "commands.json")
-            self._pictures = PictureSpool(
-                options.state_dir / "pictures", boot_id, limit_bytes=options.pictures_bytes
-            )
-            regions = RegionAnswers(self._pictures)
-        unit_s = float(self._pipeline.unit_frames / self._source.info.fps)
-        least = minimum_bps(self._params, unit_s, self._pipeline.encoder.minimum_payload)
-        packet = self._params.air_bytes(self._params.framing.max_datagram_bytes)
-        limits = AdaptLimits(
-            ceiling_bps=self._params.rate_bps, floor_bps=min(least, self._params.rate_bps),
-            fec_percent=self._params.fec_percent, unit_ns=int(unit_s * SECOND), packet_bytes=packet,
-            report_ns=report_ns,
-            # Every unit of interleave is a unit of delay: four seconds of it at most.
-            max_interleave=min(2, int(4 / unit_s)),
+    ) -> tuple[WayBack | None, SayServer | None]:
+        if isinstance(self._link, PcapLink):
+            return None, None
+        back = open_way_back(
+            options, self._params, self._pipeline, self._sender,
+            unit_s=float(self._pipeline.unit_frames / self._source.info.fps), key=key,
+            stream_id=stream_id, boot_id=boot_id, say=self._say, now=self._now,
+            on_keyframe=self._keyframe.set, on_bounds=self._set_bounds,
         )  # fmt: skip
-        self._replay = options.replay
-        guard = None if options.replay is None else options.replay.guard
-        receiver = LinkReceiver(self._params, from_base=True, key=key, replay=guard)
-        return EdgeBackChannel(
-            receiver, limits,
-            stream_id=stream_id, boot_id=boot_id, log=log, regions=regions, say=self._say,
-            wall_us=lambda: self._now() // 1000, on_keyframe=self._keyframe.set,
-            on_bounds=self._set_bounds, adapt=options.adapt,
-        )  # fmt: skip
+        if back is None or options.state_dir is None:
+            return back, None
+        return back, SayServer(options.state_dir, self._say)
 
     def _listen(self) -> None:
         """Take what the base sent, run on the setting that follows, queue what it asked for."""
@@ -211,18 +141,25 @@ class LiveRun:
         except OSError as error:
             self._reconnect(error)
             return
-        now = self._now()
+        now, channel = self._now(), self._back.channel
         for item in got:
-            self._back.receive(item.data, now)
-        if self._replay is not None:
-            self._replay.tick(now)
-        for data in self._back.outgoing(now, self._params.rate_bps):
+            channel.receive(item.data, now)
+        if self._back.replay is not None:
+            self._back.replay.tick(now)
+        while self._door is not None and not self._door.texts.empty():
+            channel.say_to_base(self._door.texts.get(), now)
+        rate = self._params.rate_bps if self._setting is None else self._setting.rate_bps
+        for data in channel.outgoing(now, rate):
             self._sender.send_message(data, now)
-        self._adapt(self._back.setting(now), self._back.answer_share)
+        for data in channel.patient(now, rate):
+            self._sender.send_message(data, now, patient=True)
+        left = (1 - channel.answer_share) * self._back.sending_share
+        self._adapt(channel.setting(now), left)
 
-    def _adapt(self, setting: LinkSetting, answer_share: float) -> None:
+    def _adapt(self, setting: LinkSetting, left: float) -> None:
+        """Use a setting; `left` is the share of its rate that units may take."""
         before = self._setting
-        for_units = setting.rate_bps * (1 - answer_share) * self._windows
+        for_units = setting.rate_bps * left
         self._rate.use(replace(self._params, rate_bps=for_units, fec_percent=setting.fec_percent))
         self._usual = for_units * float(self._pipeline.unit_frames / self._source.info.fps) / 8
         if setting == before:
@@ -254,19 +191,27 @@ class LiveRun:
     def _keep_picture(self, unit_no: int, offset: int, frame: SourceFrame) -> None:
         """Worker thread: about one picture a second, and the first of every unit."""
         at = frame.capture_us / 1e6
-        if self._pictures is None or (offset and at < self._next_picture):
+        pictures = None if self._back is None else self._back.pictures
+        if pictures is None or (offset and at < self._next_picture):
             return
         self._next_picture = at + _PICTURE_EVERY_S
-        had = self._pictures.problem
-        self._pictures.keep(unit_no, offset, frame.pixels)
-        if self._pictures.problem and not had:
-            self._say(self._pictures.problem)
+        had = pictures.problem
+        pictures.keep(unit_no, offset, frame.pixels)
+        if pictures.problem and not had:
+            self._say(pictures.problem)
+
+    def _keep_unit(self, built: BuiltUnit) -> None:
+        units = None if self._back is None else self._back.units
+        if units is not None and not units.problem:
+            units.keep(built.unit)
+            if units.problem:
+                self._say(units.problem)
 
     def _encode(self) -> None:
         """Worker thread: pace a file to its own clock, encode, hand over."""
         try:
             units = build_units(
-                _Paced(self._source, self._stop), self._pipeline.encoder,
+                Paced(self._source, self._stop), self._pipeline.encoder,
                 self._rate, unit_frames=self._pipeline.unit_frames,
                 eyes=self._pipeline.eyes, backlog=lambda: self._excess,
                 on_begin=self._begin_unit, on_picture=self._keep_picture,
@@ -290,6 +235,7 @@ class LiveRun:
         if built is None:
             return True
         self._sender.submit(built.unit, self._now())
+        self._keep_unit(built)
         self._excess = max(0, self._sender.backlog_air_bytes - int(self._usual))
         self._report.frames += built.unit.descriptors.frames
         self._tell()
@@ -334,7 +280,7 @@ class LiveRun:
             now = self._now()
             self._pending = self._sender.datagrams_to_send(now)
             if self._back is not None:
-                self._back.note_sent(self._sender.take_sent(), now)
+                self._back.channel.note_sent(self._sender.take_sent(), now)
             self._tell()
         while self._pending:
             try:
@@ -369,25 +315,3 @@ class LiveRun:
         fill_report(self._report, self._sender, self._params, seconds)
         self._report.frames_per_s = self._report.frames / max(1e-9, seconds)
         self._on_status(self._report)
-
-
-class _Paced:
-    """A source that gives its frames no earlier than a camera would, and ends on `stop`."""
-
-    def __init__(self, source: FrameSource, stop: threading.Event) -> None:
-        self._source, self._stop = source, stop
-        self.info = source.info
-
-    def frames(self) -> Iterator[SourceFrame]:
-        began = time.monotonic()
-        for count, frame in enumerate(self._source.frames()):
-            if not self.info.live:
-                ahead = began + float(count / self.info.fps) - time.monotonic()
-                if ahead > 0:
-                    self._stop.wait(ahead)
-            if self._stop.is_set():
-                return
-            yield frame
-
-    def close(self) -> None:
-        self._source.close()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
+from gvc_protocol.air_bytes import unit_air_bytes
 from gvc_protocol.params import LinkParams
-from gvc_protocol.sender import unit_air_bytes
 
 __all__ = ["TYPICAL_DESCRIPTOR_BYTES", "RateControl", "minimum_bps"]
 

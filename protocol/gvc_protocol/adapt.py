@@ -42,7 +42,17 @@ _SPAN_NS = (8 * SECOND // 10, 32 * SECOND // 10)
 _STEADY_SPAN_NS = (2 * SECOND, 6 * SECOND)
 _NEAR, _NOISE, _NOISE_FLOOR = 1.6, 0.08, 0.97
 "Up to so many times the wanted queue, a rate that differs less from the measured one is left alone."
-_GENTLY, _PAST_KNOWN, _MORE_THAN_KNOWN, _BOLDLY = 1.04, 1.08, 1.04, 1.3
+_GENTLY, _GENTLY_SLOW = (1.04, 1.08), (1.08, 1.12)
+"""Step, and how far past what is known. With frequent reports packets that leave closer together show
+what the link carries; with rare ones the units must grow themselves: more than `_SHOWN_STEP`."""
+_SLOW_REPORTS_NS = 3 * SECOND // 2
+_MORE_THAN_KNOWN = 1.04
+_BOLDLY = (1.2, 1.4, 1.5)
+"Each report that finds no queue makes the next step larger."
+_CAREFULLY, _CAREFUL_NS = 1.07, 20 * SECOND
+"After a queue was far too long, what is known may be a little low, but not by much: no bold steps."
+_CROWDED = 1.6
+"Times the wanted queue, above which losses are the queue's fault."
 _BEYOND_SENT = 1.5
 "A rate that nobody uses proves nothing: it may be so many times what was sent."
 _LEAST_FACTOR = 0.4
@@ -50,7 +60,7 @@ _SHOWN_STEP = 0.09
 "Smaller changes of the rate are not worth an encoder's while."
 _PATH_NS = 60 * SECOND
 "So long a standing queue may hide a shorter path; then it is let run dry once."
-_DRY_FACTOR = 0.7
+_DRY_FACTOR = 0.87
 _SILENCE_NS = 5 * SECOND
 _FORGIVEN_NS = 60 * SECOND
 _FAST_NS, _SLOW_NS = 5 * SECOND, 20 * SECOND
@@ -108,6 +118,9 @@ class _Stamp:
     heard_ns: int
     sent_bytes: int
     "Air bytes sent up to and with this number."
+    received: int
+    lost: int
+    "Datagrams up to it, as the report counts them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +155,14 @@ class LinkController:
         self._queues: deque[tuple[int, int]] = deque(maxlen=64)
         self._samples: deque[_Sample] = deque(maxlen=256)
         self._units: deque[tuple[int, int, int]] = deque(maxlen=256)
-        self._dry_from = 0
+        self._dry_from = self._steps = self._careful_until = 0
         self._calm_since: dict[str, int] = {}
         self.queue_ns = 0
         "Newest measure of what waits in the radio."
         self.loss = 0.0
         "Share lost that redundancy has to make good."
         self.mean_burst = 1.0
+        self._usual_loss = 0.0
 
     def note_sent(self, seq: int, air_bytes: int, now: int) -> None:
         """A datagram left. Sequence numbers rise by one."""
@@ -175,7 +189,8 @@ class LinkController:
         self._heard_at = now
         if fresh:
             self._measure_queue(heard_ns - sent_ns, now)
-            self._stamps.append(_Stamp(heard_ns, sent_bytes))
+            stamp = _Stamp(heard_ns, sent_bytes, report.received, report.lost)
+            self._stamps.append(stamp)
         self._count(report, now)
         self._last = report
         if fresh:
@@ -239,7 +254,8 @@ class LinkController:
         last = self._last
         if last is None or last.boot_id != report.boot_id:
             return
-        congested = self.queue_ns > 2 * self._wanted_queue()
+        # What is told now was lost a while ago: the queue of then counts, too.
+        congested = max(q for _, q in list(self._queues)[-2:]) > _CROWDED * self._wanted_queue()
         self._samples.append(
             _Sample(
                 now, _wrapped(report.received - last.received, 16),
@@ -250,7 +266,7 @@ class LinkController:
         whole, degraded = report.whole - last.whole & 0xFF, report.degraded - last.degraded & 0xFF
         self._units.append((now, whole, degraded))
         fast, slow = self._share(now - _FAST_NS), self._share(now - _SLOW_NS)
-        self.loss = max(fast, slow)
+        self.loss, self._usual_loss = max(fast, slow), slow
         recent = [s for s in self._samples if s.at > now - _SLOW_NS]
         bursts = sum(s.bursts for s in recent)
         self.mean_burst = sum(s.lost for s in recent) / bursts if bursts >= 3 else 1.0
@@ -264,7 +280,9 @@ class LinkController:
     # --- rate
 
     def _wanted_queue(self) -> float:
-        packet_ns = self._limits.packet_bytes * 8e9 / max(self._rate, 1.0)
+        # Not the rate of the moment alone: while a queue is drained, that is far below the link's.
+        rate = max(self._rate, self._known_bps or 0.0, 1.0)
+        packet_ns = self._limits.packet_bytes * 8e9 / rate
         return max(_LEAST_QUEUE_NS, _QUEUE_PACKETS * packet_ns)
 
     def _service_bps(self, spans: tuple[int, int] = _SPAN_NS) -> float | None:
@@ -272,10 +290,20 @@ class LinkController:
         newest, best = self._stamps[-1], None
         for stamp in self._stamps:
             span = newest.heard_ns - stamp.heard_ns
-            if spans[0] <= span <= max(spans[1], 3 * self._limits.report_ns // 2):
+            if spans[0] <= span <= max(spans[1], 9 * self._limits.report_ns // 4):
                 rate = (newest.sent_bytes - stamp.sent_bytes) * 8e9 / span
+                rate *= 1 - self._overflow(stamp, newest)
                 best = rate if best is None else max(best, rate)
         return best
+
+    def _overflow(self, first: _Stamp, last: _Stamp) -> float:
+        """Share that never got into the air between two stamps: what was lost beyond the usual loss,
+        while a queue was too long."""
+        lost = max(0, _wrapped(last.lost - first.lost, 16))
+        received = max(0, _wrapped(last.received - first.received, 16))
+        if not lost or max(q for _, q in list(self._queues)[-4:]) < _CROWDED * self._wanted_queue():
+            return 0.0
+        return max(0.0, lost / (lost + received) - self._usual_loss)
 
     def _set_rate(self, now: int) -> None:
         service = self._service_bps()
@@ -283,11 +311,13 @@ class LinkController:
             return
         wanted = self._wanted_queue()
         drain = max(_DRAIN_NS, 4 * wanted, 2 * self._limits.report_ns)
+        if self.queue_ns < 2 * wanted:
+            drain *= 2  # not worth a dip that is seen in the picture
         factor = 1 + (wanted - self.queue_ns) / drain
         if self.queue_ns < wanted / 2:
             self._dry_from = now
         if max(self._recent_queues(now)) < wanted / 2:
-            rate = max(self._rate, min(self._grown(service), _BEYOND_SENT * service))
+            rate = max(self._rate, min(self._grown(service, now), _BEYOND_SENT * service))
         elif self.queue_ns < _NEAR * wanted and now - self._dry_from < _PATH_NS:
             # About right. With less than the wanted queue the link may have been idle at times, and
             # measures low; with more it was busy, and a rate well above what it carries comes down.
@@ -300,9 +330,9 @@ class LinkController:
         else:
             if now - self._dry_from > _PATH_NS:
                 factor = min(factor, _DRY_FACTOR)
-            if self.queue_ns > 2 * wanted:
-                service *= 1 - self._share_of_last()  # an overflowing queue delivers less
             self._known_bps = service
+            if self.queue_ns > 2 * wanted:
+                self._careful_until = now + _CAREFUL_NS
             rate = service * max(_LEAST_FACTOR, factor)
         if self.loss >= _HOPELESS_LOSS:
             # No redundancy makes this good; perhaps something on the way counts our bytes.
@@ -313,25 +343,32 @@ class LinkController:
         if at_limit or abs(self._rate - self._shown) > _SHOWN_STEP * self._shown:
             self._shown = self._rate
 
-    def _grown(self, service: float) -> float:
+    def _grown(self, service: float, now: int) -> float:
         """A higher rate to try: a little past what the link was last seen to carry, and in large steps
         only when it is seen to carry more than that."""
         known = self._known_bps
-        if known is not None and service < _MORE_THAN_KNOWN * known:
-            return min(_PAST_KNOWN * known, max(known, self._rate * _GENTLY))
+        if known is not None and not self._carries_more_than(known):
+            self._steps = 0
+            slow = self._limits.report_ns > _SLOW_REPORTS_NS
+            step, most = _GENTLY_SLOW if slow else _GENTLY
+            return min(most * known, max(known, self._rate * step))
+        if now < self._careful_until and self._known_bps is not None:
+            self._known_bps = max(self._known_bps, service)
+            return max(self._rate, _CAREFULLY * self._known_bps)
         self._known_bps = None
-        return self._rate * _BOLDLY
+        self._steps += 1
+        return self._rate * _BOLDLY[min(self._steps, len(_BOLDLY)) - 1]
+
+    def _carries_more_than(self, known: float) -> bool:
+        """Whether the link was seen to, and could have been: a packet more or less in a short time is a
+        large share, and proves nothing at a rate that was not above what is known."""
+        service = self._service_bps()
+        return service is not None and min(service, self._rate) >= _MORE_THAN_KNOWN * known
 
     def _recent_queues(self, now: int) -> list[int]:
         """Of the last unit's time: a unit's first packets meet an emptier radio than its last ones."""
         since = now - self._limits.unit_ns - self._limits.report_ns // 2
         return [q for at, q in self._queues if at >= since] or [self.queue_ns]
-
-    def _share_of_last(self) -> float:
-        if not self._samples:
-            return 0.0
-        s = self._samples[-1]
-        return s.lost / max(1, s.lost + s.received)
 
     # --- protection
 

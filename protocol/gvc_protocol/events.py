@@ -77,7 +77,10 @@ class MessageReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnGiven:
-    """The other side said OVER: it listens now, on a half-duplex link."""
+    """The other side said OVER: it listens now, on a half-duplex link.
+
+    From the edge it opens a window for the base; from the base it ends that window before its time.
+    """
 
     stream_id: int
     boot_id: int

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from gvc_protocol.descriptors import MAX_INTERLEAVE
 from gvc_protocol.wire import WirePart
 
+_LEAST_EVERY_NS = 2_000_000_000
+
 __all__ = ["MAX_INTERLEAVE", "Later", "ListenWindows", "Symbol"]
 
 
@@ -107,3 +109,13 @@ class ListenWindows:
         if self._last_seq is not None:
             self.until = now + air_ns + self.listen_ns
             self._next, self._last_seq = self.until + self.every_ns, None
+
+    def given_back(self, now: int) -> None:
+        """The base has said all that it had: no need to be silent any longer."""
+        if now < self.until:
+            # Silence keeps its share of the time: a short window lets the next one come sooner.
+            silent = self.listen_ns - (self.until - now)
+            every = max(
+                min(self.every_ns, _LEAST_EVERY_NS), self.every_ns * silent // self.listen_ns
+            )
+            self.until, self._next = now, now + every

@@ -9,6 +9,7 @@
                                  law's duty cycle holds the next packet back
 
     set_link / listen_each       new rate, redundancy, interleave; windows in which the base may talk
+    hear_over                    the base has said all: the window ends before its time
 
 The order on the air interleaves a unit's blocks, so that a burst of losses is shared between them; with
 `interleave`, K and F are spread over the air time of later units, too.
@@ -19,24 +20,24 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from gvc_protocol.air_bytes import check_rate
 from gvc_protocol.auth import LinkKey, Sealer
-from gvc_protocol.blocks import Block, block_capacity, make_block, plan_air_bytes
+from gvc_protocol.blocks import Block, block_capacity, make_block
 from gvc_protocol.codec import EncodedUnit
-from gvc_protocol.errors import LocalProtocolError, UserError
+from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.events import SenderDropped
 from gvc_protocol.ledger import AirtimeExhausted, AirtimeLedger
 from gvc_protocol.message_session import MAX_MESSAGE_BYTES
 from gvc_protocol.order import MAX_INTERLEAVE, Later, ListenWindows, Symbol
 from gvc_protocol.pacing import Pacer
 from gvc_protocol.params import SECOND, LinkParams
+from gvc_protocol.send_queue import SendQueue
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, Datagram, WirePart
 
-__all__ = ["LinkSender", "SenderCounters", "unit_air_bytes"]
+__all__ = ["LinkSender", "SenderCounters"]
 
 
 _SENT_KEPT = 4096
-_APART = 3
-"Other packets between two parity symbols of a message, where there are any."
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class LinkSender:
         self, params: LinkParams, *, stream_id: int, boot_id: int, from_base: bool = False,
         key: LinkKey | None = None, ledger: AirtimeLedger | None = None,
     ) -> None:  # fmt: skip
-        _check_rate(params)
+        check_rate(params)
         if ledger is not None:
             ledger.check(params.framing.mtu_bytes)
         self._ledger, self._held = ledger, False
@@ -87,7 +88,7 @@ class LinkSender:
         self._params = params
         self._stream_id, self._boot_id = stream_id, boot_id
         self._pacer = Pacer(params.rate_bps, params.window_ns)
-        self._queue: list[Symbol] = []
+        self._queue = SendQueue(self._air)
         self._open: dict[int, _OpenPart] = {}
         self._ended: set[int] = set()
         self._unit_no = -1
@@ -98,6 +99,7 @@ class LinkSender:
         self._later = Later()
         self._interleave = 0
         self._windows = ListenWindows()
+        self._say_over = False
         self._sent: deque[tuple[int, int]] = deque(maxlen=_SENT_KEPT)
         self._sending = 0
         self._events: deque[SenderDropped | AirtimeExhausted] = deque()
@@ -119,6 +121,14 @@ class LinkSender:
         """Half duplex: after each `every_ns` of sending be silent so long; 0 ends it."""
         self._windows = ListenWindows(every_ns=every_ns, listen_ns=listen_ns)
 
+    def hear_over(self, now: int) -> None:
+        """The other side has said OVER in our window: we may go on."""
+        self._windows.given_back(now)
+
+    def end_turn(self) -> None:
+        """Say OVER on the last datagram that waits now: the other side need not listen longer."""
+        self._say_over = True
+
     def take_sent(self) -> list[tuple[int, int]]:
         """(sequence number, air bytes) of the datagrams that left since the last call."""
         sent = list(self._sent)
@@ -139,7 +149,7 @@ class LinkSender:
         if unit.features:
             blocks += self._blocks_of(WirePart.FEATURES, unit.features)
         if d.end_of_stream:
-            self._queue += self._later.take(None)
+            self._queue.add(self._later.take(None))
         unit_ns = int(d.frames * SECOND / d.fps)
         self._enqueue(blocks, now, depth=depth, unit_ns=unit_ns)
 
@@ -180,12 +190,14 @@ class LinkSender:
             self._ended.add(part)
         self._enqueue(blocks, now)
 
-    def send_message(self, data: bytes, now: int, *, repeats: int = 1) -> int:
+    def send_message(
+        self, data: bytes, now: int, *, repeats: int = 1, patient: bool = False
+    ) -> int:
         """Queue a message ahead of K and F, with D's parity; it is never dropped. Returns its number.
 
         Its data symbols go at once. Its parity follows with other packets between, where there are
         any, so that a burst does not take all; after `repeats` rounds the receiver has had all of
-        it so many times.
+        it so many times. A `patient` one takes every fourth packet only, once.
 
         Raises:
             LocalProtocolError: it is longer than `MAX_MESSAGE_BYTES`.
@@ -199,16 +211,10 @@ class LinkSender:
             for block in self._blocks_of(WirePart.MESSAGE, data)
             for s in self._symbols(block, unit_no=number, parts_sent=(False, False))
         ]
-        first = [s for s in symbols if s.symbol < s.k]
-        later = [s for s in symbols if s.symbol >= s.k] + symbols * (repeats - 1)
-        free = (WirePart.KEYFRAME, WirePart.FEATURES)
-        at = next((i for i, s in enumerate(self._queue) if s.part in free), len(self._queue))
-        self._queue[at:at] = first
-        at += len(first)
-        for symbol in later:
-            at = min(at + _APART, len(self._queue))
-            self._queue.insert(at, symbol)
-            at += 1
+        if patient:
+            self._queue.add_patient(symbols)
+        else:
+            self._queue.add_message(symbols, repeats)
         self.counters.messages += 1
         self._limit_queue(now)
         return number
@@ -216,13 +222,13 @@ class LinkSender:
     def datagrams_to_send(self, now: int) -> list[bytes]:
         """Radio packets that may start now, in order. Empty when the time has not come."""
         self._close_blocks(now, force=False)
-        self._queue += self._later.take(now)
+        self._queue.add(self._later.take(now))
         out: list[bytes] = []
         while True:
             if now < self._windows.until:
                 return out
             if not self._ready and self._queue:
-                self._pack(self._queue.pop(0), over=self._windows.is_due(now))
+                self._pack(self._queue.pop(), over=self._is_over(now))
             if not self._ready:
                 return out
             packet, air, seq = self._ready[0]
@@ -258,6 +264,13 @@ class LinkSender:
         """The oldest event not yet taken, or None."""
         return self._events.popleft() if self._events else None
 
+    def _is_over(self, now: int) -> bool:
+        """Whether the datagram that was just taken from the queue is the last before we listen."""
+        if self._say_over and not self._queue:
+            self._say_over = False
+            return True
+        return self._windows.is_due(now)
+
     def _is_held(self, packet_bytes: int, at: int, now: int) -> bool:
         """Whether the law's air time is used up at that time; said once until packets go again."""
         if self._ledger is None:
@@ -272,8 +285,11 @@ class LinkSender:
     @property
     def backlog_air_bytes(self) -> int:
         """Air bytes that wait in the queue."""
-        waiting = sum(self._air(len(s.payload)) for s in self._queue)
-        return waiting + sum(air for _, air, _ in self._ready)
+        return self._queue.air_bytes + self._ready_bytes
+
+    @property
+    def _ready_bytes(self) -> int:
+        return sum(air for _, air, _ in self._ready)
 
     @property
     def idle(self) -> bool:
@@ -329,7 +345,7 @@ class LinkSender:
         if depth:
             symbols = self._later.spread(symbols, self._unit_no, depth, now, unit_ns)
         # Stable sort: D before K before F where positions tie.
-        self._queue += sorted(symbols, key=lambda s: s.position)
+        self._queue.add(sorted(symbols, key=lambda s: s.position))
         self._limit_queue(now)
 
     def _symbols(
@@ -351,20 +367,7 @@ class LinkSender:
     def _limit_queue(self, now: int) -> None:
         """Drop, oldest unit's F parity first, until the backlog is within `queue_ns`."""
         limit = self._params.rate_bps * self._params.queue_ns / 8e9
-        over = self.backlog_air_bytes - limit
-        if over <= 0:
-            return
-        droppable = [s for s in self._queue if s.part in (WirePart.KEYFRAME, WirePart.FEATURES)]
-        gone: dict[tuple[int, int], int] = {}
-        doomed = set()
-        for symbol in sorted(droppable, key=lambda s: s.drop_rank, reverse=True):
-            if over <= 0:
-                break
-            over -= self._air(len(symbol.payload))
-            doomed.add(id(symbol))
-            key = (symbol.unit_no, symbol.part)
-            gone[key] = gone.get(key, 0) + 1
-        self._queue = [s for s in self._queue if id(s) not in doomed]
+        gone = self._queue.drop_over(limit, self._ready_bytes)
         for (unit_no, part), count in sorted(gone.items()):
             self.counters.dropped_symbols += count
             event = SenderDropped(unit_no=unit_no, part=part, symbols=count, now=now)
@@ -389,29 +392,3 @@ class LinkSender:
             self._ready.append((packet, air, self._seq if left == 0 else None))
         self._seq += 1
         self.counters.datagrams += 1
-
-
-def _check_rate(params: LinkParams) -> None:
-    packet = params.framing.mtu_bytes + params.packet_overhead_bytes
-    seconds = params.window_ns / SECOND
-    if packet * 8 > params.rate_bps * seconds:
-        raise UserError(
-            f"{params.rate_bps:g} bit/s is too slow: one packet of {packet} bytes is more than "
-            f"{seconds:g} s allow; give at least {packet * 8 / max(seconds, 1e-9):.0f} bit/s"
-        )
-
-
-def unit_air_bytes(params: LinkParams, descriptors: int, keyframe: int, features: int) -> int:
-    """Air bytes that a unit with parts of these sizes takes, everything counted."""
-    total = 0
-    tag = TAG_BYTES if params.tagged else 0
-    sizes = ((0, descriptors), (1, keyframe), (2, features))
-    for part, size in sizes:
-        if size == 0:
-            continue
-        plan = plan_air_bytes(
-            part, size, max_symbol_bytes=params.max_symbol_bytes, fec_percent=params.fec_percent
-        )
-        for symbols, length in plan:
-            total += symbols * params.air_bytes(length + OVERHEAD_BYTES + tag)
-    return total

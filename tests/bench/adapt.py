@@ -1,7 +1,10 @@
 """How fast the sender follows the link, and what its reports cost: the table of `make bench-link`.
 
-The controller on the simulated radio of `tests/protocol/simlink.py`; seconds from the change of the link
-until the rate stays within 15 % of what the link carries. Reports are packed as the base packs them.
+Rows by rate: the controller on the radio of `tests/protocol/simlink.py`. Rows by profile: sender,
+receiver and both ends of the profile's back-channel through the half-duplex radio of a rehearsal
+(`tests/protocol/simradio.py`), at its usable rate; what reports take of the air is not the edge's.
+Seconds from the change until the rate stays within 15 % of what the link carries; each seed has the
+change at another moment between two reports.
 
 usage: python -m tests.bench.adapt [--out FOLDER] [--seeds N]
 """
@@ -10,20 +13,25 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from gvc_profiles import load
 from gvc_protocol.adapt import AdaptLimits
 from gvc_protocol.messages import Report, pack_message
 from gvc_protocol.params import SECOND
 from gvc_protocol.reports import report_period_ns
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES
 from tests.protocol.simlink import Air, fly
+from tests.protocol.simradio import fly_radio
 
 BAND = 0.15
+PROFILES = ("sik-64",)
 RATES = (6_400, 12_800, 25_600, 64_000)
 LOSSES = (0.0, 0.1, 0.2)
 BEFORE_S, HALF_S, AFTER_S = 30, 60, 60
+PHASE_S = 0.37
 
 
 def report_bytes() -> int:
@@ -36,6 +44,10 @@ def report_bytes() -> int:
     return size + block_prefix + OVERHEAD_BYTES + TAG_BYTES
 
 
+def _halving(rate: float, halved: float, doubled: float) -> Callable[[float], float]:
+    return lambda t: rate / 2 if halved <= t < doubled else rate
+
+
 def row(rate: int, loss: float, seeds: int) -> dict[str, object]:
     """One link that halves and doubles again, over seeds."""
     period = report_period_ns(rate, report_bytes())
@@ -44,10 +56,11 @@ def row(rate: int, loss: float, seeds: int) -> dict[str, object]:
         packet_bytes=min(250, max(120, rate // 100)), report_ns=period,
     )  # fmt: skip
     down, up, turns, fec = [], [], [], []
-    halved, doubled, end = BEFORE_S, BEFORE_S + HALF_S, BEFORE_S + HALF_S + AFTER_S
     for seed in range(seeds):
+        halved = BEFORE_S + seed * PHASE_S % 2
+        doubled, end = halved + HALF_S, halved + HALF_S + AFTER_S
         air = Air(
-            rate_bps=lambda t: rate / 2 if halved <= t < doubled else rate,
+            rate_bps=_halving(rate, halved, doubled),
             loss=lambda _t: loss, queue_bytes=max(4096, rate),
         )  # fmt: skip
         run = fly(air, seconds=end, limit=limit, seed=seed, packet_bytes=limit.packet_bytes)
@@ -64,6 +77,34 @@ def row(rate: int, loss: float, seeds: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+def profile_row(name: str, loss: float, seeds: int) -> dict[str, object]:
+    """The same of a whole link with this profile's radio and back-channel."""
+    profile = load(name)
+    rate, down, up, turns, fec = int(profile.rate.usable_bps), [], [], [], []
+    period = report_period_ns(rate, report_bytes())
+    # A report and two turns of the air, each period, are time in which the edge cannot talk.
+    report_bits, turn_s = report_bytes() * 8e9 / period, 2e6 * profile.turnaround_ms / period
+    for seed in range(1, seeds + 1):
+        halved = BEFORE_S + seed * PHASE_S % 2
+        doubled, end = halved + HALF_S, halved + HALF_S + AFTER_S
+        run = fly_radio(
+            profile, seconds=end, loss=loss, seed=seed,
+            air_bps=_halving(rate, halved, doubled),
+        )  # fmt: skip
+        ideal = [air * (1 - turn_s) - report_bits for air in (rate / 2, rate)]
+        down.append(run.settled_after(halved, ideal[0], BAND, doubled))
+        up.append(run.settled_after(doubled, ideal[1], BAND, end))
+        turns.append(run.turns(halved + 15, doubled))
+        fec.append(run.setting(halved - 1).fec_percent)
+    return {
+        "rate_bps": name, "loss": loss, "report_s": round(period / SECOND, 2),
+        "report_share": round(report_bits / rate, 4),
+        "halved_median_s": round(median(down), 1), "halved_worst_s": round(max(down), 1),
+        "doubled_median_s": round(median(up), 1), "doubled_worst_s": round(max(up), 1),
+        "turns_45_s": max(turns), "fec_percent": median(fec),
+    }  # fmt: skip
+
+
 def main() -> None:
     """Print the table and write it as CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -72,6 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows = [row(rate, loss, options.seeds) for rate in RATES for loss in LOSSES]
+    rows += [profile_row(name, loss, options.seeds) for name in PROFILES for loss in LOSSES[:2]]
     path = options.out / "adapt.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -82,7 +124,7 @@ def main() -> None:
     )
     for r in rows:
         print(
-            f"{r['rate_bps']:6} {float(str(r['loss'])):5.0%} {r['report_s']:8} s"
+            f"{r['rate_bps']:>6} {float(str(r['loss'])):5.0%} {r['report_s']:8} s"
             f" {float(str(r['report_share'])):7.1%}"
             f" {r['halved_median_s']:14} s {r['halved_worst_s']:5} s {r['doubled_median_s']:10} s"
             f" {r['doubled_worst_s']:5} s {r['turns_45_s']:5} {r['fec_percent']:5} %"

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from gvc_base.channel import Channel, ChannelSpec
 from gvc_profiles.load import load, names
 from gvc_profiles.params import link_params
+from gvc_protocol.air_bytes import unit_air_bytes
 from gvc_protocol.codec import EncodedUnit
 from gvc_protocol.events import UnitReady
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.receiver import LinkReceiver
-from gvc_protocol.sender import LinkSender, unit_air_bytes
+from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import OVERHEAD_BYTES
 from tests.peers.flight import Flight, Modem, fly, make_units
 

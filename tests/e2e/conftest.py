@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.e2e.programs import Started
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,32 @@ def capture(clip: Path, edge: Callable[..., Ran]) -> tuple[Path, dict[str, Any]]
     made = edge("encode", clip, "--profile", "sik-64", "--out", path, "--start", "0", "--json")
     assert made.code == 0, made.err
     return path, made.json
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Started]:
+    """Start a program; its stderr goes to NAME.log in the folder. All are ended with the test."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(name: str, *args: object) -> subprocess.Popen[str]:
+        with (tmp_path / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *map(str, args)], stdout=subprocess.DEVNULL, stderr=log,
+                text=True,
+            )  # fmt: skip
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def key(tmp_path: Path, edge: Callable[..., Ran]) -> Path:
+    path = tmp_path / "team.key"
+    made = edge("keys", "new", path)
+    assert made.code == 0, made.err
+    return path

@@ -6,84 +6,26 @@ import json
 import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
+from gvc_base.asks import ask
 from gvc_base.channel import Channel, ChannelSpec
 from gvc_base.proxy import RadioProxy
 from gvc_base.video import read_video
 from gvc_edge.sources import open_source
 from gvc_profiles import load
+from gvc_protocol.errors import UserError
 from tests.e2e.conftest import Ran
+from tests.e2e.programs import SCENE, Started, port_of, start_base, start_edge, wait_for
 
-SCENE = "synthetic:flood?seed=5&seconds=300&size=320x192&fps=10"
 BOX = (96, 48, 96, 64)
-Started = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Started]:
-    """Start a program; its stderr goes to NAME.log in the folder. All are ended with the test."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(name: str, *args: object) -> subprocess.Popen[str]:
-        with (tmp_path / f"{name}.log").open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *map(str, args)], stdout=subprocess.DEVNULL, stderr=log,
-                text=True,
-            )  # fmt: skip
-        running.append(process)
-        return process
-
-    yield begin
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-@pytest.fixture
-def key(tmp_path: Path, edge: Callable[..., Ran]) -> Path:
-    path = tmp_path / "team.key"
-    made = edge("keys", "new", path)
-    assert made.code == 0, made.err
-    return path
-
-
-def wait_for(log: Path, word: str, limit_s: float = 60) -> str:
-    """The first line of a log that holds the word."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        text = log.read_text(errors="replace") if log.exists() else ""
-        for line in text.splitlines():
-            if word in line:
-                return line
-        time.sleep(0.1)
-    raise AssertionError(f"{word!r} did not come: {log.read_text()[-2000:]}")
-
-
-def start_base(start: Started, folder: Path, *more: object, link: str = "udp://127.0.0.1:0") -> Any:
-    return start("base", "gvc_base", "run", "--link", link, "--archive", folder / "m.db",
-                 "--state", folder / "base-state", *more)  # fmt: skip
-
-
-def start_edge(start: Started, folder: Path, link: str, *more: object) -> Any:
-    return start("edge", "gvc_edge", "run", "--source", SCENE, "--link", link, "--latency", 1,
-                 "--codec", "classical", "--objects", "none",
-                 "--state", folder / "edge-state", *more)  # fmt: skip
-
-
-def port_of(folder: Path) -> int:
-    line = wait_for(folder / "base.log", "listening on udp port")
-    return int(line.split("udp port ")[1].split(",")[0])
 
 
 def true_pixels(frame_no: int) -> Any:
@@ -117,13 +59,12 @@ def test_a_mission_with_a_key(
     asked = base("ask", "keyframe", "--archive", archive, "--wait", 20, "--json")
     assert asked.json["state"] == "done", asked.out
     wait_for(tmp_path / "edge.log", "asks for a keyframe")
-    text = base("ask", "text", "zurück\x1b zum Dach", "--archive", archive, "--wait", 20)
-    assert "done" in text.out
+    # The others without a process each.
+    said = ask(archive, {"ask": "text", "text": "zurück\x1b zum Dach"}, wait_s=20)
+    assert said[1] == "done"
     wait_for(tmp_path / "edge.log", "zurück  zum Dach")
-    too_fast = base("ask", "rate", 10**6, "--archive", archive, "--wait", 20, "--json")
-    assert too_fast.json["state"] == "refused"
-    mode = base("ask", "mode", 1, 3, "--archive", archive, "--wait", 20, "--json")
-    assert mode.json["state"] == "done"
+    assert ask(archive, {"ask": "rate", "bps": 10**6}, wait_s=20)[1] == "refused"
+    assert ask(archive, {"ask": "mode", "finest": 1, "coarsest": 3}, wait_s=20)[1] == "done"
 
     unit = int(wait_for(tmp_path / "base.log", ": whole").split("unit ")[1].split(" ")[0])
     box = ",".join(map(str, BOX))
@@ -137,15 +78,14 @@ def test_a_mission_with_a_key(
     frame_no = about["unit"] * 10 + about["frame"]
     truth = true_pixels(frame_no)
     assert psnr(cv2.imread(str(png)), truth) >= 35  # 4:2:0 costs the colour edges
-    lost = base("ask", "region", box, "--unit", 900, "--archive", archive, "--wait", 20, "--json")
-    assert lost.json["state"] == "no picture"
+    missing = {"ask": "region", "box": BOX, "unit": 900}
+    assert ask(archive, missing, wait_s=20)[1] == "no picture"
 
     # The base is killed in mid-mission, and goes on in the same archive; so is the edge.
     running.kill()
     running.wait()
     running = start_base(start, tmp_path, "--profile", "udp", "--key", key, link=link)
-    asked = _until_it_runs(base, archive)
-    assert asked.json["state"] == "done"
+    _until_it_runs(archive)
     edge.kill()
     edge.wait()
     edge = start_edge(start, tmp_path, link, "--profile", "udp", "--bps", 60_000, "--key", key)
@@ -154,9 +94,8 @@ def test_a_mission_with_a_key(
         tmp_path / "base.log", f"boot {boot + 2}: heard"
     )  # the base's second start counts, too
     # A picture of the boot before, from what is left on the edge's disk.
-    old = base("ask", "region", box, "--unit", unit, "--boot", boot, "--archive", archive,
-               "--wait", 40, "--json")  # fmt: skip
-    assert old.json["state"] == "done"
+    old = {"ask": "region", "box": BOX, "unit": unit, "boot": boot}
+    assert ask(archive, old, wait_s=40)[1] == "done"
     edge.send_signal(signal.SIGINT)
     edge.wait(timeout=30)
     running.send_signal(signal.SIGINT)
@@ -176,13 +115,14 @@ def test_a_mission_with_a_key(
     assert psnr(shown[y : y + h, x : x + w], truth) >= 28
 
 
-def _until_it_runs(base: Callable[..., Ran], archive: Path) -> Ran:
-    for _ in range(100):
-        asked = base("ask", "keyframe", "--archive", archive, "--wait", 30, "--json")
-        if asked.code == 0:
-            return asked
+def _until_it_runs(archive: Path) -> None:
+    end = time.monotonic() + 60
+    while True:
+        with suppress(UserError):
+            assert ask(archive, {"ask": "keyframe"}, wait_s=30)[1] == "done"
+            return
+        assert time.monotonic() < end
         time.sleep(0.2)
-    raise AssertionError(asked.err)
 
 
 def _events(archive: Path, kind: str) -> list[Any]:
@@ -223,7 +163,6 @@ def test_through_a_half_duplex_radio(
         wait_for(tmp_path / "base.log", "listening")
         start_edge(start, tmp_path, edge_link, "--profile", "sik-64", "--key", key)
         wait_for(tmp_path / "edge.log", "adapting to the link")
-        asked = base("ask", "keyframe", "--archive", tmp_path / "m.db", "--wait", 40, "--json")
-        assert asked.json["state"] == "done"
+        assert ask(tmp_path / "m.db", {"ask": "keyframe"}, wait_s=40)[1] == "done"
     finally:
         proxy.stop()

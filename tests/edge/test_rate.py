@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gvc_edge.rate import RateControl, minimum_bps
+from gvc_protocol.air_bytes import unit_air_bytes
 from gvc_protocol.codec import CodecSpec, EncodedUnit
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import SECOND, LinkParams
-from gvc_protocol.sender import LinkSender, unit_air_bytes
+from gvc_protocol.sender import LinkSender
 
 SPEC = CodecSpec(codec_id=0, bitstream_version=1)
 

@@ -238,7 +238,7 @@ def test_a_changed_field_is_taken_or_named(data: st.DataObject, name: str, wrong
         ('want = "64"', "want = 64", ["settings[0].want", "a text"]),
         ('name = "ECC"', 'name = "AIR_SPEED"', ["settings[1].name", "twice"]),
         ('dialect = "sik"', 'dialect = "none"', ["dialect", "settings"]),
-        ("listen_ms = 500", "listen_ms = 0", ["listen_ms", "above 0 with backchannel windows"]),
+        ("listen_ms = 0", "listen_ms = 500", ["listen_ms", "above 0 with backchannel windows"]),
         ("station_id_s = 0", "station_id_s = 600", ["legal.encryption", "forbidden"]),
         ("[latency]", "[latency", ["not valid TOML"]),
         ("[latency]", '["line\\nbreak"]', ["unknown"]),

@@ -42,6 +42,8 @@ class Run:
 
     rows: list[tuple[float, LinkSetting, float]] = field(default_factory=list)
     reports: int = 0
+    silence: list[float] = field(default_factory=list)
+    "Seconds of each window in which the edge was silent."
 
     def rate(self, start: float, end: float) -> list[float]:
         return [s.rate_bps for t, s, _ in self.rows if start <= t < end]

@@ -7,11 +7,12 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gvc_protocol.air_bytes import unit_air_bytes
 from gvc_protocol.codec import EncodedUnit
 from gvc_protocol.events import SenderDropped
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import MS, SECOND, LinkParams
-from gvc_protocol.sender import LinkSender, unit_air_bytes
+from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import WirePart
 from tests.protocol.channel import ErasureChannel, shuffle_within
 from tests.protocol.helpers import (

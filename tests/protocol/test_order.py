@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.events import TurnGiven, UnitReady
+from gvc_protocol.order import ListenWindows
 from gvc_protocol.params import MS, SECOND
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.sender import LinkSender
@@ -130,3 +131,26 @@ def test_a_reception_is_what_was_heard() -> None:
     assert state.received + state.lost == (state.highest_seq + 1) % (1 << 24)
     report = state.report(packets[-1][0] + SECOND)
     assert 100 <= report.age <= 200 and report.received == state.received
+
+
+def test_short_windows_come_more_often() -> None:
+    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
+    assert not windows.is_due(0) and windows.is_due(20 * SECOND)
+    windows.asked(1)
+    windows.sent(20 * SECOND, 0)
+    windows.given_back(20 * SECOND + 500 * MS)  # a quarter of the window
+    assert not windows.is_due(25 * SECOND) and windows.is_due(26 * SECOND)
+
+
+def test_a_window_ends_when_it_is_given_back() -> None:
+    windows = ListenWindows(every_ns=2 * SECOND, listen_ns=SECOND)
+    assert not windows.is_due(0) and windows.is_due(2 * SECOND)
+    windows.asked(7)
+    windows.sent(2 * SECOND, 0)
+    assert windows.until == 3 * SECOND
+    windows.given_back(2 * SECOND + 300 * MS)
+    assert windows.until == 2 * SECOND + 300 * MS
+    # The next one is counted from there; an OVER outside a window changes nothing.
+    windows.given_back(3 * SECOND)
+    assert windows.until == 2 * SECOND + 300 * MS
+    assert not windows.is_due(4 * SECOND + 299 * MS) and windows.is_due(4 * SECOND + 300 * MS)

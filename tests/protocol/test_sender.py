@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gvc_protocol.air_bytes import unit_air_bytes
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import SenderDropped
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import MS, SECOND, LinkParams
-from gvc_protocol.sender import LinkSender, unit_air_bytes
+from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import Datagram, WirePart
 from tests.protocol.helpers import Timed, drain, link, spread, unit
 

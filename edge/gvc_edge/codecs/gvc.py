@@ -23,6 +23,7 @@ from gvc_edge.codecs import av1, vvc
 from gvc_edge.codecs.av1 import Picture
 from gvc_edge.codecs.gvc_ladder import (
     STEPS,
+    coded_size,
     first_guess,
     next_step,
     qp_for,
@@ -49,10 +50,6 @@ _COMPARE_EVERY = 8
 _HEAD_BYTES, _SETS_BYTES = 14, 40
 _PICTURE_BYTES, _HEADERS_SHARE = 20, 0.3
 "A picture in which nothing happens takes some 15 bytes of VVC and 3 of the index."
-_AV1_PRESETS = ((900_000, 3), (1_400_000, 4), (2_500_000, 6))
-_AV1_PRESET_ABOVE = 8
-_AV1_LIVE_PRESET = 6
-_STILL_SIDE_PX = 64
 _QP_PER_CRF = 0.5
 "A step of CRF takes 6 % of AV1's bytes, a step of QP 12 % of VVC's."
 _FINER_STEPS, _MOST_HELD = 2, 64_000_000
@@ -217,7 +214,7 @@ class GvcEncoder:
         """Begin a stream finer than guessed: `_settle` goes down from there, nothing can go up."""
         for _ in range(_FINER_STEPS):
             finer = STEPS[self._index - 1]
-            width, height = _coded_size(self._width, self._height, finer.scale)
+            width, height = coded_size(self._width, self._height, finer.scale)
             held = width * height * 3 * (self._unit_frames / spacing(finer, self._fps) + 1)
             if (
                 self._index == 0
@@ -250,7 +247,7 @@ class GvcEncoder:
     def _set_step(self) -> None:
         step = STEPS[self._index]
         self._spacing = spacing(step, self._fps)
-        self._size = _coded_size(self._width, self._height, step.scale)
+        self._size = coded_size(self._width, self._height, step.scale)
 
     def _lower(self, coded: _Coded | None) -> GvcUnit | None:
         """The stream, or the carried still where that shows more."""
@@ -337,10 +334,6 @@ class GvcEncoder:
     def _hz(self) -> Fraction:
         return self._fps / self._spacing
 
-    @property
-    def _pixels_per_s(self) -> float:
-        return self._size[0] * self._size[1] * float(self._hz)
-
     def _by_vvc(self, planes: Sequence[Picture]) -> _Coded | None:
         """VVC at the QP that fills the budget."""
         for _ in range(2):
@@ -365,11 +358,8 @@ class GvcEncoder:
 
     def _by_av1(self, planes: Sequence[Picture]) -> _Coded | None:
         budget = self._payload - _HEAD_BYTES - 2 * len(planes)
-        preset = next(
-            (p for most, p in _AV1_PRESETS if self._pixels_per_s <= most), _AV1_PRESET_ABOVE
-        )
-        if self._live:
-            preset = max(preset, _AV1_LIVE_PRESET)
+        pixels_per_s = self._size[0] * self._size[1] * float(self._hz)
+        preset = av1.preset_for(pixels_per_s, live=self._live)
 
         def encode(crf: float) -> Sequence[bytes]:
             return av1.encode(planes, crf=crf, fps=self._hz, still=False, preset=preset)
@@ -406,14 +396,3 @@ class GvcEncoder:
         ]
         kept = pictures if self._stills else []
         return _Coded(unit, size, quantiser, sum(errors) / len(errors), kept)
-
-
-def _coded_size(width: int, height: int, scale: float) -> tuple[int, int]:
-    """Size of the coded pictures: whole numbers of 8 pixels, at least 64 a side where the source has
-    as many."""
-    return _side(width, scale), _side(height, scale)
-
-
-def _side(side: int, scale: float) -> int:
-    least = min(_STILL_SIDE_PX, side // 8 * 8)
-    return max(least, 16, round(side / scale / 8) * 8)

@@ -25,6 +25,7 @@ __all__ = [
     "LOG_SIZE_PER_QP",
     "STEPS",
     "Step",
+    "coded_size",
     "first_guess",
     "next_step",
     "qp_for",
@@ -36,6 +37,7 @@ LOG_SIZE_PER_QP = 0.115
 "A step of QP takes about a ninth of the bytes, whatever the content."
 
 _FINER_BELOW_QP = 30.0
+_STILL_SIDE_PX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +111,14 @@ def within(index: int, qp: float, finest: int, coarsest: int) -> tuple[int, floa
         qp += STEPS[index].qp_from_finer
         index -= 1
     return index, qp
+
+
+def coded_size(width: int, height: int, scale: float) -> tuple[int, int]:
+    """Size of the coded pictures: whole numbers of 8 pixels, at least 64 a side where the source has
+    as many."""
+    return _side(width, scale), _side(height, scale)
+
+
+def _side(side: int, scale: float) -> int:
+    least = min(_STILL_SIDE_PX, side // 8 * 8)
+    return max(least, 16, round(side / scale / 8) * 8)

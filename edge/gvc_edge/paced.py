@@ -1,0 +1,51 @@
+"""A source at the pace of its own clock, and a link that only records."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from gvc_edge.sources import FrameSource
+from gvc_edge.state import PcapFile
+from gvc_protocol.codec import SourceFrame
+
+__all__ = ["Paced", "PcapLink"]
+
+
+class PcapLink:
+    """`file:x.pcap`: a link that only records, with true send times."""
+
+    def __init__(self, file: PcapFile, now: Callable[[], int]) -> None:
+        self._file, self._now = file, now
+
+    def send(self, data: bytes) -> None:
+        self._file.write(data, self._now())
+
+    def reopen(self) -> None:
+        raise OSError("a capture file cannot be reopened")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Paced:
+    """A source that gives its frames no earlier than a camera would, and ends on `stop`."""
+
+    def __init__(self, source: FrameSource, stop: threading.Event) -> None:
+        self._source, self._stop = source, stop
+        self.info = source.info
+
+    def frames(self) -> Iterator[SourceFrame]:
+        began = time.monotonic()
+        for count, frame in enumerate(self._source.frames()):
+            if not self.info.live:
+                ahead = began + float(count / self.info.fps) - time.monotonic()
+                if ahead > 0:
+                    self._stop.wait(ahead)
+            if self._stop.is_set():
+                return
+            yield frame
+
+    def close(self) -> None:
+        self._source.close()
