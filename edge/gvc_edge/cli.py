@@ -182,7 +182,7 @@ def run(
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
         limited = make_ledger(chosen) is not None
-        ledger = KeptLedger(chosen, folder, steady_clock()()) if limited else None
+        ledger = KeptLedger(chosen, folder, steady_clock()(), say) if limited else None
         label = auth_label(secret.fingerprint if secret else "")
         hidden = ", encrypted" if encrypt else ""
         say(f"sending on {link}, stream {stream}, boot {boot_id}, {label}{hidden}")
