@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gvc_edge.live import BackOptions, LiveRun, PcapLink
 from gvc_edge.offline import encode_to_packets
-from gvc_edge.pipeline import make_pipeline
+from gvc_edge.pipeline import USUAL_LATENCY_S, Pipeline, make_pipeline
 from gvc_edge.render_source import render
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
@@ -54,7 +54,12 @@ FecOption = Annotated[
     str, typer.Option("--fec", help="auto (the profile's), off, or redundancy in percent.")
 ]
 LatencyOption = Annotated[
-    float, typer.Option("--latency", help="Seconds a unit covers, 0.5 to 8: longer is sharper.")
+    float | None,
+    typer.Option(
+        "--latency",
+        help="Seconds a unit covers, 0.5 to 8, on very slow links to 60: longer is sharper. Default: "
+        "2, or what the link's rate needs.",
+    ),
 ]
 CodecOption = Annotated[str, typer.Option("--codec", help="gvc, or classical (no network).")]
 ObjectsOption = Annotated[
@@ -77,7 +82,7 @@ def encode(
     out: Annotated[Path, typer.Option("--out", "-o", help="Capture file to write (.pcap).")],
     bps: BpsOption = None,
     fec: FecOption = "auto",
-    latency: LatencyOption = 2.0,
+    latency: LatencyOption = None,
     codec: CodecOption = "gvc",
     objects: ObjectsOption = "movers",
     quick: QuickOption = False,
@@ -114,6 +119,8 @@ def encode(
         pipeline = make_pipeline(
             source, chosen.id, params, latency=latency, codec=codec, objects=objects, live=quick
         )
+        params = pipeline.params
+        _tell_long_units(pipeline, latency, params.rate_bps)
         boot_id = 1 if boot is None else boot
         if secret is not None:
             boot_id = next_boot_id(state or default_state_dir(), secret, key)
@@ -145,7 +152,7 @@ def run(
     profile: ProfileOption,
     bps: BpsOption = None,
     fec: FecOption = "auto",
-    latency: LatencyOption = 2.0,
+    latency: LatencyOption = None,
     codec: CodecOption = "gvc",
     objects: ObjectsOption = "movers",
     seconds: SecondsOption = None,
@@ -178,6 +185,8 @@ def run(
         pipeline = make_pipeline(
             opened, chosen.id, params, latency=latency, codec=codec, objects=objects, live=True
         )
+        params = pipeline.params
+        _tell_long_units(pipeline, latency, params.rate_bps)
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
@@ -239,6 +248,14 @@ def check(
 def profiles() -> None:
     """List the radio profiles."""
     print_profiles()
+
+
+def _tell_long_units(pipeline: Pipeline, asked: float | None, rate_bps: float) -> None:
+    if asked is None and pipeline.unit_s > USUAL_LATENCY_S:
+        _say_to_stderr()(
+            f"units of {pipeline.unit_s:g} s, as {rate_bps:.0f} bit/s carry no picture in less: "
+            "what is shown is that old, or older"
+        )
 
 
 def _open_link(url: str, profile: LinkProfile) -> ByteLink | PcapLink:
