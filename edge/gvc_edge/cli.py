@@ -23,7 +23,7 @@ from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
-from gvc_profiles.check import check_radio
+from gvc_profiles.check_cli import check
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
@@ -43,6 +43,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.add_typer(keys_app)
+app.command()(check)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
@@ -230,21 +231,6 @@ def render_command(
 
 
 @app.command()
-def check(
-    profile: ProfileOption,
-    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Write what differs into the radio.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
-    report = check_radio(load(profile), link, apply=apply)
-    print(report.as_json() if as_json else report.as_text())
-    raise typer.Exit(report.exit_code)
-
-
-@app.command()
 def profiles() -> None:
     """List the radio profiles."""
     print_profiles()
@@ -253,8 +239,8 @@ def profiles() -> None:
 def _tell_long_units(pipeline: Pipeline, asked: float | None, rate_bps: float) -> None:
     if asked is None and pipeline.unit_s > USUAL_LATENCY_S:
         _say_to_stderr()(
-            f"units of {pipeline.unit_s:g} s, as {rate_bps:.0f} bit/s carry no picture in less: "
-            "what is shown is that old, or older"
+            f"units of {pipeline.unit_s:g} s, the shortest in which {rate_bps:.0f} bit/s carry a "
+            "picture with ease: what is shown is that old, or older"
         )
 
 
