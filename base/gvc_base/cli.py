@@ -26,7 +26,7 @@ from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
 from gvc_profiles.boots import default_state_dir, next_boot_id
-from gvc_profiles.check import check_radio
+from gvc_profiles.check_cli import check
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
@@ -48,6 +48,7 @@ app = typer.Typer(
 
 app.add_typer(ask_app)
 app.add_typer(keys_app)
+app.command()(check)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
@@ -260,21 +261,6 @@ def rehearse(
         print(_result_json(result))
     else:
         _print_result(result)
-
-
-@app.command()
-def check(
-    profile: ProfileOption,
-    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Write what differs into the radio.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
-    report = check_radio(load(profile), link, apply=apply)
-    print(report.as_json() if as_json else report.as_text())
-    raise typer.Exit(report.exit_code)
 
 
 @app.command()

@@ -171,7 +171,7 @@ def _nothing(recording: Recording, mission: Mission, key: LinkKey | None) -> str
         )
     return (
         f"{recording.path} holds no GVC unit that can be decoded; was it recorded on a GVC link, and "
-        "did any descriptor packet arrive?"
+        "did any descriptor packet arrive? A capture of packets of a few bytes needs its --profile"
     )
 
 

@@ -11,14 +11,18 @@ from pathlib import Path
 from gvc_base.archive import Archive
 from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
-from gvc_protocol.params import LinkParams
+from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.pcap import read_records
 from gvc_protocol.replay import ReplayGuard
 
 __all__ = ["PCAP_PARAMS", "Recording", "open_recording"]
 
-PCAP_PARAMS = LinkParams(framing=Framing(mtu_bytes=1400), rate_bps=1e9, fec_percent=0)
-"How a capture is read: one record is one packet, plain or RS frame, of any profile."
+PCAP_PARAMS = LinkParams(
+    framing=Framing(mtu_bytes=1400), rate_bps=1e9, fec_percent=0,
+    reorder_ns=30 * SECOND, hold_ns=150 * SECOND,
+)  # fmt: skip
+"""How a capture is read: one record is one packet, plain or RS frame, of any profile. Nobody waits for
+the pictures of a recording, so units stay open as long as those of the slowest radio need."""
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 

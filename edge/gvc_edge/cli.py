@@ -18,7 +18,7 @@ from gvc_edge.door import say_to_edge
 from gvc_edge.live import LiveRun
 from gvc_edge.offline import encode_to_packets
 from gvc_edge.paced import PcapLink
-from gvc_edge.pipeline import make_pipeline
+from gvc_edge.pipeline import USUAL_LATENCY_S, Pipeline, make_pipeline
 from gvc_edge.render_source import render
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
@@ -26,7 +26,7 @@ from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
 from gvc_edge.way_back import BackOptions
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
-from gvc_profiles.check import check_radio
+from gvc_profiles.check_cli import check
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
@@ -46,6 +46,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.add_typer(keys_app)
+app.command()(check)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
@@ -57,7 +58,12 @@ FecOption = Annotated[
     str, typer.Option("--fec", help="auto (the profile's), off, or redundancy in percent.")
 ]
 LatencyOption = Annotated[
-    float, typer.Option("--latency", help="Seconds a unit covers, 0.5 to 8: longer is sharper.")
+    float | None,
+    typer.Option(
+        "--latency",
+        help="Seconds a unit covers, 0.5 to 8, on very slow links to 60: longer is sharper. Default: "
+        "2, or what the link's rate needs.",
+    ),
 ]
 CodecOption = Annotated[str, typer.Option("--codec", help="gvc, or classical (no network).")]
 ObjectsOption = Annotated[
@@ -80,7 +86,7 @@ def encode(
     out: Annotated[Path, typer.Option("--out", "-o", help="Capture file to write (.pcap).")],
     bps: BpsOption = None,
     fec: FecOption = "auto",
-    latency: LatencyOption = 2.0,
+    latency: LatencyOption = None,
     codec: CodecOption = "gvc",
     objects: ObjectsOption = "movers",
     quick: QuickOption = False,
@@ -117,6 +123,8 @@ def encode(
         pipeline = make_pipeline(
             source, chosen.id, params, latency=latency, codec=codec, objects=objects, live=quick
         )
+        params = pipeline.params
+        _tell_long_units(pipeline, latency, params.rate_bps)
         boot_id = 1 if boot is None else boot
         if secret is not None:
             boot_id = next_boot_id(state or default_state_dir(), secret, key)
@@ -148,7 +156,7 @@ def run(
     profile: ProfileOption,
     bps: BpsOption = None,
     fec: FecOption = "auto",
-    latency: LatencyOption = 2.0,
+    latency: LatencyOption = None,
     codec: CodecOption = "gvc",
     objects: ObjectsOption = "movers",
     seconds: SecondsOption = None,
@@ -181,11 +189,13 @@ def run(
         pipeline = make_pipeline(
             opened, chosen.id, params, latency=latency, codec=codec, objects=objects, live=True
         )
+        params = pipeline.params
+        _tell_long_units(pipeline, latency, params.rate_bps)
         radio = _open_link(link, chosen)
         spool = Spool(folder / "spool", boot_id, limit_bytes=spool_mib << 20)
         say = _say_to_stderr()
         limited = make_ledger(chosen) is not None
-        ledger = KeptLedger(chosen, folder, steady_clock()()) if limited else None
+        ledger = KeptLedger(chosen, folder, steady_clock()(), say) if limited else None
         label = auth_label(secret.fingerprint if secret else "")
         hidden = ", encrypted" if encrypt else ""
         say(f"sending on {link}, stream {stream}, boot {boot_id}, {label}{hidden}")
@@ -236,24 +246,17 @@ def render_command(
 
 
 @app.command()
-def check(
-    profile: ProfileOption,
-    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Write what differs into the radio.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
-    report = check_radio(load(profile), link, apply=apply)
-    print(report.as_json() if as_json else report.as_text())
-    raise typer.Exit(report.exit_code)
-
-
-@app.command()
 def profiles() -> None:
     """List the radio profiles."""
     print_profiles()
+
+
+def _tell_long_units(pipeline: Pipeline, asked: float | None, rate_bps: float) -> None:
+    if asked is None and pipeline.unit_s > USUAL_LATENCY_S:
+        _say_to_stderr()(
+            f"units of {pipeline.unit_s:g} s, the shortest in which {rate_bps:.0f} bit/s carry a "
+            "picture with ease: what is shown is that old, or older"
+        )
 
 
 def _open_link(url: str, profile: LinkProfile) -> ByteLink | PcapLink:

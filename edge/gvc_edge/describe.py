@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gvc_edge.eyes import Seen
-from gvc_protocol.motion_path import MotionPath
+from gvc_protocol.motion_path import MAX_CONTROL_POINTS, MotionPath
 from gvc_protocol.objects import Track, pack_tracks
 
 __all__ = ["Told", "descriptor_room", "tell"]
@@ -75,7 +75,8 @@ def _thinned(tracks: Sequence[Track], room: int) -> tuple[Track, ...]:
 def _path(path: MotionPath | None, room: int, width: int, height: int) -> MotionPath | None:
     """The path, with every other control point left out until it fits; None when none does."""
     while path is not None:
-        if len(path.pack(width, height)) + _RECORD_HEAD_BYTES <= room:
+        few = len(path.points) <= MAX_CONTROL_POINTS
+        if few and len(path.pack(width, height)) + _RECORD_HEAD_BYTES <= room:
             return path
         if len(path.points) == 1:
             return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from gvc_edge.codecs import BudgetedEncoder, make_encoder
 from gvc_edge.eyes import Eyes, load_detector
@@ -11,11 +12,19 @@ from gvc_edge.sources import FrameSource
 from gvc_edge.units import frames_per_unit
 from gvc_protocol.codec import CodecId
 from gvc_protocol.errors import UserError
-from gvc_protocol.params import LinkParams
+from gvc_protocol.params import SECOND, LinkParams
 
-__all__ = ["CODECS", "Pipeline", "make_pipeline"]
+__all__ = ["CODECS", "USUAL_LATENCY_S", "Pipeline", "make_pipeline"]
 
-MIN_LATENCY_S, MAX_LATENCY_S = 0.5, 8.0
+MIN_LATENCY_S, MAX_LATENCY_S, LONG_LATENCY_S = 0.5, 8.0, 60.0
+"Longer than the second only where the link is too slow for it, up to the third."
+
+USUAL_LATENCY_S = 2.0
+_CHOICES_S = (USUAL_LATENCY_S, 4.0, 8.0, 15.0, 30.0, 60.0)
+_EASE = 1.5
+"A unit of more than 2 s is chosen so that it carries half as much again as the least."
+_QUEUE_UNITS = 2
+"Units that may wait at the sender: the one that is sent, and the next."
 
 CODECS = {"gvc": CodecId.GVC, "classical": CodecId.CLASSICAL}
 
@@ -25,18 +34,21 @@ class Pipeline:
     """What `build_units` needs beside the source and the link."""
 
     unit_frames: int
+    unit_s: float
+    params: LinkParams
+    "As given, but that units of this length may wait in the sender's queue."
     encoder: BudgetedEncoder
     eyes: Eyes | None
 
 
 def make_pipeline(
-    source: FrameSource, profile_name: str, params: LinkParams, *, latency: float, codec: str,
+    source: FrameSource, profile_name: str, params: LinkParams, *, latency: float | None, codec: str,
     objects: str, live: bool,
 ) -> Pipeline:  # fmt: skip
     """Make everything for one source.
 
     Args:
-        latency: seconds a unit covers.
+        latency: seconds a unit covers; None for what the link's rate needs.
         codec: a key of `CODECS`.
         live: keep up with a camera.
         objects: who looks for objects: movers, people, a model's path, or none.
@@ -44,25 +56,38 @@ def make_pipeline(
     Raises:
         UserError: an option is out of range, the rate cannot carry the codec, or a part is missing.
     """
-    if not MIN_LATENCY_S <= latency <= MAX_LATENCY_S:
-        raise UserError(
-            f"--latency {latency:g} is out of range; give {MIN_LATENCY_S:g} to {MAX_LATENCY_S:g} s"
-        )
     if codec not in CODECS:
         raise UserError(f"unknown codec {codec!r}; choose {', '.join(CODECS)}")
     info = source.info
-    unit_frames = frames_per_unit(info, latency)
-    encoder = make_encoder(
-        CODECS[codec], width=info.width, height=info.height, fps=info.fps,
-        frames_per_unit=unit_frames, live=live,
-    )  # fmt: skip
+
+    def made(seconds: float) -> tuple[int, BudgetedEncoder, int]:
+        """Frames a unit, encoder, least bit/s."""
+        frames = frames_per_unit(info, seconds)
+        encoder = make_encoder(
+            CODECS[codec], width=info.width, height=info.height, fps=info.fps,
+            frames_per_unit=frames, live=live,
+        )  # fmt: skip
+        return (
+            frames,
+            encoder,
+            minimum_bps(params, float(frames / info.fps), encoder.minimum_payload),
+        )
+
+    slow = params.rate_bps < _EASE * made(MAX_LATENCY_S)[2]
+    longest = LONG_LATENCY_S if slow else MAX_LATENCY_S
+    if latency is None:
+        latency = _fitting(params.rate_bps, lambda seconds: made(seconds)[2])
+    if not MIN_LATENCY_S <= latency <= longest:
+        raise UserError(
+            f"--latency {latency:g} is out of range; give {MIN_LATENCY_S:g} to {longest:g} s"
+        )
+    unit_frames, encoder, least = made(latency)
     unit_s = float(unit_frames / info.fps)
-    least = minimum_bps(params, unit_s, encoder.minimum_payload)
     if params.rate_bps < least:
         raise UserError(
             f"{params.rate_bps:.0f} bit/s is too small for profile {profile_name} with --latency "
             f"{latency:g}: at least {least} bit/s are needed; raise --bps or --latency (up to "
-            f"{MAX_LATENCY_S:g}), or lower --fec"
+            f"{longest:g}), or lower --fec"
         )
     eyes = None
     if objects != "none":
@@ -70,4 +95,18 @@ def make_pipeline(
             width=info.width, height=info.height, fps=info.fps, thermal=info.mono,
             detector=load_detector(objects),
         )  # fmt: skip
-    return Pipeline(unit_frames=unit_frames, encoder=encoder, eyes=eyes)
+    queue_ns = max(params.queue_ns, round(_QUEUE_UNITS * unit_s * SECOND))
+    return Pipeline(
+        unit_frames=unit_frames, unit_s=unit_s, encoder=encoder, eyes=eyes,
+        params=replace(params, queue_ns=queue_ns),
+    )  # fmt: skip
+
+
+def _fitting(rate_bps: float, least_bps: Callable[[float], int]) -> float:
+    """Seconds a unit: 2 where that works, else the shortest that carries more than the least."""
+    if rate_bps >= least_bps(USUAL_LATENCY_S):
+        return USUAL_LATENCY_S
+    for seconds in _CHOICES_S:
+        if rate_bps >= _EASE * least_bps(seconds):
+            return seconds
+    return _CHOICES_S[-1]

@@ -83,6 +83,9 @@ def build_units(
         on_begin(unit_no)
         # A short last unit gets a short budget: the file's own average must stay within the rate.
         budget = rate.payload_budget(float(expected / info.fps), backlog())
+        if unit_no == 0 and budget < encoder.minimum_payload:
+            # A source shorter than one long unit: a picture that takes longer than it, or none.
+            budget = rate.payload_budget(float(unit_frames / info.fps), backlog())
         room, path_first = _records(encoder, rate, budget) if eyes is not None else (0, False)
         encoder.begin(unit_no, budget - rate.payload_for(room))
         if eyes is not None:

@@ -11,13 +11,17 @@ from gvc_protocol.wire import OVERHEAD_BYTES
 __all__ = ["print_profiles", "profile_lines"]
 
 _HEADINGS = (
-    "profile", "MTU bytes", "usable bit/s", "header %", "FEC auto %", "bad packets are", "law",
-    "link", "verified",
+    "profile", "MTU B", "bit/s", "header %", "FEC %", "bad packets", "law", "link",
 )  # fmt: skip
+
+_NUMBERS = range(1, 5)
 
 
 def profile_lines() -> list[str]:
-    """The table as lines: headings first. Header % = all that a full packet carries besides payload."""
+    """The table as lines, at most 120 columns: headings first.
+
+    Header % = all that a full packet carries besides payload.
+    """
     rows: list[tuple[str, ...]] = [_HEADINGS]
     for name in names():
         profile = load(name)
@@ -28,12 +32,16 @@ def profile_lines() -> list[str]:
         rows.append((
             name, str(profile.mtu_bytes), f"{profile.rate.usable_bps:.0f}", f"{cost:.1f}",
             f"{profile.fec.auto_percent:.0f}",
-            _fate(profile), _law(profile), _link(profile), profile.verified,
+            _fate(profile), _law(profile), _link(profile),
         ))  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    return [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    lines = ["  ".join(map(_cell, row, widths, range(len(row)))).rstrip() for row in rows]
+    by = sorted({load(name).verified for name in names()})
+    return [*lines, f"verified by {', '.join(by)}; details: gvc-edge check, docs/radios.md"]
+
+
+def _cell(text: str, width: int, column: int) -> str:
+    return text.rjust(width) if column in _NUMBERS else text.ljust(width)
 
 
 def _fate(profile: LinkProfile) -> str:
@@ -51,13 +59,17 @@ def _law(profile: LinkProfile) -> str:
         words.append(f"{legal.dwell_ms:g} ms dwell")
     if legal.encryption == "forbidden":
         words.append("no encryption")
+    if profile.station_id_s:
+        words.append("call sign")
     return ", ".join(words) or "-"
 
 
 def _link(profile: LinkProfile) -> str:
     """The URL form of the radio itself; udp works with every profile."""
     fits = [s.forms for s in SCHEMES.values() if profile.framing in s.framings]
-    return fits[0].partition(" or ")[0].partition("?")[0] if fits else SCHEMES["udp"].forms
+    forms = (fits or [SCHEMES["udp"].forms])[0].split(" or ")
+    over_tcp = profile.serial is None and "+tcp:" in forms[-1]
+    return forms[-1 if over_tcp else 0].partition("?")[0]
 
 
 def print_profiles() -> None:

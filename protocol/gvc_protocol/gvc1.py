@@ -25,6 +25,7 @@ __all__ = [
     "BITSTREAM_VERSION",
     "MAX_LAYER",
     "MAX_PICTURES",
+    "MAX_STEP",
     "GvcUnit",
     "Patch",
     "Picture",
@@ -41,7 +42,7 @@ MAX_PICTURES = 1024
 MAX_PATCHES = 256
 MAX_LAYER = 7
 _MAX_OFFSET = 100_000
-_MAX_STEP = 255
+MAX_STEP = 255
 _MAX_SIDE_PX = 16384
 _SIZE_BITS = 5
 
@@ -166,7 +167,7 @@ class GvcUnit:
 
     def _check(self) -> None:
         n = len(self.pictures)
-        fields = 1 <= self.step <= _MAX_STEP and 0 <= self.last <= _MAX_OFFSET
+        fields = 1 <= self.step <= MAX_STEP and 0 <= self.last <= _MAX_OFFSET
         sides = 0 < self.width <= _MAX_SIDE_PX and 0 < self.height <= _MAX_SIDE_PX
         counts = n <= MAX_PICTURES and len(self.patches) <= MAX_PATCHES
         layers = 0 <= self.layers_in_keyframe <= MAX_LAYER + 1
@@ -242,7 +243,7 @@ def _read(data: bytes, keyframe: PartData, features: PartData) -> ReceivedGvc | 
         value, at = pull_varint(data, at)
         values.append(value)
     step, last, width, height, count, set_size, patch_count = values
-    fine = 1 <= step <= _MAX_STEP and last <= _MAX_OFFSET and count <= MAX_PICTURES
+    fine = 1 <= step <= MAX_STEP and last <= _MAX_OFFSET and count <= MAX_PICTURES
     if not (fine and 0 < width <= _MAX_SIDE_PX and 0 < height <= _MAX_SIDE_PX):
         return None
     if patch_count > MAX_PATCHES or layers > MAX_LAYER + 1:

@@ -14,7 +14,7 @@ from gvc_protocol.errors import UserError
 from tests.profiles.fakes import EbyteE22, Fake, Rn2483, Sbd, Sik, Xbee
 
 PATIENCE = 0.25
-E22_RIGHT = "000000" + "c5" + "02" + "12" + "00"
+E22_RIGHT = "000000" + "c5" + "02" + "10" + "00"
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_xbee_in_transparent_mode(plugged: Callable[[Fake], Fake]) -> None:
 
 
 def test_ebyte_that_is_too_strong_for_the_law(plugged: Callable[[Fake], Fake]) -> None:
-    fake = EbyteE22(registers="000000" + "c5" + "00" + "12" + "40")
+    fake = EbyteE22(registers="000000" + "c5" + "00" + "10" + "40")
     plugged(fake)
     report = checked(fake, "ebyte-e22-eu868")
     wrong = {f.name for f in report.findings if f.status == "differs"}

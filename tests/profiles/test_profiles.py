@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gvc_profiles import LinkProfile, load, names, parse
 from gvc_profiles.airtime import airtime_s, lora_airtime_ms
+from gvc_profiles.listing import profile_lines
 from gvc_profiles.params import link_params
 from gvc_protocol.errors import UserError
 from gvc_protocol.sender import LinkSender
@@ -281,3 +282,11 @@ def test_load_by_name_and_by_path(tmp_path: Path) -> None:
     mine.write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="UTF-8"):
         load(str(mine))
+
+
+def test_the_list_fits_a_terminal_of_120_columns() -> None:
+    lines = profile_lines()
+    assert max(map(len, lines)) <= 120 and len(lines) == len(SHIPPED) + 2
+    rows = {line.split()[0]: line for line in lines}
+    assert rows["direwolf-1200"].endswith("no encryption, call sign  kiss+tcp://HOST:PORT")
+    assert rows["rn2483-eu868"].endswith("rn2483:DEVICE") and "10 % duty" in rows["rn2483-eu868"]

@@ -194,7 +194,10 @@ def test_imt_sends_what_waits_as_one_message_and_reads() -> None:
     [
         ("kiss:/dev/x", "kiss-ax25-1200", "call sign"),
         ("kiss:/dev/x?call=TOOLONGCALL", "kiss-ax25-1200", "TOOLONGCALL"),
-        ("kiss+tcp://localhost?call=N0CALL", "direwolf-1200", "HOST:PORT"),
+        ("kiss:/dev/x?call=N0CALL-1", "kiss-ax25-1200", "YOURCALL"),
+        ("kiss:/dev/x?call=VIDEO", "kiss-ax25-9600", "no station's call sign"),
+        ("kiss+tcp://localhost:8001", "direwolf-1200", "kiss+tcp://localhost:8001?call=YOURCALL"),
+        ("kiss+tcp://localhost?call=W1AW-3", "direwolf-1200", "HOST:PORT"),
         ("xbee:/dev/x", "sik-64", "serial:DEVICE"),
         ("serial:/dev/x", "xbee-900hp-10k", "xbee:DEVICE"),
         ("xbee:/dev/x?speed=1", "xbee-900hp-10k", "speed"),

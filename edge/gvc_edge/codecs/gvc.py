@@ -36,7 +36,7 @@ from gvc_edge.codecs.ladder import search_crf
 from gvc_protocol.classical import coded_offsets
 from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
 from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.gvc1 import BITSTREAM_VERSION, MAX_LAYER, GvcUnit, Tool
+from gvc_protocol.gvc1 import BITSTREAM_VERSION, MAX_LAYER, MAX_STEP, GvcUnit, Tool
 from gvc_protocol.gvc1 import Picture as CodedPicture
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
@@ -285,12 +285,18 @@ class GvcEncoder:
         self._set_step()
         self._spacing = before * max(1, round(self._spacing / before))
         if self._index + 1 >= len(STEPS):
-            self._spacing = max(self._spacing, min(255, self._count))
+            self._spacing = max(self._spacing, self._widest(before))
         wanted = set(coded_offsets(self._spacing, self._count - 1)[:-1])
         kept = [p for offset, p in zip(offsets, self._sampled, strict=True) if offset in wanted]
         if self._count > 1 and self._spacing < self._count:
             kept.append(last)
         self._sampled = [av1.reduce(p, *self._size) for p in kept or [last]]
+
+    def _widest(self, before: int) -> int:
+        """Spacing of the last resort: one picture a unit, by way of as few as the index can say."""
+        if self._count <= MAX_STEP or before * 2 > MAX_STEP:
+            return self._count
+        return MAX_STEP // before * before
 
     def _best(self) -> _Coded | None:
         """The stream of the tool in use; of both where it is time to compare."""
@@ -381,8 +387,8 @@ class GvcEncoder:
             for layer, place, body in zip(layers, places, bodies, strict=True)
         )
         return GvcUnit(
-            tool=tool, step=self._spacing, last=max(0, self._count - 1), width=self._size[0],
-            height=self._size[1], pictures=pictures, parameter_sets=sets,
+            tool=tool, step=min(self._spacing, MAX_STEP), last=max(0, self._count - 1),
+            width=self._size[0], height=self._size[1], pictures=pictures, parameter_sets=sets,
         )  # fmt: skip
 
     def _checked(self, unit: GvcUnit, quantiser: float, pictures: list[Picture]) -> _Coded | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gvc_profiles.check.dialogue import CannotTalkError, Talk
+from gvc_profiles.check.dialogue import CannotTalkError, RefusedError, Talk
 
 __all__ = ["SbdDialect", "SikDialect", "XbeeDialect"]
 
@@ -44,7 +44,7 @@ class SikDialect:
     def write(self, name: str, value: str) -> None:
         answer = self._talk.ask(f"ATS{self._numbers[name]}={value}\r\n".encode(), rb"OK|ERROR", 1)
         if b"OK" not in answer:
-            raise CannotTalkError(f"the radio refused {name}={value}")
+            raise RefusedError(f"the radio refused {name}={value}")
 
     def save(self) -> None:
         if b"OK" not in self._talk.ask(b"AT&W\r\n", rb"OK|ERROR", 1):
@@ -82,7 +82,7 @@ class XbeeDialect:
 
     def write(self, name: str, value: str) -> None:
         if b"OK" not in self._talk.ask(f"AT{name}{value}\r".encode(), rb"\r", 1):
-            raise CannotTalkError(f"the radio refused AT{name}{value}")
+            raise RefusedError(f"the radio refused AT{name}{value}")
 
     def save(self) -> None:
         if b"OK" not in self._talk.ask(b"ATWR\r", rb"\r", 2):
@@ -117,7 +117,7 @@ class SbdDialect:
     def write(self, name: str, value: str) -> None:
         text = f"AT{name}{value}\r" if name.startswith("&") else f"AT{name}={value}\r"
         if b"OK" not in self._talk.ask(text.encode(), rb"OK\r|ERROR\r", 2):
-            raise CannotTalkError(f"the modem refused {text.strip()}")
+            raise RefusedError(f"the modem refused {text.strip()}")
 
     def save(self) -> None:
         if b"OK" not in self._talk.ask(b"AT&W0\r", rb"OK\r|ERROR\r", 2):

@@ -8,13 +8,17 @@ from typing import Protocol
 
 from gvc_profiles.links.port import Port
 
-__all__ = ["CannotTalkError", "Dialect", "Talk"]
+__all__ = ["CannotTalkError", "Dialect", "RefusedError", "Talk"]
 
 _MAX_ANSWER_BYTES = 65_536
 
 
 class CannotTalkError(Exception):
     """The radio does not answer, or not as it should: one line, what to try."""
+
+
+class RefusedError(CannotTalkError):
+    """The radio answers, but does not take one setting: one line."""
 
 
 class Dialect(Protocol):
@@ -26,7 +30,8 @@ class Dialect(Protocol):
     def read(self, names: list[str]) -> dict[str, str]:
         """Values by name; a setting that this radio does not have is left out."""
 
-    def write(self, name: str, value: str) -> None: ...
+    def write(self, name: str, value: str) -> None:
+        """Raises RefusedError when the radio does not take it."""
 
     def save(self) -> None:
         """Make what was written last past a power-off."""

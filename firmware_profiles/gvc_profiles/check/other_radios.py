@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from gvc_profiles.check.dialogue import CannotTalkError, Talk
+from gvc_profiles.check.dialogue import CannotTalkError, RefusedError, Talk
 from gvc_protocol.framings import ebyte
 from gvc_protocol.framings.imt import JsprMessage, jspr_pack, jspr_parse
 from gvc_protocol.framings.lines import LineReader
@@ -51,7 +51,7 @@ class EbyteDialect:
         encode = ebyte.e22_encode if self._e22 else ebyte.e32_encode
         changed = encode(self._registers, name, value)
         if changed is None:
-            raise CannotTalkError(f"{name} cannot be set to {value}")
+            raise RefusedError(f"{name} cannot be set to {value}")
         self._registers = changed
 
     def save(self) -> None:
@@ -98,7 +98,7 @@ class RnDialect:
 
     def write(self, name: str, value: str) -> None:
         if self._line(f"radio set {name} {value}") != "ok":
-            raise CannotTalkError(f"the module refused {name} {value}")
+            raise RefusedError(f"the module refused {name} {value}")
 
     def save(self) -> None:
         return None  # forgotten at power-off anyway; the link sets them whenever it opens
@@ -147,20 +147,31 @@ class MeshDialect:
 
     def write(self, name: str, value: str) -> None:
         field = self._lora.DESCRIPTOR.fields_by_name[name.removeprefix("lora.")]
-        if field.enum_type is not None:
-            setattr(self._lora, field.name, field.enum_type.values_by_name[value].number)
-        elif value in ("true", "false"):
-            setattr(self._lora, field.name, value == "true")
-        else:
-            setattr(self._lora, field.name, int(value))
+        kind: Any = type(getattr(self._lora, field.name))
+        try:
+            if field.enum_type is not None:
+                setattr(self._lora, field.name, field.enum_type.values_by_name[value].number)
+            elif kind is bool:
+                setattr(self._lora, field.name, ("false", "true").index(value) == 1)
+            else:
+                setattr(self._lora, field.name, kind(value))
+        except (KeyError, ValueError):
+            raise RefusedError(f"{name} cannot be set to {value}") from None
         if field.name == "modem_preset":
             self._lora.use_preset = True
 
     def save(self) -> None:
-        """The node restarts by itself and does not answer: read again to be sure."""
+        """The node takes it without an answer and restarts some seconds later: ask before that."""
         packet_id = time.time_ns() & 0x7FFFFFFF
         self._talk.write(self._codec.set_lora(self._node, self._lora, packet_id))
-        self._talk.pause(2)
+        self._talk.pause(1)
+        self._lora = None
+        try:
+            self.enter()
+        except CannotTalkError:
+            raise CannotTalkError(
+                "the node restarts with what was written; run check again in a minute"
+            ) from None
 
     def leave(self) -> None:
         self._talk.drain()
@@ -173,7 +184,9 @@ class ImtDialect:
         self._talk = talk
 
     def _request(self, verb: str, target: str, fields: dict[str, Any]) -> JsprMessage | None:
-        answer = self._talk.ask(jspr_pack(verb, target, fields), target.encode() + rb" [^\r]*\r", 2)
+        # 299 is what the modem says by itself, perhaps of the same target.
+        ends = rb"(?:^|[\r\n])(?!299)\d{3} %b [^\r]*\r" % target.encode()
+        answer = self._talk.ask(jspr_pack(verb, target, fields), ends, 2)
         said = (jspr_parse(line) for line in LineReader().feed(answer + b"\r"))
         return next((m for m in said if m and m.target == target and m.code != 299), None)
 
@@ -201,7 +214,7 @@ class ImtDialect:
     def write(self, name: str, value: str) -> None:
         said = self._request("PUT", name, {_IMT_FIELDS[name]: value})
         if said is None or said.code not in (200, 402):
-            raise CannotTalkError(f"the modem refused {name} {value}")
+            raise RefusedError(f"the modem refused {name} {value}")
 
     def save(self) -> None:
         return None  # the modem has no other memory for these
@@ -235,8 +248,8 @@ class MavlinkDialect:
         return {"RADIO_STATUS": "heard" if self.radio_told else "not heard"}
 
     def write(self, name: str, value: str) -> None:
-        raise CannotTalkError(
-            f"{name} is a setting of the radio: use the profile of the radio itself"
+        raise RefusedError(
+            f"{name} is a matter of the telemetry radio: check it with the profile of that radio"
         )
 
     def save(self) -> None:

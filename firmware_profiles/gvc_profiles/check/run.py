@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gvc_profiles.check.at_radios import SbdDialect, SikDialect, XbeeDialect
-from gvc_profiles.check.dialogue import CannotTalkError, Dialect, Talk
+from gvc_profiles.check.dialogue import CannotTalkError, Dialect, RefusedError, Talk
 from gvc_profiles.check.other_radios import (
     EbyteDialect,
     ImtDialect,
@@ -65,6 +65,8 @@ class CheckReport:
     link: str
     findings: list[Finding] = field(default_factory=list)
     cannot_talk: str = ""
+    applied: bool = False
+    "Whether it was allowed to write."
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -89,7 +91,7 @@ class CheckReport:
             lines.append(f"{f.status:8} {f.name} = {f.found}{want}{reason}")
         if self.cannot_talk:
             lines.append(f"cannot talk to the radio on {self.link}: {self.cannot_talk}")
-        elif any(f.status == "differs" for f in self.findings):
+        elif not self.applied and any(f.status == "differs" for f in self.findings):
             lines.append("add --apply to write what differs")
         return "\n".join(lines + self.notes)
 
@@ -102,7 +104,7 @@ def check_radio(
     Raises:
         UserError: the link does not fit the profile or cannot be opened.
     """
-    report = CheckReport(profile=profile.id, link=link)
+    report = CheckReport(profile=profile.id, link=link, applied=apply)
     if profile.dialect == "none" or link.startswith("udp:"):
         open_link(link, profile, listen=False).close()
         report.notes.append("the link opens; this radio cannot be asked for its settings from here")
@@ -147,14 +149,23 @@ def _talk(dialect: Dialect, profile: LinkProfile, report: CheckReport, *, apply:
         report.findings = [_finding(s, found.get(s.name)) for s in profile.settings]
         differs = [f for f in report.findings if f.status == "differs"]
         if apply and differs:
-            for f in differs:
-                dialect.write(f.name, f.want)
-            dialect.save()
-            report.findings = _after(dialect, profile, report.findings)
+            taken = [f for f in differs if _written(dialect, f, report)]
+            if taken:
+                dialect.save()
+                report.findings = _after(dialect, profile, report.findings)
     except CannotTalkError as error:
         report.cannot_talk = str(error)
     finally:
         dialect.leave()
+
+
+def _written(dialect: Dialect, finding: Finding, report: CheckReport) -> bool:
+    try:
+        dialect.write(finding.name, finding.want)
+    except RefusedError as error:
+        report.notes.append(f"not written: {error}")
+        return False
+    return True
 
 
 def _after(dialect: Dialect, profile: LinkProfile, before: list[Finding]) -> list[Finding]:

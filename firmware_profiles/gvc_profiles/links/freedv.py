@@ -1,9 +1,11 @@
-"""FreeDV data modes over a transceiver's sound card: `freedv:MODE`, half duplex, push to talk.
+"""FreeDV data modes over a transceiver's sound card, half duplex: `freedv:MODE?call=YOURCALL`.
 
     packet -> libcodec2 -> `play` command (aplay) -> transceiver, keyed by a command or by RTS
     transceiver -> `record` command (arecord) -> libcodec2 -> packet
 
 Both commands speak raw 8 kHz, 16-bit, mono on a pipe, so sox, a network or a test can stand in for them.
+The call sign goes out in clear, in a burst of its own, before the first packet, in time before the law's
+ten minutes are over, and when the link is closed.
 """
 
 from __future__ import annotations
@@ -21,13 +23,17 @@ import numpy as np
 
 from gvc_profiles.codec2 import MODES, SAMPLE_RATE_HZ, DataModem
 from gvc_profiles.links.base import ByteLink, LinkState, Received
+from gvc_profiles.links.station import own_call
 from gvc_profiles.links.url import LinkUrl
 from gvc_profiles.model import LinkProfile
 from gvc_protocol.errors import UserError
+from gvc_protocol.framings.ax25 import Callsign
+from gvc_protocol.framings.station import IdClock, id_packet, read_id
 
 __all__ = ["FreeDvLink", "open_freedv"]
 
 _DEFAULTS: dict[str, str] = {
+    "call": "",
     "play": "aplay -q -t raw -f S16_LE -r 8000 -c 1 -",
     "record": "arecord -q -t raw -f S16_LE -r 8000 -c 1 -",
     "ptt_on": "", "ptt_off": "", "rts": "", "ptt_delay_ms": "200", "realtime": "1",
@@ -43,8 +49,11 @@ _COMMAND_S = 5.0
 class FreeDvLink:
     """One station. A thread keys and plays, another records and demodulates; both stop at `close`."""
 
-    def __init__(self, mode: str, options: dict[str, str]) -> None:
+    def __init__(
+        self, mode: str, options: dict[str, str], call: Callsign, station_id_s: float
+    ) -> None:
         self._mode, self._options = mode, options
+        self._id, self._id_clock = id_packet(call), IdClock(station_id_s)
         self._delay_s = _number(options, "ptt_delay_ms") / 1000
         self._realtime = options["realtime"] != "0"
         self._open()
@@ -54,7 +63,8 @@ class FreeDvLink:
         self._outbox: queue.Queue[bytes | None] = queue.Queue()
         self._inbox: queue.Queue[Received] = queue.Queue()
         self._talking, self._busy = threading.Event(), threading.Event()
-        self._stop, self._problem = threading.Event(), ""
+        self._stop, self._leaving, self._problem = threading.Event(), threading.Event(), ""
+        self._burst_s, self._others = 0.0, ""
         self._rts: Any = _serial_rts(self._options["rts"])
         self._play = _start(self._options["play"], "play", stdin=True)
         try:
@@ -103,7 +113,11 @@ class FreeDvLink:
         self._open()
 
     def close(self) -> None:
-        """Unkey, end both commands and both threads. Safe to call twice."""
+        """Say the call sign a last time, unkey, end both commands and threads. Safe to call twice."""
+        if not self._stop.is_set() and not self._problem:
+            self._leaving.set()
+            self._outbox.put(None)
+            self._threads[0].join(timeout=_BUSY_WAIT_S + _COMMAND_S)
         self._stop.set()
         self._outbox.put(None)
         for process in (self._play, self._record):
@@ -127,15 +141,31 @@ class FreeDvLink:
     def _talk(self) -> None:
         try:
             while not self._stop.is_set() and (packet := self._outbox.get()) is not None:
-                self._burst(packet)
+                if self._leaving.is_set():
+                    continue  # to the end of the queue: what still waits is not sent any more
+                self._identified(packet)
+            if self._leaving.is_set() and not self._stop.is_set() and self._id_clock.owed():
+                self._identify()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._fail(f"play command: {error}")
+
+    def _identified(self, packet: bytes) -> None:
+        # This burst and the call sign behind it may each wait for the channel first.
+        if self._id_clock.due(time.monotonic(), 2 * (_BUSY_WAIT_S + self._burst_s)):
+            self._identify()
+        self._burst(packet)
+        self._id_clock.sent()
+
+    def _identify(self) -> None:
+        self._burst(self._id)
+        self._id_clock.told(time.monotonic())
 
     def _burst(self, packet: bytes) -> None:
         until = time.monotonic() + _BUSY_WAIT_S
         while self._busy.is_set() and time.monotonic() < until and not self._stop.is_set():
             time.sleep(0.02)  # the other station talks: half duplex
         audio = self._sending.modulate(packet)
+        self._burst_s = len(audio) / SAMPLE_RATE_HZ
         pipe = self._play.stdin
         assert pipe is not None
         self._key(on=True)
@@ -144,7 +174,7 @@ class FreeDvLink:
             pipe.flush()
             if self._realtime:
                 # A pipe takes seconds of audio at once; unkeying early would cut the burst's end.
-                self._stop.wait(len(audio) / SAMPLE_RATE_HZ)
+                self._stop.wait(self._burst_s)
         finally:
             self._key(on=False)
 
@@ -174,7 +204,11 @@ class FreeDvLink:
                 if self._realtime and self._talking.is_set():
                     continue  # our own burst, from the transceiver's monitor
                 for packet in self._hearing.demodulate(samples.astype(np.int16)):
-                    self._inbox.put(Received(packet, f"freedv:{self._mode}"))
+                    if (call := read_id(packet)) is not None:
+                        self._others = call  # no datagram of ours
+                        continue
+                    name = f"freedv:{self._mode}" + (f" {self._others}" if self._others else "")
+                    self._inbox.put(Received(packet, name))
                 (self._busy.set if self._hearing.hearing else self._busy.clear)()
         except (OSError, ValueError) as error:
             self._fail(f"record command: {error}")
@@ -187,16 +221,19 @@ class FreeDvLink:
 
 
 def open_freedv(url: LinkUrl, profile: LinkProfile, *, listen: bool) -> ByteLink:
-    """`freedv:datac3?play=...&record=...&ptt_on=...&ptt_off=...&rts=/dev/ttyUSB0`.
+    """`freedv:datac3?call=YOURCALL&play=...&record=...&ptt_on=...&ptt_off=...&rts=/dev/ttyUSB0`.
 
     Raises:
-        UserError: no such mode, one that is not the profile's, libcodec2 or a command is missing.
+        UserError: no such mode, one that is not the profile's, no call sign, libcodec2 or a command is
+            missing.
     """
     mode = url.target().lower()
     if mode not in MODES:
         raise UserError(
             f"link {url.text!r}: unknown mode; write freedv:{' or freedv:'.join(MODES)}"
         )
+    options = url.options(_DEFAULTS)
+    call = own_call(url, options["call"])
     modem = DataModem(mode)
     size = modem.payload_bytes
     modem.close()
@@ -205,7 +242,7 @@ def open_freedv(url: LinkUrl, profile: LinkProfile, *, listen: bool) -> ByteLink
             f"profile {profile.id} sends packets of {profile.mtu_bytes} bytes, {mode} takes {size}; "
             f"choose the profile freedv-{mode}"
         )
-    return FreeDvLink(mode, url.options(_DEFAULTS))
+    return FreeDvLink(mode, options, call, profile.station_id_s)
 
 
 def _number(options: dict[str, str], name: str) -> float:
@@ -234,6 +271,11 @@ def _start(command: str, role: str, *, stdin: bool) -> subprocess.Popen[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        # A player that hears the end plays what it still holds: the call sign comes last.
+        with suppress(OSError, subprocess.TimeoutExpired):
+            process.stdin.close()
+            process.wait(timeout=2)
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=2)

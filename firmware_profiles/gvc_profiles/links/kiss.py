@@ -1,10 +1,11 @@
-"""`kiss:DEVICE?call=N0CALL-1` and `kiss+tcp://HOST:8001?call=N0CALL-1`: AX.25 UI frames on a TNC."""
+"""`kiss:DEVICE?call=YOURCALL-1` and `kiss+tcp://HOST:8001?call=YOURCALL-1`: AX.25 UI frames on a TNC."""
 
 from __future__ import annotations
 
 from gvc_profiles.links.base import ByteLink, LinkState
 from gvc_profiles.links.framed import FramedLink
 from gvc_profiles.links.port import open_port
+from gvc_profiles.links.station import own_call
 from gvc_profiles.links.url import LinkUrl
 from gvc_profiles.model import LinkProfile
 from gvc_protocol.errors import UserError
@@ -46,11 +47,8 @@ class KissDriver:
 def open_kiss(url: LinkUrl, profile: LinkProfile, *, listen: bool) -> ByteLink:
     """Open a TNC. The call sign is the operator's duty: without one nothing is sent."""
     chosen = url.options({"call": "", "to": "GVC", "port": "0"})
-    if not chosen["call"]:
-        raise UserError(f"link {url.text!r} names no call sign; add ?call=YOURCALL-1")
+    call = own_call(url, chosen["call"])
     if not chosen["port"].isdigit() or int(chosen["port"]) > 15:
         raise UserError(f"link {url.text!r}: port must be 0 to 15")
-    driver = KissDriver(
-        Callsign.parse(chosen["call"]), Callsign.parse(chosen["to"]), int(chosen["port"])
-    )
+    driver = KissDriver(call, Callsign.parse(chosen["to"]), int(chosen["port"]))
     return FramedLink(lambda: open_port(url, profile, listen=False), driver)
