@@ -1,4 +1,4 @@
-"""Messages, both directions (WIRE.md, section 9): a list of records, whole or not at all.
+"""Messages, both directions (WIRE.md, section 10): a list of records, whole or not at all.
 
 A record is type (1), length (varint), value. A reader skips the types that it does not know, and a known
 type with a content that it cannot have.
