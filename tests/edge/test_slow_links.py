@@ -16,12 +16,12 @@ from gvc_edge.sources import open_source
 from gvc_edge.units import build_units
 from gvc_profiles import load, names
 from gvc_profiles.params import link_params
+from gvc_protocol.air_bytes import unit_air_bytes
 from gvc_protocol.codec import CodecId, PartData, SourceFrame
 from gvc_protocol.errors import UserError
 from gvc_protocol.gvc1 import read_unit
 from gvc_protocol.motion_path import MAX_CONTROL_POINTS, ControlPoint, MotionPath
 from gvc_protocol.params import SECOND
-from gvc_protocol.sender import unit_air_bytes
 
 FLOOD = "synthetic:flood?size=96x64&fps=5&seconds={}"
 
