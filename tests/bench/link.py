@@ -1,11 +1,13 @@
 """`make bench-link`: what a lossy link leaves of the units, and what the sender puts on the air.
 
-Three parts into link.md: every profile with prepared units, the codes' throughput, every real modem that
-is installed at falling SNR. And link.csv: real encoder, real captures, the `impair` channel, the base's
-own receiver; pictures are not decoded, only units are counted. Every cell sums over seeds.
+Into link.md: every profile with prepared units, the codes' throughput, how fast the sender follows a
+link that halves or doubles, every real modem that is installed at falling SNR. And link.csv: real
+encoder, real captures, the `impair` channel, the base's own receiver; pictures are not decoded, only
+units are counted. Every cell sums over seeds.
 
 usage: python -m tests.bench.link [--out FOLDER] [--clip VIDEO ...] [--profile NAME] [--seeds N]
-                                  [--modem-seeds N] [--only profiles|modems|clips ...]
+                                  [--modem-seeds N] [--adapt-seeds N]
+                                  [--only profiles|adapt|modems|clips ...]
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ from gvc_base.recording import PCAP_PARAMS
 from gvc_base.report import DecodeReport
 from gvc_protocol.pcap import Record, read_records
 from tests.bench import machine
+from tests.bench.adapt import adapt_rows, adapt_table
 from tests.bench.link_fec import fec_table
 from tests.bench.link_modems import modem_lines
 from tests.bench.link_profiles import profile_rows, profile_table
 
 LOSSES = (0.0, 0.10, 0.20, 0.40)
 BURSTS = (1, 3, 8)
-_PARTS = ("profiles", "modems", "clips")
+_PARTS = ("profiles", "adapt", "modems", "clips")
 WINDOW_NS = 10 * 10**9
 SHARED_CLIP = Path(__file__).resolve().parents[3] / "shared/clips/highway_udacity_540p25.mp4"
 
@@ -114,17 +117,19 @@ def main() -> None:
     parser.add_argument("--profile", default="sik-64")
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--modem-seeds", type=int, default=2)
+    parser.add_argument("--adapt-seeds", type=int, default=5)
     parser.add_argument("--only", nargs="*", choices=_PARTS, default=_PARTS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    if "profiles" in options.only or "modems" in options.only:
-        _write_report(options.out / "link.md", options.only, options.modem_seeds)
+    if {"profiles", "adapt", "modems"} & set(options.only):
+        _write_report(options.out / "link.md", options)
     if "clips" in options.only:
         _fly_clips(options)
 
 
-def _write_report(path: Path, parts: Sequence[str], modem_seeds: int) -> None:
-    """Profiles, codes and modems, in Markdown; lines are printed and written as they come."""
+def _write_report(path: Path, options: argparse.Namespace) -> None:
+    """All but the clips, in Markdown; lines are printed and written as they come."""
+    parts: Sequence[str] = options.only
     with path.open("w", encoding="utf-8") as file:
 
         def tell(text: str) -> None:
@@ -136,8 +141,10 @@ def _write_report(path: Path, parts: Sequence[str], modem_seeds: int) -> None:
         if "profiles" in parts:
             tell(profile_table(profile_rows()) + "\n")
             tell(fec_table() + "\n")
+        if "adapt" in parts:
+            tell(adapt_table(adapt_rows(options.adapt_seeds)) + "\n")
         if "modems" in parts:
-            for line in modem_lines(modem_seeds):
+            for line in modem_lines(options.modem_seeds):
                 tell(line)
     print(f"written: {path}")
 
