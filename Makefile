@@ -37,8 +37,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A file's tests stay in one process: they share what they set up, and their radios.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
