@@ -37,9 +37,8 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A file's tests stay in one process: they share what they set up, and their radios.
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
