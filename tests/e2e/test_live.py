@@ -39,9 +39,7 @@ def test_rehearsal_crosses_a_bad_link(
     assert report["base"]["frames"] == 90
     assert 0 < report["base"]["packets_lost"] < report["edge"]["packets_sent"]
     assert report["base"]["units_whole"] >= 2
-    # By the clip's length; on a busy machine messages of the way back leave behind its end. That no
-    # 10 s carry more than the rate is tested on send times.
-    assert report["edge"]["air_bps"] <= 1.05 * report["edge"]["rate_bps"]
+    assert report["edge"]["air_bps"] <= report["edge"]["rate_bps"]
     assert probe(Path(report["side_by_side"])).frames == 90
     assert cv2.imread(report["sheet"]) is not None
     stored = sqlite3.connect(report["archive"]).execute("SELECT sum(length(data)) FROM datagrams")
