@@ -1,0 +1,1 @@
+"""The web console of a base station, live and on recorded time."""
