@@ -160,6 +160,8 @@ class MapState:
     coverage: tuple[Footprint, ...] = ()
     detections: tuple[tuple[float, float, str], ...] = ()
     requested: tuple[Footprint, ...] = ()
+    about: str = ""
+    "What the footprints assume: flat ground at a height, a field of view."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
