@@ -1,16 +1,16 @@
 """From received bytes to decode jobs: the code that live, `decode` and replay all run.
 
-(time, bytes) -> LinkReceiver -> UnitReady -> Timeline (one a boot) -> DecodeJob
+(time, bytes) -> LinkReceiver -> UnitReady -> StreamUnits -> DecodeJob
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from gvc_base.report import DecodeReport
 from gvc_base.resume import RecoveredUnits
-from gvc_base.timeline import DecodeJob, Timeline
+from gvc_base.stream_units import StreamUnits
+from gvc_base.timeline import DecodeJob
 from gvc_protocol.auth import LinkKey, auth_label
 from gvc_protocol.events import ReceiverEvent, UnitReady
 from gvc_protocol.params import LinkParams
@@ -40,21 +40,18 @@ class Mission:
         """
         self._receiver = LinkReceiver(params, key=key, replay=replay)
         self._fingerprint = "" if key is None else key.fingerprint
-        self._stream_id, self._boot_id = stream_id, boot_id
+        self._boot_id, self._recovered = boot_id, recovered
         self._on_event = on_event
-        self._recovered = recovered or RecoveredUnits()
-        self._next_unit: dict[int, int] = {}
-        self._closed_at = 0
-        self._timelines: dict[int, Timeline] = {}
+        self._stream = None if stream_id is None else self._follow(stream_id)
         self._other_streams: set[int] = set()
-        self._payload = 0
-        self._whole = self._degraded = 0
+
+    def _follow(self, stream_id: int) -> StreamUnits:
+        return StreamUnits(stream_id, boot_id=self._boot_id, recovered=self._recovered)
 
     @property
     def total_frames(self) -> int:
         """Frames of the whole source where it is a file, else 0."""
-        known = [t.known.total_frames for t in self._timelines.values() if t.known is not None]
-        return known[-1] if known else 0
+        return 0 if self._stream is None else self._stream.total_frames
 
     @property
     def label(self) -> str:
@@ -88,12 +85,7 @@ class Mission:
         """The recording or the mission is over. `to_total`: fill a file's lost tail."""
         self._receiver.close(now)
         jobs = self._jobs()
-        if self._timelines:
-            # Only the boot that was on the air last: an earlier one ended where the next began.
-            last = list(self._timelines)[-1]
-            jobs += self._tail(last)
-            jobs += self._timelines[last].finish(to_total=to_total)
-        return jobs
+        return jobs if self._stream is None else jobs + self._stream.close(to_total=to_total)
 
     def fill_report(self, report: DecodeReport) -> None:
         """Put the link's totals into a report."""
@@ -102,18 +94,19 @@ class Mission:
         report.air_bytes = counters.bytes_received
         if hidden := counters.rejected.get(RejectReason.ENCRYPTED, 0):
             report.notes.append(f"{hidden} datagrams are encrypted; --key FILE reads them")
-        report.payload_bytes = self._payload
         report.packets_received = counters.received
         report.packets_lost = self._receiver.lost_datagrams()
         report.packets_sent = counters.received + report.packets_lost
         report.packets_repaired = counters.repaired_symbols
         report.packets_rejected = {r.name.lower(): n for r, n in counters.rejected.items()}
         report.packets_late, report.packets_duplicate = counters.late, counters.duplicates
-        report.units_whole, report.units_degraded = self._whole, self._degraded
         for other in sorted(self._other_streams):
             report.notes.append(f"stream {other} was heard, too; --stream {other} decodes it")
-        for boot, timeline in self._timelines.items():
-            report.notes += [f"boot {boot}, {line}" for line in timeline.refused]
+        if self._stream is not None:
+            report.payload_bytes = self._stream.payload_bytes
+            report.units_whole = self._stream.whole
+            report.units_degraded = self._stream.degraded
+            report.notes += self._stream.refused()
 
     def _jobs(self) -> list[DecodeJob]:
         jobs: list[DecodeJob] = []
@@ -124,41 +117,9 @@ class Mission:
         return jobs
 
     def _unit(self, event: UnitReady) -> list[DecodeJob]:
-        if self._stream_id is None:
-            self._stream_id = event.stream_id
-        if event.stream_id != self._stream_id:
+        if self._stream is None:
+            self._stream = self._follow(event.stream_id)
+        if event.stream_id != self._stream.stream_id:
             self._other_streams.add(event.stream_id)
             return []
-        if self._boot_id is not None and event.boot_id != self._boot_id:
-            return []
-        jobs: list[DecodeJob] = []
-        if event.boot_id not in self._timelines and self._timelines:
-            jobs = self._tail(list(self._timelines)[-1])  # an earlier boot ends here
-        return jobs + [job for e in self._with_recovered(event) for job in self._place(e)]
-
-    def _with_recovered(self, event: UnitReady) -> list[UnitReady]:
-        """The unit, or what came of it later, and before it the recovered ones of the gap."""
-        boot, number = event.boot_id, event.unit.unit_no
-        first = self._next_unit.get(boot, 0)
-        self._next_unit[boot], self._closed_at = number + 1, event.now
-        gap = self._recovered.between(boot, first, number)
-        later = None if event.unit.whole else self._recovered.get(boot, number)
-        return [replace(event, unit=u) for u in (*gap, later or event.unit)]
-
-    def _tail(self, boot: int) -> list[DecodeJob]:
-        """Recovered units of a boot behind the last of it that came in its time."""
-        units = self._recovered.between(boot, self._next_unit.get(boot, 0), None)
-        stream = self._stream_id or 0
-        events = [
-            UnitReady(stream_id=stream, boot_id=boot, unit=u, now=self._closed_at) for u in units
-        ]
-        return [job for e in events for job in self._place(e)]
-
-    def _place(self, event: UnitReady) -> list[DecodeJob]:
-        unit = event.unit
-        parts = (unit.keyframe, unit.features)
-        self._payload += sum(len(data) for part in parts for _, data in part.ranges)
-        self._payload += len(unit.descriptors.pack()) if unit.descriptors is not None else 0
-        self._whole += unit.whole
-        self._degraded += not unit.whole
-        return self._timelines.setdefault(event.boot_id, Timeline(event.boot_id)).add(event)
+        return self._stream.take(event)

@@ -63,6 +63,16 @@ class Timeline:
         """The newest descriptors that fit this stream."""
         return self._known
 
+    def place_of(self, unit_no: int) -> UnitSpan | None:
+        """Where a unit of usual length lies; None while no D told the stream's form."""
+        if self._known is None:
+            return None
+        d, first = self._known, self._next_frame + (unit_no - self._next_unit) * self._unit_frames
+        return UnitSpan(
+            first_frame=max(0, first), frames=self._unit_frames, fps=d.fps, width=d.width,
+            height=d.height,
+        )  # fmt: skip
+
     def add(self, event: UnitReady) -> list[DecodeJob]:
         """Jobs, in order, that this unit makes possible; none while no D has come yet."""
         d = event.unit.descriptors
