@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gvc_base.regions import RegionFiles
 from gvc_base.resume import MissingUnits, ResumeTimes, received_of
 from gvc_profiles.links import LinkState
 from gvc_protocol.auth import LinkKey
+from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import MessageReady, ReceiverEvent, SessionStarted, TurnGiven, UnitReady
 from gvc_protocol.ledger import AirtimeExhausted, AirtimeLedger
@@ -89,8 +91,13 @@ class BaseBackChannel:
         pending: Path | None = None, missing: MissingUnits | None = None,
         ledger: AirtimeLedger | None = None,
         radio: Callable[[], LinkState | None] = lambda: None,
+        numbers: Iterator[int] | None = None,
+        on_recovered: Callable[[int, ReceivedUnit], None] = lambda _boot, _unit: None,
     ) -> None:  # fmt: skip
         """Args:
+        numbers: rising from 1, shared by all channels with one `boot_id`, so that no two commands have
+            one id; None for a channel alone.
+        on_recovered: given (boot, unit) of each lost unit that came after all.
         mode: none, anytime or windows, of the profile.
         reception: what was heard of a stream and boot. waiting: units that wait for the decoder.
         note: archives an event (time, kind, detail).
@@ -115,7 +122,8 @@ class BaseBackChannel:
         self._sender: LinkSender | None = None
         self._mutex = threading.RLock()
         self._asks: dict[int, AskState] = {}
-        self._count = 0
+        self._on_recovered = on_recovered
+        self._numbers = numbers or count(1)
         self._acks: list[Record] = []
         self._report_at, self._clock_at, self._may_talk_until = 0, 0, 0
         self._period_ns = report_period_ns(params.rate_bps, _REPORT_AIR_BYTES)
@@ -139,8 +147,7 @@ class BaseBackChannel:
     def next_id(self) -> int:
         """An id for a command, never used before with this boot counter."""
         with self._mutex:
-            self._count += 1
-            return self._boot_id << 16 | (self._count & 0xFFFF)
+            return self._boot_id << 16 | (next(self._numbers) & 0xFFFF)
 
     def ask(self, command: Command, now: int) -> None:
         """Send a command until it is acknowledged.
@@ -325,12 +332,15 @@ class BaseBackChannel:
     def _recovered(self, answer: UnitAnswer, event: MessageReady) -> None:
         if not event.authenticated or not self._missing.settle(answer.boot_id, answer.unit_no):
             return
-        whole = received_of(answer) is not None
+        unit = received_of(answer)
+        whole = unit is not None
         self._resume.progress(answer.boot_id)
         about = {"boot": answer.boot_id, "unit": answer.unit_no, "whole": whole}
         self._note(event.now, "unit_recovered", about)
         what = "recovered, for the record" if whole else "lost for good: the edge has it no more"
         self._say(f"unit {answer.unit_no} of boot {answer.boot_id}: {what}")
+        if unit is not None:
+            self._on_recovered(answer.boot_id, unit)
 
     def _report(self, heard: Reception, now: int) -> Report:
         """The report, with what our radio hears; that goes into the archive, too."""
