@@ -1,0 +1,1 @@
+"""The live base: links in, archive, decoders, and the picture of this moment."""
