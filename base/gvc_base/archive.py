@@ -12,12 +12,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlite_utils import Database
 
@@ -30,6 +29,7 @@ from gvc_base.archive_json import (
     part_state,
 )
 from gvc_base.archive_queue import DatagramRow, Health, WriteQueue, checked, transaction
+from gvc_base.archive_read import REPLAY_STATE, ArchiveReads, SessionRow
 from gvc_base.archive_schema import (
     WriterLock,
     connect_reader,
@@ -38,41 +38,41 @@ from gvc_base.archive_schema import (
     explain,
     real_path,
 )
+from gvc_base.archive_seal import Signer
+from gvc_protocol.codec import UnitDecoder
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.events import ReceiverEvent, TurnGiven, UnitReady
 from gvc_protocol.params import LinkParams
 from gvc_protocol.replay import ReplayGuard
 
-__all__ = ["Archive", "Health", "SessionRow", "params_from_json", "params_to_json"]
+__all__ = ["Archive", "Health", "MarksRow", "SessionRow", "params_from_json", "params_to_json"]
+
+if TYPE_CHECKING:
+    from gvc_base.console.view import LinkSample
 
 _BACKLOG_BYTES = 64 << 20
 "Two hours of a 64 kbit/s radio."
-_PAGE_ROWS = 512
-_REPLAY_STATE = "replay_state"
-_UNITS_SO_FAR = (
-    "SELECT stream_id, boot_id, unit_no, max(whole) FROM units WHERE authenticated = 1"
-    " GROUP BY stream_id, boot_id, unit_no ORDER BY min(closed_ns)"
-)
-_UNITS_SETTLED = "SELECT detail FROM events WHERE kind = 'unit_recovered'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
-    """One run of the base on one link."""
+class MarksRow:
+    """What the pictures of one unit were made of, as they were shown."""
 
-    id: int
-    started_us: int
-    link_url: str
-    profile_id: str
-    params: LinkParams
-    "Exactly what the receiver was made with: a replay must use the same."
-    authenticated: bool
-    "Only what a key vouched for was believed."
-    key_fingerprint: str
-    "Of that key; empty without one."
+    stream_id: int
+    boot_id: int
+    unit_no: int
+    frames: int
+    received: float
+    "Shares of all tiles of these frames, 0..1."
+    carried: float
+    enhanced: float
+    regenerated: float
+    lost: float
+    p_wrong: float
+    "Mean over the tiles."
 
 
-class Archive:
+class Archive(ArchiveReads):
     """One archive file. Safe to share between the threads of one process.
 
     One process writes at a time (`archive_schema.WriterLock` says why), any number read.
@@ -83,18 +83,15 @@ class Archive:
         queue: WriteQueue | None = None,
     ) -> None:  # fmt: skip
         """Use `create_or_open` or `open_readonly`."""
-        self._db = db
-        self._path = path
+        super().__init__(db, path)
         self._lock = lock
         self._queue = queue
-        self._mutex = threading.RLock()
-        self._closed = False
-        self._sessions = {int(row[0]) for row in self._fetch("SELECT id FROM sessions")}
+        self._sessions = {int(row[0]) for row in self.fetch("SELECT id FROM sessions")}
 
     @classmethod
     def create_or_open(
         cls, path: Path, *, backlog_bytes: int = _BACKLOG_BYTES,
-        on_health: Callable[[str], None] = lambda _: None,
+        on_health: Callable[[str], None] = lambda _: None, signer: Signer | None = None,
     ) -> Archive:  # fmt: skip
         """Open for writing; a file that is there is appended to.
 
@@ -102,6 +99,7 @@ class Archive:
             backlog_bytes: memory for datagrams that the disk does not take.
             on_health: given one line when the disk fails, when datagrams are first dropped, and
                 when all is well again.
+            signer: signs the record once a minute and at the end; None leaves it unsigned.
 
         Raises:
             UserError: another process writes it, the file is no archive of this version, or the
@@ -112,7 +110,9 @@ class Archive:
         lock = WriterLock(path)
         try:
             db = connect_writer(path)
-            queue = WriteQueue(db.conn, path, limit_bytes=backlog_bytes, on_health=on_health)
+            queue = WriteQueue(
+                db.conn, path, limit_bytes=backlog_bytes, on_health=on_health, signer=signer
+            )
             return cls(db, path, lock=lock, queue=queue)
         except BaseException:
             lock.release()
@@ -141,11 +141,6 @@ class Archive:
         self.close()
 
     @property
-    def path(self) -> Path:
-        """The archive's file, absolute."""
-        return self._path
-
-    @property
     def health(self) -> Health:
         """The state of the disk side, as of the last try to write."""
         return Health() if self._queue is None else self._queue.health
@@ -153,9 +148,7 @@ class Archive:
     @property
     def last_id(self) -> int:
         """Id of the last datagram on disk, 0 when there is none."""
-        if self._queue is not None:
-            return self._queue.last_id
-        return int(self._fetch("SELECT coalesce(max(id), 0) FROM datagrams")[0][0])
+        return super().last_id if self._queue is None else self._queue.last_id
 
     def start_session(
         self, *, link_url: str, profile_id: str, params: LinkParams, now_ns: int,
@@ -263,6 +256,26 @@ class Archive:
             queue = self._writer(session_id)
             queue.put_event(checked((session_id, time_ns, kind, text)))
 
+    def record_marks(self, session_id: int, row: MarksRow) -> None:
+        """Note what a unit's pictures were made of; on disk with the next `append` or `flush`."""
+        values = (session_id, *astuple(row))
+        with self._mutex:
+            self._writer(session_id).put_other("marks", checked(values, reals=True))
+
+    def record_link_sample(
+        self, session_id: int, stream_id: int, boot_id: int, sample: LinkSample
+    ) -> None:
+        """Note one second of a link; on disk with the next `append`, `flush` or `close`."""
+        values = (session_id, stream_id, boot_id, *astuple(sample))
+        with self._mutex:
+            self._writer(session_id).put_other("link_samples", checked(values, reals=True))
+
+    def record_model(self, session_id: int, time_ns: int, decoder: UnitDecoder) -> None:
+        """Note what made the pictures from now on: the decoder's label and its weights' hash."""
+        row = (session_id, time_ns, decoder.label, decoder.spec.weights_sha256.hex())
+        with self._mutex:
+            self._writer(session_id).put_other("models", checked(row))
+
     def flush(self) -> None:
         """Write what waits, backlog and derived rows. A failure goes to `health`."""
         with self._mutex:
@@ -290,65 +303,9 @@ class Archive:
             except sqlite3.Error as error:
                 raise UserError(f"cannot write archive {self._path}: {explain(error)}") from None
 
-    def sessions(self) -> list[SessionRow]:
-        """All sessions, oldest first.
-
-        Raises:
-            UserError: the file is damaged, or holds settings that this version does not know.
-        """
-        # A reader cannot bring a file of version 1 up to 2; that one knew no keys.
-        old = self._fetch("PRAGMA user_version")[0][0] == 1
-        fingerprint = "''" if old else "key_fingerprint"
-        sql = (
-            "SELECT id, started_us, link_url, profile_id, framing, params, authenticated,"
-            f" {fingerprint} FROM sessions ORDER BY id"
-        )
-        return [_session_row(*row) for row in self._fetch(sql)]
-
     def record_replay_state(self, session_id: int, time_ns: int, guard: ReplayGuard) -> None:
         """Note what was believed before a session: only so does a replay believe the same."""
-        self.record_event(session_id, time_ns, _REPLAY_STATE, guard.export())
-
-    def replay_state(self, session_id: int) -> ReplayGuard:
-        """What was believed before the session; an empty guard where there was no key.
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        rows = self._fetch(
-            "SELECT detail FROM events WHERE session_id = ? AND kind = ? ORDER BY rowid LIMIT 1",
-            (session_id, _REPLAY_STATE),
-        )
-        try:
-            return ReplayGuard.restore(json.loads(rows[0][0])) if rows else ReplayGuard()
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"session {session_id} of archive {self._path} has a damaged replay state ({error})"
-            ) from None
-
-    def datagrams(self, session_id: int) -> Iterator[tuple[int, bytes]]:
-        """(received_ns, data) in the order of arrival, read in small pages.
-
-        Beside a live writer it gives what is on disk when the end is reached.
-
-        Raises:
-            UserError: there is no such session, or the file is damaged.
-        """
-        if not self._fetch("SELECT 1 FROM sessions WHERE id = ?", (session_id,)):
-            known = ", ".join(str(row[0]) for row in self._fetch("SELECT id FROM sessions"))
-            raise UserError(
-                f"archive {self._path} has no session {session_id}; it has: {known or 'none'}"
-            )
-        return self._pages(session_id)
-
-    def units_so_far(self) -> list[tuple[int, int, int, bool]]:
-        """(stream, boot, unit, whole) of what a key vouched for, in order of arrival."""
-        return [(s, b, u, bool(whole)) for s, b, u, whole in self._fetch(_UNITS_SO_FAR)]
-
-    def units_settled(self) -> set[tuple[int, int]]:
-        """(boot, unit) that came later, or never will: noted by the base's back-channel."""
-        rows = [json.loads(r[0]) for r in self._fetch(_UNITS_SETTLED)]
-        return {(int(made["boot"]), int(made["unit"])) for made in rows}
+        self.record_event(session_id, time_ns, REPLAY_STATE, guard.export())
 
     def close(self) -> None:
         """Write what waits, fold the log into the main file, free the lock. Twice is once.
@@ -362,6 +319,8 @@ class Archive:
             if self._queue is not None:
                 self._queue.commit()
                 with contextlib.suppress(sqlite3.Error):
+                    self._queue.sign()
+                with contextlib.suppress(sqlite3.Error):
                     # A reader may hold the log; then the last one to close folds it in.
                     self._db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self._closed = True
@@ -371,45 +330,9 @@ class Archive:
             if self.health.waiting_rows:
                 raise UserError(f"{self.health.line}; they are lost")
 
-    def _pages(self, session_id: int) -> Iterator[tuple[int, bytes]]:
-        # Pages, not one long cursor: an open read would keep the writer's log from being folded in.
-        last = 0
-        sql = (
-            "SELECT id, received_ns, data FROM datagrams"
-            " WHERE session_id = ? AND id > ? ORDER BY id LIMIT ?"
-        )
-        while rows := self._fetch(sql, (session_id, last, _PAGE_ROWS)):
-            for row_id, received_ns, data in rows:
-                yield received_ns, data
-                last = row_id
-
-    def _fetch(self, sql: str, values: tuple[int | str, ...] = ()) -> list[Any]:
-        with self._mutex:
-            if self._closed:
-                raise LocalProtocolError(f"archive {self._path} is closed")
-            try:
-                return self._db.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                raise UserError(f"cannot read archive {self._path}: {explain(error)}") from None
-
     def _writer(self, session_id: int | None = None) -> WriteQueue:
         if self._queue is None or self._closed:
             raise LocalProtocolError(f"archive {self._path} is not open for writing")
         if session_id is not None and session_id not in self._sessions:
             raise LocalProtocolError(f"session {session_id} was not started in this archive")
         return self._queue
-
-
-def _session_row(
-    row_id: int, started_us: int, link_url: str, profile_id: str, framing: str, params: str,
-    authenticated: int, key_fingerprint: str,
-) -> SessionRow:  # fmt: skip
-    try:
-        merged = json.dumps({**json.loads(params), "framing": json.loads(framing)})
-    except (ValueError, TypeError, RecursionError):
-        raise UserError(f"the archive's session {row_id} has damaged link settings") from None
-    return SessionRow(
-        id=row_id, started_us=started_us, link_url=link_url, profile_id=profile_id,
-        params=params_from_json(merged), authenticated=bool(authenticated),
-        key_fingerprint=key_fingerprint,
-    )  # fmt: skip

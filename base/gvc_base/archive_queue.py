@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
+from gvc_base.archive_chain import chained, first_link
 from gvc_base.archive_schema import BUSY_TIMEOUT_MS, explain
+from gvc_base.archive_seal import SignatureBook, Signer
 from gvc_protocol.errors import LocalProtocolError
 
 __all__ = ["DatagramRow", "Health", "Row", "WriteQueue", "checked", "transaction"]
@@ -21,14 +23,19 @@ _GROUP_BYTES = 1 << 20
 "Backlog written in one transaction: a nearly full disk takes some of it at least."
 _MAX_DERIVED = 20_000
 _INSERT_DATAGRAM = (
-    "INSERT INTO datagrams (session_id, received_ns, source, data) VALUES (?, ?, ?, ?)"
+    "INSERT INTO datagrams (session_id, received_ns, source, data, chain) VALUES (?, ?, ?, ?, ?)"
 )
 _INSERT_UNIT = "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?)"
+_INSERT_OTHER = {
+    "marks": "INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "link_samples": "INSERT INTO link_samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "models": "INSERT INTO models VALUES (?, ?, ?, ?)",
+}
 
 DatagramRow = tuple[int, int, str, bytes]
 "session_id, received_ns, source, data"
-Row = tuple[int | str | bytes | None, ...]
+Row = tuple[int | float | str | bytes | None, ...]
 _RowT = TypeVar("_RowT", bound=Row)
 
 
@@ -61,20 +68,25 @@ def transaction(conn: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def checked(row: _RowT) -> _RowT:
+def checked(row: _RowT, *, reals: bool = False) -> _RowT:
     """The row as SQLite takes it. A value that it refuses would block all rows behind it.
+
+    Args:
+        reals: whether the table has columns of real numbers.
 
     Raises:
         LocalProtocolError: a number has more than 64 bits, or a value is of another type.
     """
-    out: list[int | str | bytes | None] = []
+    out: list[int | float | str | bytes | None] = []
     for value in row:
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
             raise LocalProtocolError(f"{value} does not fit in an archive column")
         if isinstance(value, str):
             # A device name may hold bytes that are no UTF-8; keep them readable.
             value = value.encode("utf-8", "backslashreplace").decode()
-        elif not isinstance(value, int | bytes | None):
+        elif isinstance(value, float) and not reals:
+            raise LocalProtocolError("the archive takes no float here")
+        elif not isinstance(value, int | float | bytes | None):
             raise LocalProtocolError(f"the archive takes no {type(value).__name__}")
         out.append(value)
     return cast(_RowT, tuple(out))
@@ -85,10 +97,11 @@ class WriteQueue:
 
     def __init__(
         self, conn: sqlite3.Connection, path: Path, *, limit_bytes: int,
-        on_health: Callable[[str], None],
+        on_health: Callable[[str], None], signer: Signer | None = None,
     ) -> None:  # fmt: skip
         """Args:
         limit_bytes: memory for datagrams that the disk does not take.
+        signer: signs what is written, now and then; None for an archive without signatures.
         on_health: given one line when the disk fails, when datagrams are first dropped, and
             when all is well again.
         """
@@ -100,9 +113,13 @@ class WriteQueue:
         self._waiting_bytes = 0
         self._units: deque[Row] = deque(maxlen=_MAX_DERIVED)
         self._events: deque[Row] = deque(maxlen=_MAX_DERIVED)
+        self._others: deque[tuple[str, Row]] = deque(maxlen=_MAX_DERIVED)
         self._gap: dict[str, int] = {}
+        self._book = SignatureBook(conn, signer)
         self.health = Health()
-        self.last_id = int(conn.execute("SELECT coalesce(max(id), 0) FROM datagrams").fetchone()[0])
+        last = conn.execute("SELECT id, chain FROM datagrams ORDER BY id DESC LIMIT 1").fetchone()
+        self.last_id = int(last[0]) if last else 0
+        self._chain = last[1] if last else first_link(self._book.archive_id)
 
     def put(self, batch: list[DatagramRow]) -> None:
         """Datagrams, behind all that wait."""
@@ -117,6 +134,19 @@ class WriteQueue:
     def put_event(self, row: Row) -> None:
         """A row of `events`, written with or after the datagrams that wait now."""
         self._events.append(row)
+
+    def put_other(self, table: str, row: Row) -> None:
+        """A row of `marks`, `link_samples` or `models`, in its turn like an event."""
+        self._others.append((table, row))
+
+    def sign(self) -> None:
+        """The closing signature over all that is on disk.
+
+        Raises:
+            sqlite3.Error: the disk does not take it.
+        """
+        with transaction(self._conn) as conn:
+            self._book.sign(conn, self.last_id, self._chain, closing=True)
 
     def commit(self) -> None:
         """Write what waits. A failure is told through `health`, and what waits goes on waiting."""
@@ -140,7 +170,7 @@ class WriteQueue:
         """Write group by group until nothing waits; False when the disk failed."""
         # A sick disk is tried with the oldest batch alone: cheap, and it fits first.
         limit = _GROUP_BYTES if self.health.ok else 0
-        while self._batches or self._units or self._events:
+        while self._batches or self._units or self._events or self._others:
             count = self._group(limit)
             try:
                 self._write(count)
@@ -154,6 +184,7 @@ class WriteQueue:
             if not self._batches:
                 self._units.clear()
                 self._events.clear()
+                self._others.clear()
             limit = _GROUP_BYTES
         return True
 
@@ -169,14 +200,22 @@ class WriteQueue:
 
     def _write(self, count: int) -> None:
         rows = [row for i in range(count) for row in self._batches[i]]
+        chain, linked = self._chain, []
+        for row in rows:
+            chain = chained(chain, *row)
+            linked.append((*row, chain))
         with transaction(self._conn) as conn:
-            conn.executemany(_INSERT_DATAGRAM, rows)
+            conn.executemany(_INSERT_DATAGRAM, linked)
             if count == len(self._batches):
                 # Derived rows never get ahead of the record that they are derived from.
                 conn.executemany(_INSERT_UNIT, self._units)
                 conn.executemany(_INSERT_EVENT, self._events)
+                for table, other in self._others:
+                    conn.execute(_INSERT_OTHER[table], other)
             last = conn.execute("SELECT coalesce(max(id), 0) FROM datagrams").fetchone()[0]
-        self.last_id = int(last)
+            if self._book.due(last):
+                self._book.sign(conn, last, chain, closing=False)
+        self.last_id, self._chain = int(last), chain
 
     def _failed(self, error: sqlite3.Error) -> None:
         before, had_gap = self.health, bool(self._gap)

@@ -11,12 +11,12 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sqlite_utils import Database
 
+from gvc_base.archive_tables import OLDEST_VERSION, SCHEMA_VERSION, create_tables, migrate
 from gvc_protocol.errors import UserError
 
 __all__ = [
@@ -32,9 +32,6 @@ __all__ = [
 ]
 
 APPLICATION_ID = int.from_bytes(b"GVCA", "big")
-SCHEMA_VERSION = 2
-"Version 2 added what a key vouches for. Version 1 is read, and brought up to 2 when written."
-_OLDEST_VERSION = 1
 BUSY_TIMEOUT_MS = 2000
 "How long a commit waits for somebody else's lock. The live base stands still meanwhile."
 
@@ -47,51 +44,6 @@ _CHECKPOINT_PAGES = 256
 _DAMAGED = (
     "the file is damaged, or was copied without its -wal file; copy both, "
     "or save what is left with `sqlite3 FILE .recover`"
-)
-
-_TABLES = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    """CREATE TABLE sessions (
-        id INTEGER PRIMARY KEY,
-        started_us INTEGER NOT NULL,  -- Unix time, microseconds
-        link_url TEXT NOT NULL,
-        profile_id TEXT NOT NULL,
-        framing TEXT NOT NULL,        -- JSON, the fields of Framing
-        params TEXT NOT NULL,         -- JSON, the other fields of LinkParams
-        authenticated INTEGER NOT NULL DEFAULT 0,
-        key_fingerprint TEXT NOT NULL DEFAULT '')""",
-    """CREATE TABLE datagrams (
-        id INTEGER PRIMARY KEY,
-        session_id INTEGER NOT NULL REFERENCES sessions(id),
-        received_ns INTEGER NOT NULL, -- the time that the receiver was given, nanoseconds
-        source TEXT NOT NULL,         -- peer address or port
-        data BLOB NOT NULL)           -- one packet, or one read of a byte stream, untouched""",
-    """CREATE TABLE units (
-        session_id INTEGER NOT NULL REFERENCES sessions(id),
-        stream_id INTEGER NOT NULL,
-        boot_id INTEGER NOT NULL,
-        unit_no INTEGER NOT NULL,
-        closed_ns INTEGER NOT NULL,
-        whole INTEGER NOT NULL,       -- 1: every part that was sent arrived
-        descriptors TEXT,             -- JSON, NULL when part D is lost
-        keyframe_state TEXT NOT NULL, -- whole, partial, lost, not_sent
-        features_state TEXT NOT NULL,
-        authenticated INTEGER NOT NULL DEFAULT 0)""",
-    """CREATE TABLE events (
-        session_id INTEGER NOT NULL REFERENCES sessions(id),
-        time_ns INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        detail TEXT NOT NULL)         -- JSON object""",
-    "CREATE INDEX datagrams_session ON datagrams (session_id)",
-    "CREATE INDEX units_session ON units (session_id, stream_id, boot_id, unit_no)",
-    "CREATE INDEX events_session ON events (session_id, time_ns)",
-)
-
-_TO_VERSION_2 = (
-    "ALTER TABLE sessions ADD COLUMN key_fingerprint TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE units ADD COLUMN authenticated INTEGER NOT NULL DEFAULT 0",
-    "UPDATE meta SET value = '2' WHERE key = 'schema_version'",
-    "PRAGMA user_version=2",
 )
 
 
@@ -245,10 +197,11 @@ def _connect_checked(path: Path, query: str) -> Database:
 def _prepare_writer(db: Database, path: Path) -> None:
     db.execute(f"PRAGMA synchronous={_SYNCHRONOUS}")
     if not any(_identity(db)) and not db.table_names():
-        _create_tables(db)
+        software = f"gvc-field {_software_version()}"
+        create_tables(db.conn, application_id=APPLICATION_ID, software=software)
     _check_identity(path, *_identity(db))
-    if _identity(db)[1] == 1:
-        _migrate(db)
+    if (version := _identity(db)[1]) < SCHEMA_VERSION:
+        migrate(db.conn, version)
     mode = db.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
         raise UserError(
@@ -257,40 +210,6 @@ def _prepare_writer(db: Database, path: Path) -> None:
         )
     db.execute("PRAGMA foreign_keys=ON")
     db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}").fetchone()
-
-
-def _migrate(db: Database) -> None:
-    """Version 1 to 2, all or nothing. What version 1 recorded was authenticated by nobody."""
-    db.conn.execute("BEGIN EXCLUSIVE")
-    try:
-        for statement in _TO_VERSION_2:
-            db.conn.execute(statement)
-        db.conn.execute("COMMIT")
-    except BaseException:
-        if db.conn.in_transaction:
-            db.conn.execute("ROLLBACK")
-        raise
-
-
-def _create_tables(db: Database) -> None:
-    """All or nothing, and before WAL is on: the main file alone is an archive from its first byte."""
-    db.conn.execute("BEGIN EXCLUSIVE")
-    try:
-        for statement in _TABLES:
-            db.conn.execute(statement)
-        rows = {
-            "schema_version": str(SCHEMA_VERSION),
-            "created_us": str(time.time_ns() // 1000),
-            "software": f"gvc-field {_software_version()}",
-        }
-        db.conn.executemany("INSERT INTO meta VALUES (?, ?)", list(rows.items()))
-        db.conn.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        db.conn.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        db.conn.execute("COMMIT")
-    except BaseException:
-        if db.conn.in_transaction:
-            db.conn.execute("ROLLBACK")
-        raise
 
 
 def _software_version() -> str:
@@ -308,7 +227,7 @@ def _identity(db: Database) -> tuple[int, int]:
 def _check_identity(path: Path, application_id: int, user_version: int) -> None:
     if application_id != APPLICATION_ID:
         raise UserError(f"{path} is a SQLite file but no mission archive; choose another file")
-    if not _OLDEST_VERSION <= user_version <= SCHEMA_VERSION:
+    if not OLDEST_VERSION <= user_version <= SCHEMA_VERSION:
         age = "newer" if user_version > SCHEMA_VERSION else "older"
         raise UserError(
             f"archive {path} has version {user_version}, this program reads {SCHEMA_VERSION}; "

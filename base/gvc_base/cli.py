@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gvc_base.archive import Archive
+from gvc_base.archive_seal import signer_or_say
 from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
@@ -23,6 +24,7 @@ from gvc_base.impair import impair_capture
 from gvc_base.live import LiveBase
 from gvc_base.recording import Recording, open_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
+from gvc_base.verify_cli import verify
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
 from gvc_profiles.boots import default_state_dir, next_boot_id
@@ -49,6 +51,7 @@ app = typer.Typer(
 app.add_typer(ask_app)
 app.add_typer(keys_app)
 app.command()(check)
+app.command()(verify)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
@@ -168,7 +171,7 @@ def run(
     try:
         if make_ledger(chosen) is not None and chosen.backchannel != "none":
             ledger = KeptLedger(chosen, folder, steady_clock()())
-        store = Archive.create_or_open(archive, on_health=say)
+        store = Archive.create_or_open(archive, on_health=say, signer=signer_or_say(folder, say))
         began = steady_clock()()
         session_id = store.start_session(
             link_url=link, profile_id=chosen.id, params=params, now_ns=began,

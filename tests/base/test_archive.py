@@ -303,7 +303,7 @@ def test_an_archive_of_version_1_decodes(tmp_path: Path) -> None:
     assert (report.frames, report.units_whole, report.authenticated) == (20, 2, False)
 
 
-def test_an_archive_of_version_1_becomes_version_2_when_written(tmp_path: Path) -> None:
+def test_an_archive_of_version_1_becomes_version_3_when_written(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     shutil.copy(VERSION_1, path)
     with Archive.create_or_open(path) as archive:
@@ -316,7 +316,7 @@ def test_an_archive_of_version_1_becomes_version_2_when_written(tmp_path: Path) 
         assert (old.authenticated, old.key_fingerprint) == (False, "")
         assert (new.authenticated, new.key_fingerprint) == (True, "ABCD-EFGH")
         assert len(list(archive.datagrams(old.id))) == 6
-    assert identity(path) == 2
+    assert identity(path) == 3
     with closing(sqlite3.connect(path)) as conn:
         fresh = tmp_path / "fresh.db"
         Archive.create_or_open(fresh).close()
@@ -325,7 +325,7 @@ def test_an_archive_of_version_1_becomes_version_2_when_written(tmp_path: Path) 
                 sql = f"SELECT name, type, dflt_value FROM pragma_table_info('{table}')"
                 assert conn.execute(sql).fetchall() == other.execute(sql).fetchall()
         version = conn.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    assert version == ("2",)
+    assert version == ("3",)
 
 
 def test_a_message_and_a_flood_are_noted(tmp_path: Path) -> None:
