@@ -121,9 +121,11 @@ class ArchiveReads:
         """(stream, boot, unit, whole) of what a key vouched for, in order of arrival."""
         return [(s, b, u, bool(whole)) for s, b, u, whole in self.fetch(_UNITS_SO_FAR)]
 
-    def units_settled(self) -> set[tuple[int, int]]:
-        """(boot, unit) that came later, or never will: noted by the base's back-channel."""
+    def units_settled(self, stream_id: int | None) -> set[tuple[int, int]]:
+        """(boot, unit) that came later, or never will: noted by the base's back-channel. Of one stream
+        where the note names it, as it does since one base follows several."""
         rows = [json.loads(r[0]) for r in self.fetch(_UNITS_SETTLED)]
+        rows = [made for made in rows if made.get("stream_id", stream_id) == stream_id]
         return {(int(made["boot"]), int(made["unit"])) for made in rows}
 
     def rows(self, session_id: int, after_id: int, limit: int) -> list[tuple[int, int, bytes]]:

@@ -14,11 +14,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from gvc_base.ask_state import AskState, told, why_not_asked
 from gvc_base.radio_told import levels_of, radio_detail
 from gvc_base.regions import RegionFiles
 from gvc_base.resume import MissingUnits, ResumeTimes, received_of
@@ -36,7 +37,6 @@ from gvc_protocol.messages import (
     OperatorText,
     Record,
     RegionAnswer,
-    RegionRequest,
     RegionStatus,
     Report,
     Resume,
@@ -51,33 +51,15 @@ from gvc_protocol.params import MS, SECOND, LinkParams
 from gvc_protocol.reports import Reception, report_period_ns
 from gvc_protocol.sender import LinkSender
 
-__all__ = ["AskState", "BaseBackChannel"]
+__all__ = ["BaseBackChannel"]
 
 _REPORT_AIR_BYTES = 60
-_AGAIN_NS, _AGAIN_MOST_NS = 3 * SECOND, 30 * SECOND
+_AGAIN_MOST_NS = 30 * SECOND
 _GIVEN_UP_NS = 1800 * SECOND
 _CLOCK_EVERY_NS = 60 * SECOND
 _TEXTS_KEPT = 256
 _TALK_SHARE = 0.8
 "Of a window; the edge's clock and the radio's turn-around need the rest."
-
-
-@dataclass(slots=True)
-class AskState:
-    """One command on its way."""
-
-    command: Command
-    asked_ns: int
-    next_ns: int
-    wait_ns: int = _AGAIN_NS
-    state: str = "waiting"
-    "waiting, working, done, refused, no picture, or given up."
-    tries: int = 0
-
-    @property
-    def open(self) -> bool:
-        """Whether it is still to be sent."""
-        return self.state == "waiting"
 
 
 class BaseBackChannel:
@@ -136,7 +118,7 @@ class BaseBackChannel:
     @property
     def trusted(self) -> bool:
         """Whether the edge can obey: commands need a key."""
-        return self._key is not None and self._mode != "none"
+        return not self.why_not
 
     @property
     def newest(self) -> tuple[int, int] | None:
@@ -161,17 +143,17 @@ class BaseBackChannel:
 
     def _send_command(self, command: Command, now: int) -> None:
         self._asks[command.command_id] = AskState(command, now, now)
-        self._note(now, "asked", _told(command))
+        self._note(now, "asked", told(command))
         self._save()
 
+    @property
+    def why_not(self) -> str:
+        """Why nothing can be asked, and what to do; empty where it can."""
+        return why_not_asked(self._mode, keyed=self._key is not None)
+
     def _check_may_ask(self) -> None:
-        if self._mode == "none":
-            raise UserError("this link has no way back to the edge; nothing can be asked over it")
-        if self._key is None:
-            raise UserError(
-                "this base runs without a key, and an edge obeys nobody without one; make a key with "
-                "`gvc-edge keys new` and start both ends with --key"
-            )
+        if self.why_not:
+            raise UserError(self.why_not)
 
     def ask_resume(self, now: int) -> None:
         """Ask for everything that is missing, of every boot that was heard.
@@ -184,6 +166,12 @@ class BaseBackChannel:
             self._resume.force()
             # Even where the link is silent now: the request waits, as others do.
             self._resume.heard(now)
+
+    def asks(self) -> list[AskState]:
+        """What the operator asked, oldest first; what is missing asks for itself and is left out."""
+        with self._mutex:
+            mine = [a for a in self._asks.values() if not isinstance(a.command, Resume)]
+            return [replace(ask) for ask in mine]
 
     def state(self, command_id: int) -> str:
         """What became of a command."""
@@ -262,9 +250,10 @@ class BaseBackChannel:
         for ask in self._asks.values():
             if ask.open and now - ask.asked_ns > _GIVEN_UP_NS:
                 ask.state = "given up"
-                self._note(now, "ask_given_up", _told(ask.command))
+                self._note(now, "ask_given_up", told(ask.command))
             elif ask.open and (now >= ask.next_ns) and len(records) < 8:
                 ask.tries += 1
+                ask.asked_ns = min(ask.asked_ns, now)
                 ask.next_ns, ask.wait_ns = now + ask.wait_ns, min(_AGAIN_MOST_NS, 2 * ask.wait_ns)
                 records.append(ask.command)
         return records
@@ -399,15 +388,3 @@ class BaseBackChannel:
                     if isinstance(command, COMMAND_TYPES):
                         # Its time starts anew with the first packet that is sent.
                         self._asks[command.command_id] = AskState(command, 1 << 62, 0)
-
-
-def _told(command: Command) -> dict[str, Any]:
-    about: dict[str, Any] = {"id": command.command_id, "kind": command.kind.name.lower()}
-    if isinstance(command, RegionRequest):
-        about |= {"boot": command.boot_id, "unit": command.unit_no, "frame": command.offset,
-                  "box": [command.x, command.y, command.width, command.height]}  # fmt: skip
-    if isinstance(command, Resume):
-        about |= {"boot": command.boot_id, "next": command.next_unit, "wanted": command.wanted}
-    if isinstance(command, OperatorText):
-        about["text"] = command.text
-    return about

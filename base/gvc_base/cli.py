@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,29 +14,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gvc_base.archive import Archive
-from gvc_base.archive_seal import signer_or_say
 from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
+from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
-from gvc_base.decoders import BACKENDS, Backend
 from gvc_base.impair import impair_capture
-from gvc_base.live import LiveBase
 from gvc_base.recording import Recording, open_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
+from gvc_base.run_cli import run
 from gvc_base.verify_cli import verify
 from gvc_profiles import load
-from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
-from gvc_profiles.boots import default_state_dir, next_boot_id
 from gvc_profiles.check_cli import check
-from gvc_profiles.clock import steady_clock
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
-from gvc_profiles.links import UdpLink, open_link
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.params import link_params
-from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.auth import LinkKey, auth_label
-from gvc_protocol.codec import Quality
 from gvc_protocol.errors import UserError
 from gvc_protocol.replay import ReplayGuard
 
@@ -52,13 +44,10 @@ app.add_typer(ask_app)
 app.add_typer(keys_app)
 app.command()(check)
 app.command()(verify)
+app.command()(run)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
-]
-QualityOption = Annotated[str, typer.Option("--quality", help="preview, standard or best.")]
-BackendOption = Annotated[
-    str, typer.Option("--backend", help="What runs the network: auto, cuda, torch or onnx.")
 ]
 StreamOption = Annotated[
     int | None, typer.Option("--stream", help="Camera to follow; default: the first heard.")
@@ -104,7 +93,7 @@ def decode(
     params = (
         None if profile is None else link_params(load(profile), bps=None, fec="auto", packets=True)
     )
-    chosen = _quality(quality)
+    chosen = quality_of(quality)
     secret = link_key(key)
     opened = open_recording(recording, params, session)
     marks_path = marks or marks_path_for(out)
@@ -116,7 +105,7 @@ def decode(
     )
     with _progress("decoding", quiet=as_json) as step:
         report = decode_recording(
-            opened, outputs, quality=chosen, backend=_backend(backend), stream_id=stream,
+            opened, outputs, quality=chosen, backend=backend_of(backend), stream_id=stream,
             boot_id=boot, key=secret,
             on_frame=lambda done, total: step("decoding", done / total if total else 0.0),
         )  # fmt: skip
@@ -124,86 +113,6 @@ def decode(
     print(report.as_json() if as_json else f"{out}: {report.as_text()}\nmarks: {marks_path}")
     for note in () if as_json else report.notes:
         print(f"note: {note}")
-
-
-@app.command()
-def run(
-    link: Annotated[str, typer.Option("--link", help="serial:/dev/ttyUSB0 or udp://HOST:PORT")],
-    profile: ProfileOption,
-    archive: Annotated[Path, typer.Option("--archive", help="Mission archive (.db).")],
-    quality: QualityOption = "preview",
-    backend: BackendOption = "auto",
-    stream: StreamOption = None,
-    snapshot: Annotated[
-        Path | None, typer.Option("--snapshot", help="Newest picture; default: ARCHIVE.png.")
-    ] = None,
-    record: Annotated[
-        Path | None, typer.Option("--record", help="Live recording (.mp4), marks burned in.")
-    ] = None,
-    queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", help="Stop after this long.")
-    ] = None,
-    key: KeyOption = None,
-    encrypt: EncryptOption = False,
-    state: Annotated[
-        Path | None, typer.Option("--state", help="Folder of boot counter and replay window.")
-    ] = None,
-    acks: Annotated[bool, typer.Option("--acks", help="Print each committed archive row.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Receive a mission: store every byte, decode, mark, show the newest picture."""
-    chosen, wanted = load(profile), _quality(quality)
-    secret = link_key(key, encrypt=encrypt, profile=chosen)
-    params = link_params(
-        chosen, bps=None, fec="auto", packets=link.startswith("udp:"), tagged=secret is not None,
-        encrypted=encrypt,
-    )  # fmt: skip
-    say = _say_to_stderr()
-    folder = state or default_state_dir("gvc-base")
-    # With a key every start is counted: what this base sends must never repeat a number.
-    boot_id = None if secret is None else next_boot_id(folder, secret, key)
-    replay = None if secret is None else ReplayStore(folder, secret)
-    label = auth_label(secret.fingerprint if secret else "")
-    radio = open_link(link, chosen, listen=True)
-    store: Archive | None = None
-    ledger: KeptLedger | None = None
-    try:
-        if make_ledger(chosen) is not None and chosen.backchannel != "none":
-            ledger = KeptLedger(chosen, folder, steady_clock()())
-        store = Archive.create_or_open(archive, on_health=say, signer=signer_or_say(folder, say))
-        began = steady_clock()()
-        session_id = store.start_session(
-            link_url=link, profile_id=chosen.id, params=params, now_ns=began,
-            key_fingerprint=secret.fingerprint if secret else "",
-        )  # fmt: skip
-        if replay is not None:
-            store.record_replay_state(session_id, began, replay.guard)
-            store.record_event(session_id, began, "base_boot", {"boot_id": boot_id})
-        base = LiveBase(
-            radio, store, params, session_id=session_id, quality=wanted,
-            snapshot=snapshot or archive.with_suffix(".png"), record=record,
-            queue_limit=max(1, queue_limit), stream_id=stream, say=say, backend=_backend(backend),
-            key=secret, replay=replay,
-            # Without a key nothing hangs on it, but a restart should not look like a repeat.
-            boot_id=began // 10**9 & 0xFFFF if boot_id is None else boot_id,
-            back_mode=chosen.backchannel,
-            listen_ms=chosen.listen_ms, ledger=ledger,
-            on_ack=lambda row, _: print(f"ack {row}", flush=True) if acks else None,
-        )  # fmt: skip
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: base.stop())
-        where = f"udp port {radio.port}" if isinstance(radio, UdpLink) else link
-        say(f"listening on {where}, profile {chosen.id}, {label}, archive {archive}")
-        report = base.run(seconds=seconds)
-    finally:
-        radio.close()
-        if ledger is not None:
-            ledger.close()
-        if store is not None:
-            store.close()
-    report.out = str(archive)
-    print(report.as_json() if as_json else f"{archive}: {report.as_text()}")
 
 
 @app.command()
@@ -250,14 +159,14 @@ def rehearse(
     as_json: JsonOption = False,
 ) -> None:
     """Fly a video over a simulated link with the real programs, and show what arrives."""
-    _quality(quality)
+    quality_of(quality)
     spec = ChannelSpec(loss=loss, burst=burst, ber=ber, slip=slip, dup=0, reorder=0, seed=seed)
     chosen = load(profile)
     link_key(key, encrypt=encrypt, profile=chosen)
     with _progress("rehearsing", quiet=as_json) as step:
         result = Rehearsal(
             video, chosen, profile, spec, out, seconds=seconds, bps=bps, fec=fec,
-            latency=latency, quality=quality, backend=_backend(backend), codec=codec, step=step,
+            latency=latency, quality=quality, backend=backend_of(backend), codec=codec, step=step,
             key=key, encrypt=encrypt,
         ).run()  # fmt: skip
     if as_json:
@@ -270,18 +179,6 @@ def rehearse(
 def profiles() -> None:
     """List the radio profiles."""
     print_profiles()
-
-
-def _backend(name: str) -> Backend:
-    if name not in BACKENDS:
-        raise UserError(f"unknown backend {name!r}; choose {', '.join(BACKENDS)}")
-    return name
-
-
-def _quality(name: str) -> Quality:
-    if name not in get_args(Quality):
-        raise UserError(f"unknown quality {name!r}; choose {', '.join(get_args(Quality))}")
-    return cast(Quality, name)
 
 
 def _refuse_overwrite(source: Path, targets: list[Path | None]) -> None:
@@ -362,10 +259,6 @@ def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[str, float], None
         task = bar.add_task(what, total=1.0)
         # Never quite full: a finished bar stops its clock, and another step may follow.
         yield lambda text, share: bar.update(task, description=text, completed=min(share, 0.999))
-
-
-def _say_to_stderr() -> Callable[[str], None]:
-    return lambda line: print(f"gvc-base: {line}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -120,7 +120,7 @@ class Rehearsal:
             archive = self._out / "mission.db"
             base = _start([
                 "gvc_base", "run", "--link", base_url, "--profile", self._profile_name,
-                "--archive", str(archive), "--quality", "preview", "--json",
+                "--archive", str(archive), "--quality", "preview", "--json", "--no-console",
                 "--state", str(self._out / "base-state"), *self._key_args, *self._encrypt_args,
             ], self._out)  # fmt: skip
             stack.callback(base.kill)

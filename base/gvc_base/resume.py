@@ -148,7 +148,7 @@ def missing_of(archive: Archive, stream_id: int | None) -> MissingUnits:
         if stream == chosen:
             missing.note(boot, unit, whole=whole)
     known = set(missing.boots())
-    for boot, unit in sorted(archive.units_settled()):
+    for boot, unit in sorted(archive.units_settled(chosen)):
         if boot in known:
             missing.settle(boot, unit)
     return missing

@@ -123,6 +123,11 @@ class LinkReceiver:
         return None if session is None else session.reception(boot_id)
 
     @property
+    def pending(self) -> bool:
+        """Whether bytes of a datagram wait for their rest."""
+        return self._stall_at is not None
+
+    @property
     def skipped_bytes(self) -> int:
         """Bytes of a stream that belonged to no datagram."""
         return self._deframer.skipped_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from gvc_base.live import DecodeQueue, DropPolicy
+from gvc_base.station.queues import DecodeQueue, DropPolicy
 from gvc_base.timeline import DecodeJob
 from gvc_protocol.codec import CodecSpec, PartData, ReceivedUnit, UnitSpan
 

@@ -28,7 +28,7 @@ def wait_for(log: Path, word: str, limit_s: float = 60) -> str:
 
 def start_base(start: Started, folder: Path, *more: object, link: str = "udp://127.0.0.1:0") -> Any:
     return start("base", "gvc_base", "run", "--link", link, "--archive", folder / "m.db",
-                 "--state", folder / "base-state", *more)  # fmt: skip
+                 "--state", folder / "base-state", "--no-console", *more)  # fmt: skip
 
 
 def start_edge(start: Started, folder: Path, link: str, *more: object) -> Any:

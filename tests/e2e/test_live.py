@@ -55,7 +55,7 @@ class Killed:
 
     def start(self, port: int) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "gvc_base", "run", "--link", f"udp://127.0.0.1:{port}"]
-        command += ["--profile", "udp", "--archive", str(self.archive), "--acks"]
+        command += ["--profile", "udp", "--archive", str(self.archive), "--acks", "--no-console"]
         base = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert base.stderr is not None
         for line in base.stderr:

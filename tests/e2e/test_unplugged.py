@@ -113,7 +113,7 @@ def test_the_base_goes_on_where_it_was(
     radio = Radio(tmp_path / "ttyRADIO")
     base = start(
         "gvc_base", "run", "--link", f"serial:{radio.name}", "--profile", "sik-64", "--archive",
-        tmp_path / "m.db", "--seconds", 7,
+        tmp_path / "m.db", "--seconds", 7, "--no-console",
     )  # fmt: skip
     assert base.stderr is not None
     for line in base.stderr:
@@ -138,7 +138,7 @@ def test_the_base_goes_on_where_it_was(
 def test_two_programs_on_one_port(tmp_path: Path, base: Callable[..., Ran]) -> None:
     radio = Radio(tmp_path / "ttyRADIO")
     first = start("gvc_base", "run", "--link", f"serial:{radio.name}", "--profile", "sik-64",
-                  "--archive", tmp_path / "a.db", "--seconds", 20)  # fmt: skip
+                  "--archive", tmp_path / "a.db", "--seconds", 20, "--no-console")  # fmt: skip
     assert first.stderr is not None
     for line in first.stderr:
         if "listening" in line:

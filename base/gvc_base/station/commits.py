@@ -1,7 +1,7 @@
 """Links that store at the same time share one commit: one sync of the disk serves all that wait for it.
 
-The first that comes writes for everybody who came meanwhile; the others find their rows on disk when it
-is their turn. With four drones on a slow card that is the difference between one sync each and one for all.
+The first that comes writes for everybody who came meanwhile; the others find their rows on disk when
+it is their turn. With four drones on a slow card that is one sync for all instead of one each.
 """
 
 from __future__ import annotations

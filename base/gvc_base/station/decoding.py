@@ -16,6 +16,7 @@ from gvc_base.station.objects import NewObject, ObjectRows, boxes_at
 from gvc_base.station.playout import Scene
 from gvc_base.station.queues import DecodeQueue
 from gvc_base.station.shared import Shared
+from gvc_base.station.tally import MarkTally
 from gvc_base.timeline import DecodeJob
 from gvc_protocol.codec import CodecSpec, DecodedFrame, ReceivedUnit, UnitDecoder, UnitSpan
 from gvc_protocol.errors import UserError
@@ -30,11 +31,14 @@ class DecodeThread:
         self, shared: Shared, drone_id: str, queue: DecodeQueue, report: DecodeReport, *,
         recording: LiveRecording, on_unit: Callable[[DecodeJob], None],
         on_scene: Callable[[Scene], None], on_object: Callable[[NewObject, DecodeJob], None],
-        say: Callable[[str], None],
+        on_marks: Callable[[MarkTally, DecodeJob], None],
+        on_decoder: Callable[[UnitDecoder], None], say: Callable[[str], None],
     ) -> None:  # fmt: skip
         """Args:
         on_unit: before a unit is decoded. on_scene: each new frame. on_object: what D tells anew.
+        on_marks: what the unit's frames were made of. on_decoder: what decodes from now on.
         """
+        self._on_marks, self._on_decoder = on_marks, on_decoder
         self._shared, self._queue, self._report = shared, queue, report
         self._recording, self._say = recording, say
         self._on_unit, self._on_scene, self._on_object = on_unit, on_scene, on_object
@@ -83,7 +87,7 @@ class DecodeThread:
         decoder = self._decoder_for(job.spec)
         began = time.perf_counter()
         frames = iter(decoder.decode(job.unit, job.span))
-        first = True
+        first, tally = True, MarkTally()
         while True:
             with self._shared.budget.turn():
                 frame = next(frames, None)
@@ -92,7 +96,10 @@ class DecodeThread:
             if first:
                 self.decode_s, first = time.perf_counter() - began, False
             if frame.frame_no >= job.first_new_frame:
+                tally.add(frame)
                 self._show(frame, job)
+        if tally.frames:
+            self._on_marks(tally, job)
         for found in self._objects.of(job):
             self._on_object(found, job)
 
@@ -124,12 +131,13 @@ class DecodeThread:
             options = self._shared.options
             self._decoder = make_decoder(spec, options.quality, options.backend)
             self.label = self._report.decoder = self._decoder.label
+            self._on_decoder(self._decoder)
         return self._decoder
 
     def still_of(
         self, unit: ReceivedUnit, span: UnitSpan, spec: CodecSpec, status: str
     ) -> bytes | None:
-        """PNG of a unit that came too late for the screen: its middle, decoded alone, marks burned in."""
+        """PNG of a unit that came too late for the screen: its middle, decoded alone, with marks."""
         decoder = make_decoder(spec, "preview", self._shared.options.backend)
         middle = span.first_frame + span.frames // 2
         frames = iter(decoder.decode(unit, span))

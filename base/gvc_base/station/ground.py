@@ -1,11 +1,12 @@
-"""Where on the ground a picture is: pinhole camera over flat ground. Good for a map strip, not for a survey.
+"""Where on the ground a picture is: pinhole camera over flat ground. For a map strip, not a survey.
 
     telemetry (place, attitude) + field of view + height of the ground -> corners (lon, lat)
 
-Attitude as MAVLink gives a camera's: yaw clockwise from true north, pitch up from the horizon (straight
-down is -90 degrees), roll about the optical axis. Height is above the WGS 84 ellipsoid, and so is the
-ground's: it is a setting, or the lowest height that was heard in this mission (where it took off). Hills are
-not known. Rays that meet the ground farther than 20 heights away, or never, are cut there.
+Attitude as MAVLink gives a camera's: yaw clockwise from true north, pitch up from the horizon
+(straight down is -90 degrees), roll about the optical axis. Height is above the WGS 84 ellipsoid, and
+so is the ground's: it is a setting, or the lowest height that was heard in this mission (where it took
+off). Hills are not known. Rays that meet the ground farther than 20 heights away, or never, are cut
+there.
 """
 
 from __future__ import annotations
@@ -109,9 +110,7 @@ class GroundMap:
         self._camera: Camera | None = None
         self._footprint: Footprint | None = None
 
-    def seen(
-        self, telemetry: Telemetry, frame: DecodedFrame, time_ns: int, *, moved: bool
-    ) -> None:
+    def seen(self, telemetry: Telemetry, frame: DecodedFrame, time_ns: int, *, moved: bool) -> None:
         """A picture was shown. `moved`: the place is that of another unit than last time."""
         height, width = frame.pixels.shape[:2]
         camera = self._at(telemetry, width, height)

@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["event_of"]
+__all__ = ["asked_text", "event_of"]
 
-_WORDS = {
-    "keyframe_request": "a keyframe", "region_request": "the real pixels of a box",
-    "rate_command": "another rate", "mode_command": "other bounds of the ladder",
-    "operator_text": "a message", "resume": "what was lost",
-}  # fmt: skip
 _Box = tuple[int, int, int, int]
+
+
+def asked_text(about: Mapping[str, Any]) -> str:
+    """A command in the operator's words; `about` as `ask_state.told` gives it."""
+    kind = str(about["kind"])
+    if kind == "operator_text":
+        return f"message: {about['text']}"
+    if kind == "rate_command":
+        return f"{about['bps']} bit/s" if about["bps"] else "the edge's own rate"
+    if kind == "mode_command":
+        return f"ladder steps {about['finest']} to {about['coarsest']}"
+    if kind == "region_request":
+        x, y, width, height = about["box"]
+        return f"real pixels of {width}x{height} at {x},{y} of unit {about['unit']}"
+    return {"keyframe_request": "a keyframe", "resume": "what was lost"}.get(kind, kind)
 
 
 def event_of(kind: str, about: Mapping[str, Any]) -> tuple[str, str, _Box | None] | None:
     """(kind, text, box) of `view.EventRow`, or None for what is not listed."""
     if kind in ("asked", "ask_given_up"):
-        what = _WORDS.get(about["kind"], about["kind"])
-        if about["kind"] == "operator_text":
-            what += f": {about['text']}"
+        if about["kind"] == "resume":
+            return None  # it asks by itself, again and again
+        what = asked_text(about)
         box = tuple(int(v) for v in about["box"]) if "box" in about else None
         verb = "asked for" if kind == "asked" else "given up, no answer came:"
         return "asked", f"{verb} {what}", box  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Objects that the edge told of: boxes in each shown frame, a row for each new one, its received chip."""
+"""Objects that the edge told of: boxes in each frame, a row for each new one, its chip."""
 
 from __future__ import annotations
 

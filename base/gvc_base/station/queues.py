@@ -81,10 +81,11 @@ class DecodeBudget:
     """So many decoders compute at a time, one frame each turn, first come first served.
 
     More would not give more frames: they would only make each other late, and the receivers with them.
+    Nobody waits longer than `patience_s`: a decoder that hangs stands in its own way only.
     """
 
-    def __init__(self, slots: int) -> None:
-        self._slots = max(1, slots)
+    def __init__(self, slots: int, *, patience_s: float = 2.0) -> None:
+        self._slots, self._patience_s = max(1, slots), patience_s
         self._busy = 0
         self._line: deque[object] = deque()
         self._free = threading.Condition()
@@ -95,9 +96,10 @@ class DecodeBudget:
         me = object()
         with self._free:
             self._line.append(me)
-            while self._line[0] is not me or self._busy >= self._slots:
-                self._free.wait()
-            self._line.popleft()
+            self._free.wait_for(
+                lambda: self._line[0] is me and self._busy < self._slots, self._patience_s
+            )
+            self._line.remove(me)
             self._busy += 1
             self._free.notify_all()
         try:

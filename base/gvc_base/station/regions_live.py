@@ -2,7 +2,7 @@
 
     RegionAnswer -> file beside the archive
                  -> `picture`: all that came of one ask, what is missing hatched
-                 -> `apply`: in its own frame as it is; in later frames moved there by the camera's motion
+                 -> `apply`: in its own frame as it is; in later frames moved there by its motion
                  -> `about`: how far off the picture was that the operator had seen
 
 Moved pixels are of another moment: they are put only where the picture of this moment, coarse as it may
@@ -17,14 +17,15 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders.gvc_parts import PlacedPatch, place_patch
-from gvc_base.patterns import paint
 from gvc_base.p_wrong import p_wrong_from_marks
+from gvc_base.patterns import paint
 from gvc_base.regions import RegionFiles, paste
 from gvc_base.station.playout import Scene
 from gvc_protocol.codec import DecodedFrame, UnitSpan
@@ -144,11 +145,16 @@ class LiveRegions(RegionFiles):
             return path
         with self._mutex:
             ask = self._asks.get(answer.command_id)
-            if ask is not None:
-                key = (placed.offset, placed.x, placed.y)
-                if key not in ask.pieces or ask.pieces[key][0] <= answer.layer:
-                    ask.pieces[key] = (answer.layer, placed)
-                ask.about = _compared(ask)
+            if ask is None:  # asked before a restart: its box is where its pixels are
+                high, wide = placed.pixels.shape[:2]
+                ask = self._asks[answer.command_id] = _Ask(
+                    box=(placed.x, placed.y, wide, high), boot_id=answer.boot_id,
+                    unit_no=answer.unit_no,
+                )  # fmt: skip
+            key = (placed.offset, placed.x, placed.y)
+            if key not in ask.pieces or ask.pieces[key][0] <= answer.layer:
+                ask.pieces[key] = (answer.layer, placed)
+            ask.about = _compared(ask)
             self._newest.append((answer.boot_id, answer.unit_no, placed))
         self._on_change()
         return path
@@ -173,6 +179,23 @@ class LiveRegions(RegionFiles):
             mark[at] = Mark.RECEIVED if piece.full_size else Mark.ENHANCED
         done, png = cv2.imencode(".png", paint(pixels, pixels_to_tiles(mark)))
         return png.tobytes() if done else None
+
+    def progress(self, ask_id: int) -> float:
+        """Share of the box that came at full size, 0..1; what came coarse counts half."""
+        with self._mutex:
+            ask = self._asks.get(ask_id)
+            if ask is None:
+                return 0.0
+            x, y, w, h = ask.box
+            came = np.zeros((h, w), np.float32)
+            for _, piece in ask.pieces.values():
+                high, wide = piece.pixels.shape[:2]
+                area = came[
+                    max(0, piece.y - y) : max(0, piece.y + high - y),
+                    max(0, piece.x - x) : max(0, piece.x + wide - x),
+                ]
+                np.maximum(area, 1.0 if piece.full_size else 0.5, out=area)
+        return float(came.mean())
 
     def about(self, ask_id: int) -> str:
         """How far the earlier picture had been from the truth; empty while nobody knows."""
@@ -230,8 +253,8 @@ def _carried(
     return replace(frame, pixels=pixels, mark=mark, age_ms=age, p_wrong=p_wrong)
 
 
-def _tiles(pixels: U8, rows: int, columns: int) -> NDArray[np.float32]:
-    """float32[rows, columns, C]: mean of each tile, cut ones at the edge filled up with their last line."""
+def _tiles(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[np.float32]:
+    """float32[rows, columns, C]: mean of each tile, cut ones at the edge filled up."""
     high, wide = pixels.shape[:2]
     pad = ((0, rows * TILE_PX - high), (0, columns * TILE_PX - wide), (0, 0))
     whole = np.pad(pixels, pad, mode="edge").astype(np.float32)
@@ -250,7 +273,7 @@ def _crop(frame: DecodedFrame, box: tuple[int, int, int, int]) -> tuple[U8, floa
 
 def _compared(ask: _Ask) -> str:
     """Received pixels against what had been shown of the same frame."""
-    x, y, w, h = ask.box
+    x, y, _, _ = ask.box
     total, count, worst, sure = 0.0, 0, 0.0, 0.0
     for _, piece in ask.pieces.values():
         before = ask.before.get(piece.offset)

@@ -1,4 +1,7 @@
-"""Which rows of the archive hold a unit's datagrams: for whoever asks where a tile comes from."""
+"""Which rows of the archive hold a unit's datagrams: for whoever asks where a tile comes from.
+
+A packet is a row; on a byte stream a datagram may lie in several reads, each a row.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,33 @@ from collections import OrderedDict
 
 from gvc_protocol.wire import UNIT_BITS, Datagram, WirePart, nearest
 
-__all__ = ["RowIndex"]
+__all__ = ["ReadRows", "RowIndex"]
 
 _MOST_UNITS = 256
+
+
+class ReadRows:
+    """Rows that hold the bytes which a receiver has not made a datagram of yet. Sans-IO."""
+
+    def __init__(self) -> None:
+        self._first = self._row = 0
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """(first, last) row of what is filed now; 0 while the disk does not take them."""
+        return (self._first, self._row) if self._row else (0, 0)
+
+    def begin(self, row: int) -> None:
+        """The bytes of a row are parsed now; 0: it has none yet."""
+        self._row = row
+        self._first = self._first or row
+
+    def end(self, *, filed: bool, pending: bool) -> None:
+        """They are parsed; `pending`: a datagram waits for its rest."""
+        if not pending:
+            self._first = 0
+        elif filed:
+            self._first = self._row
 
 
 class RowIndex:

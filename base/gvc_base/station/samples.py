@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from gvc_base.console.view import Health, LinkSample
+from gvc_base.radio_told import levels_of
+from gvc_profiles.links import LinkState
 from gvc_protocol.params import SECOND
 from gvc_protocol.reports import Reception
 
@@ -31,6 +33,19 @@ class LinkFacts:
     rssi_dbm: int | None = None
     noise_dbm: int | None = None
     airtime_left_s: float | None = None
+
+    @classmethod
+    def of(
+        cls, radio: LinkState | None, *, air_bytes: int, airtime_left_s: float | None
+    ) -> LinkFacts:
+        """With what the radio tells, where it does."""
+        rssi = noise = None
+        if radio is not None:
+            rssi = None if radio.rssi_dbm is None else round(radio.rssi_dbm)
+            noise = levels_of(radio)[1]
+        return cls(
+            air_bytes=air_bytes, rssi_dbm=rssi, noise_dbm=noise, airtime_left_s=airtime_left_s
+        )
 
 
 @dataclass(frozen=True, slots=True)

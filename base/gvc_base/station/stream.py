@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gvc_base.backchannel import BaseBackChannel
-from gvc_base.console.view import DroneState, LinkSample, MapState, Shown, TileSource
+from gvc_base.console.view import DroneState, EventRow, LinkSample, MapState, Shown, TileSource
 from gvc_base.render import mark_share
 from gvc_base.report import DecodeReport
 from gvc_base.resume import missing_of
@@ -29,16 +30,19 @@ from gvc_base.station.rows import RowIndex
 from gvc_base.station.samples import LinkFacts, LinkSamples, UnitCount
 from gvc_base.station.screen import Screen
 from gvc_base.station.shared import LinkSetup, Shared
+from gvc_base.station.tally import MarkTally
 from gvc_base.stream_units import StreamUnits
 from gvc_base.timeline import DecodeJob
 from gvc_profiles.links import LinkState
-from gvc_protocol.codec import CodecSpec, ReceivedUnit, UnitSpan
+from gvc_protocol.codec import CodecSpec, ReceivedUnit, UnitDecoder, UnitSpan
 from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.marks import Mark
 from gvc_protocol.reports import Reception
 
 __all__ = ["StreamRun"]
 
 _NS_S = 1e9
+_NO_FPS = Fraction(0)
 
 
 class StreamRun:
@@ -74,13 +78,12 @@ class StreamRun:
                 None if record is None else self._named(record, plain), shared.label, self._say
             ),
             on_unit=self._begin_unit, on_scene=self.screen.put, on_object=self._object,
-            say=self._say,
+            on_marks=self._marks, on_decoder=self._decoder, say=self._say,
         )  # fmt: skip
         self._decoding.start()
         self._boot_id = 0
         self._heard: Callable[[int, int], Reception | None] = reception
         self._offset_us: int | None = None
-        self._spec: CodecSpec | None = None
         self._snapped = -1
         self._place: tuple[int, int] | None = None
         self.back = BaseBackChannel(
@@ -88,7 +91,8 @@ class StreamRun:
             listen_ms=setup.profile.listen_ms, reception=reception,
             waiting=lambda: self._queue.waiting, note=self._note, say=self._say,
             regions=self.regions, stream_id=stream_id,
-            pending=path.with_name(f"{path.name}.asks-{stream_id}.json"), ledger=setup.ledger,
+            pending=self._named(path.with_name(path.name + ".asks.json"), plain),
+            ledger=setup.ledger,
             missing=missing_of(shared.archive, stream_id), radio=radio, numbers=numbers,
             on_recovered=self._recovered,
         )  # fmt: skip
@@ -106,7 +110,9 @@ class StreamRun:
         if isinstance(event, SessionStarted):
             with self._mutex:
                 self._boot_id, self._offset_us = event.boot_id, None
-            self._say(f"stream {event.stream_id}, boot {event.boot_id}: heard, {self._shared.label}")
+            self._say(
+                f"stream {event.stream_id}, boot {event.boot_id}: heard, {self._shared.label}"
+            )
             self._shared.events.add(
                 "session", f"start {event.boot_id} of this camera heard, {self._shared.label}",
                 drone_id=self.drone_id, time_ns=event.now,
@@ -124,6 +130,11 @@ class StreamRun:
     def publish(self, facts: LinkFacts) -> None:
         """The link's totals of this camera."""
         self._facts = replace(facts, heard=self._heard(self.stream_id, self._boot_id))
+
+    @property
+    def units(self) -> int:
+        """That came so far, whole or not."""
+        return self._units.whole + self._units.degraded
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -228,12 +239,24 @@ class StreamRun:
             "detection", found.text, drone_id=self.drone_id, box=found.box, chip=found.chip
         )
 
+    def _marks(self, tally: MarkTally, job: DecodeJob) -> None:
+        row = tally.row(self.stream_id, job.boot_id, job.unit.unit_no)
+        self._shared.archive.record_marks(self._setup.session_id, row)
+
+    def _decoder(self, decoder: UnitDecoder) -> None:
+        session, now = self._setup.session_id, self._shared.now()
+        self._shared.archive.record_model(session, now, decoder)
+
     # --- the station's thread
 
     def tick(self, now: int) -> None:
         """Once a second: a sample of the link, the map, the snapshot."""
         with self._mutex:
-            self._samples.tick(self._facts, now)
+            sample = self._samples.tick(self._facts, now)
+            boot_id = self._boot_id
+        self._shared.archive.record_link_sample(
+            self._setup.session_id, self.stream_id, boot_id, sample
+        )
         shown = self.screen.shown()
         scene = self.screen.scene()
         if shown is None or scene is None or shown.serial == self._snapped:
@@ -250,6 +273,20 @@ class StreamRun:
         write_snapshot(self._snapshot, shown.frame, self._shared.label)
 
     # --- for the console
+
+    def keep_note(self, kind: Literal["note", "bookmark"], text: str) -> EventRow:
+        """Put a note or bookmark at the shown moment into the archive, synced, and onto the list."""
+        now, scene = self._shared.now(), self.screen.scene()
+        about: dict[str, Any] = {"text": text, "drone": self.drone_id, "stream_id": self.stream_id}
+        if scene is not None:
+            about |= {"boot": scene.boot_id, "unit": scene.frame.unit_no,
+                      "frame": scene.frame.frame_no}  # fmt: skip
+        archive = self._shared.archive
+        archive.record_event(self._setup.session_id, now, kind, about)
+        archive.flush()
+        return self._shared.events.add(
+            kind, text or "bookmark", drone_id=self.drone_id, time_ns=now
+        )
 
     def shown(self, *, after: int, wait_s: float) -> Shown | None:
         """See `StationView.shown`."""
@@ -273,8 +310,6 @@ class StreamRun:
         frame = scene.frame
         if not (0 <= row < frame.mark.shape[0] and 0 <= column < frame.mark.shape[1]):
             return None
-        from gvc_protocol.marks import Mark
-
         unit_no = -1 if scene.empty else frame.unit_no
         return TileSource(
             mark=Mark(int(frame.mark[row, column])).name.lower(),

@@ -1,0 +1,179 @@
+"""`gvc-base run`: any number of links into one archive, and the console beside it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
+from gvc_base.station.base import LiveBase
+from gvc_base.station.ground import DEFAULT_FOV_DEG
+from gvc_base.station.opening import BasePlan, open_base
+from gvc_base.station.shared import StationOptions
+from gvc_base.station.view import LiveView
+from gvc_profiles import load
+from gvc_profiles.boots import default_state_dir
+from gvc_profiles.keys_cli import EncryptOption, KeyOption
+from gvc_profiles.links import UdpLink
+from gvc_profiles.model import LinkProfile
+from gvc_protocol.errors import UserError
+
+__all__ = ["run"]
+
+_CONSOLE = "127.0.0.1:8765"
+
+
+def run(
+    link: Annotated[
+        list[str],
+        typer.Option("--link", help="serial:/dev/ttyUSB0, udp://HOST:PORT, ...; once a radio."),
+    ],
+    profile: Annotated[
+        list[str],
+        typer.Option("--profile", "-p", help="Radio profile, or a .toml file; one, or one a link."),
+    ],
+    archive: Annotated[Path, typer.Option("--archive", help="Mission archive (.db).")],
+    quality: QualityOption = "preview",
+    backend: BackendOption = "auto",
+    stream: Annotated[
+        int | None, typer.Option("--stream", help="Follow only this camera; default: all heard.")
+    ] = None,
+    console: Annotated[
+        str | None,
+        typer.Option(
+            "--console", metavar="HOST:PORT",
+            help=f"Where the web console is; default: {_CONSOLE}. Beyond loopback with a token.",
+        ),
+    ] = None,
+    no_console: Annotated[bool, typer.Option("--no-console", help="No web console.")] = False,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", help="A browser must give it; default beyond loopback: made."),
+    ] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option("--snapshot", help="Newest picture; default: ARCHIVE.png.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="Live recording (.mp4), marks burned in.")
+    ] = None,
+    queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
+    fov: Annotated[
+        float, typer.Option("--fov", help="Camera's view across the picture, degrees, for the map.")
+    ] = DEFAULT_FOV_DEG,
+    ground: Annotated[
+        float | None,
+        typer.Option("--ground", help="Ground above the ellipsoid, m; default: lowest heard."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Stop after this long.")
+    ] = None,
+    key: KeyOption = None,
+    encrypt: EncryptOption = False,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Folder of boot counter and replay window.")
+    ] = None,
+    acks: Annotated[bool, typer.Option("--acks", help="Print each committed archive row.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:  # fmt: skip
+    """Receive a mission: store every byte, decode, mark, show all cameras in the web console.
+
+    One radio: gvc-base run --link serial:/dev/ttyUSB0 -p sik-64 --archive mission.db
+
+    Two radios: the same with two --link, and two --profile in their order where they differ.
+
+    For a tablet: --console 0.0.0.0:8765; the token that it needs is printed.
+    """
+    if not 1 <= fov <= 170:
+        raise UserError(f"--fov {fov:g} is no camera's view; give 1 to 170 degrees")
+    options = StationOptions(
+        quality=quality_of(quality), backend=backend_of(backend), queue_limit=max(1, queue_limit),
+        stream_id=stream, snapshot=snapshot, record=record, fov_deg=fov, ground_m=ground,
+        decoders=max(1, (os.cpu_count() or 2) // 2),
+    )  # fmt: skip
+    where = None if no_console else _Console.of(console, token)
+    plan = BasePlan(
+        radios=_radios(link, profile), archive=archive, options=options, key_path=key,
+        encrypt=encrypt, folder=state or default_state_dir("gvc-base"),
+    )  # fmt: skip
+    with ExitStack() as stack:
+        base = open_base(
+            stack, plan, _say, lambda row, _: print(f"ack {row}", flush=True) if acks else None
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: base.stop())
+        if where is not None:
+            where.serve(stack, base)
+        for one in base.links:
+            setup, port = one.setup, getattr(one.setup.link, "port", None)
+            name = f"udp port {port}" if isinstance(setup.link, UdpLink) else setup.url
+            trust = base.shared.label
+            _say(f"listening on {name}, profile {setup.profile.id}, {trust}, archive {archive}")
+        report = base.run(seconds=seconds)
+    report.out = str(archive)
+    print(report.as_json() if as_json else f"{archive}: {report.as_text()}")
+
+
+def _radios(links: Sequence[str], profiles: Sequence[str]) -> list[tuple[str, LinkProfile]]:
+    if len(profiles) not in (1, len(links)):
+        raise UserError(
+            f"{len(links)} links and {len(profiles)} profiles; give one --profile for all, or one "
+            "for each --link in the same order"
+        )
+    loaded = [load(name) for name in profiles]
+    return list(
+        zip(links, loaded if len(loaded) == len(links) else loaded * len(links), strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Console:
+    host: str
+    port: int
+    token: str | None
+    asked: bool
+    "The operator named the address: then it is that one, or an error."
+
+    @classmethod
+    def of(cls, address: str | None, token: str | None) -> _Console:
+        host, colon, port = (address or _CONSOLE).rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise UserError(f"--console {address} is no HOST:PORT; try {_CONSOLE}")
+        return cls(host, int(port), token, address is not None)
+
+    def serve(self, stack: ExitStack, base: LiveBase) -> None:
+        """Serve the console; without an address of the operator's a taken port is no reason to stop."""
+        try:
+            from gvc_base.console.app import is_loopback, serve
+        except ModuleNotFoundError as error:
+            line = f"no web console: {error.name} is not installed; pip install 'gvc-field[base]'"
+            if self.asked:
+                raise UserError(line) from None
+            _say(line)
+            return
+        token = self.token
+        if token is None and not is_loopback(self.host):
+            token = secrets.token_urlsafe(12)
+        view, port = LiveView(base), self.port
+        try:
+            server = serve(view, host=self.host, port=port, token=token, say=_say)
+        except UserError as error:
+            if self.asked:
+                raise
+            _say(f"{error}; taking a free one")
+            server = serve(view, host=self.host, port=0, token=token, say=_say)
+        stack.callback(server.close)
+        _say(f"console on {server.url}" + (f", token {token}" if token else ""))
+
+
+def _say(line: str) -> None:
+    print(f"gvc-base: {line}", file=sys.stderr, flush=True)
