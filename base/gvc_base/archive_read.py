@@ -166,7 +166,7 @@ class ArchiveReads:
                 yield received_ns, data
                 last = row_id
 
-    def fetch(self, sql: str, values: tuple[int | str, ...] = ()) -> list[Any]:
+    def fetch(self, sql: str, values: tuple[int | float | str, ...] = ()) -> list[Any]:
         """Rows of a query.
 
         Raises:
