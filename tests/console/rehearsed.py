@@ -1,7 +1,7 @@
 """A station for the console's tests: real pictures of the synthetic flood, everything else by script.
 
-The clip is encoded and decoded by the real codec 0 (the quick one), with holes. The same call gives the same answer, but
-for what the clock moves and what a test changes (`health`, `can_ask`, ...).
+The clip is encoded and decoded by codec 0, the quick one, with holes. The same call gives the same
+answer, but for what the clock moves and what a test changes (`health`, `can_ask`, ...).
 """
 
 from __future__ import annotations

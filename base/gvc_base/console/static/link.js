@@ -4,12 +4,12 @@ import { bits, el, HEALTH, healthBadge, percent, say, span } from "./dom.js";
 
 const WINDOW_MS = 3 * 60 * 1000;
 const KEPT = 700;
-const STEPS = ["0 motion", "1 fewer frames", "2 stills", "3 chips"];
+const STEPS = ["0 motion", "1 fewer fps", "2 stills", "3 chips"];
 
 const PLOTS = [
   { key: "bit_s", name: "On the air", show: (s) => bits(s.bit_s), lines: ["bit_s", "rate_bps"], least: 100,
     about: "bits a second, everything counted; dashed: what the edge says it sends at" },
-  { key: "loss", name: "Loss, repaired", show: (s) => `${percent(s.loss)} \u2192 ${percent(s.loss_repaired)}`,
+  { key: "loss", name: "Loss, repaired", show: (s) => `${percent(s.loss).replace(" %", "")} \u2192 ${percent(s.loss_repaired)}`,
     lines: ["loss_repaired", "loss"], least: 0.1, about: "packets lost (dashed), units not whole after repair (solid)" },
   { key: "burst", name: "Burst", show: (s) => `${s.burst.toFixed(1)} pkt`, lines: ["burst"], least: 3,
     about: "mean length of a loss burst, packets" },
@@ -28,6 +28,7 @@ export class LinkStrip {
     Object.assign(this, { samples: new Map(), drone: null, now: 0 });
     this.badge = el("span", { class: "badge large" });
     this.about = el("span", { class: "about" });
+    this.whose = el("span", { class: "whose" });
     this.plots = PLOTS.map((plot) => {
       const value = el("output", { text: "-" });
       const canvas = el("canvas", { "aria-hidden": "true" });
@@ -35,7 +36,7 @@ export class LinkStrip {
         el("span", { class: "name", text: plot.name }), value, canvas);
       return { ...plot, value, canvas, node };
     });
-    root.append(el("div", { class: "state" }, this.badge, this.about), ...this.plots.map((plot) => plot.node));
+    root.append(el("div", { class: "state" }, this.whose, this.badge, this.about), ...this.plots.map((plot) => plot.node));
     new ResizeObserver(() => this.draw()).observe(root);
   }
 
@@ -47,11 +48,12 @@ export class LinkStrip {
     if (drone === this.drone?.drone_id) this.draw();
   }
 
-  update(drone, now) {
+  update(drone, now, many) {
     const other = drone?.drone_id !== this.drone?.drone_id;
     Object.assign(this, { drone, now });
     if (!drone) return;
     healthBadge(this.badge, drone.health);
+    say(this.whose, many ? `Drone ${drone.drone_id}` : "");
     say(this.about, drone.health === "good" || !drone.sample || drone.sample.since_good_s === null
       ? HEALTH[drone.health].about : `last good ${span(drone.sample.since_good_s)} ago`);
     for (const plot of this.plots) {

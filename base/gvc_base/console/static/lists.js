@@ -24,7 +24,7 @@ export class Lists {
   constructor(app) {
     Object.assign(this, { app, group: "all", rows: [], drawnAsks: "" });
     $("filters").append(...GROUPS.map(([id, name]) =>
-      el("button", { type: "button", text: name, "aria-pressed": id === "all", "data-group": id, onclick: () => this.filter(id) })));
+      el("button", { type: "button", text: name, "aria-pressed": String(id === "all"), "data-group": id, onclick: () => this.filter(id) })));
     this.tabs = [$("tab-events"), $("tab-asks")];
     for (const tab of this.tabs) {
       tab.addEventListener("click", () => this.tab(tab));

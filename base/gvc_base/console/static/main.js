@@ -39,8 +39,8 @@ class Console {
     this.top(state);
     this.hear(state.drones);
     this.stage.update();
-    this.link.update(this.drone, state.now_ms);
-    this.map.update(this.selected, state.now_ms);
+    this.link.update(this.drone, state.now_ms, state.drones.length > 1);
+    this.map.update(this.selected, state.now_ms, state.drones);
     this.lists.asks(state.asks);
     this.actions.update();
     this.replay.update(state.transport);
@@ -88,7 +88,7 @@ class Console {
     $("recording").dataset.kind = base.recording ? (base.disk_hours !== null && base.disk_hours < 1 ? "low" : "rec")
       : live ? "off" : "none";
     $("recording").title = `${base.archive}, ${free}`;
-    say($("clock"), `${clock(now)} UTC`);
+    say($("clock"), `${live ? "" : `${day(now)} `}${clock(now)} UTC`);
     const told = base.warnings.join("\n");
     if ($("warnings").dataset.told !== told) {
       $("warnings").dataset.told = told;
@@ -98,6 +98,7 @@ class Console {
   }
 }
 
+const day = (ms) => new Date(ms).toISOString().slice(0, 10);
 const hours = (h) => (h < 1 ? `${Math.floor(h * 60)} min` : h > 999 ? ">999 h" : `${Math.floor(h)} h`);
 
 window.gvc = new Console();

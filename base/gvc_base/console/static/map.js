@@ -9,14 +9,16 @@ const EMPTY = { track: [], footprint: null, coverage: [], detections: [], reques
 
 export class MapStrip {
   constructor(root) {
-    Object.assign(this, { root, maps: new Map(), drone: null, now: 0, zoom: 1 });
+    Object.assign(this, { root, maps: new Map(), here: new Set(), drone: null, now: 0, zoom: 1 });
     this.picture = svg("svg", { role: "img", "aria-label": "Map", tabindex: "0" });
     this.where = el("span", { class: "where" });
     this.nothing = el("p", { class: "empty", text: "No position from this drone: the map stays empty." });
     const key = (name, kind) => el("span", { class: `key ${kind}` }, el("i"), name);
     const button = (text, label, factor) => el("button", { type: "button", text, "aria-label": label, onclick: () => this.zoomBy(factor) });
     root.append(
-      el("div", { class: "keys" }, key("track", "track"), key("seen", "footprint"), key("real pixels", "coverage"), key("object", "detection"), key("asked", "requested")),
+      el("div", { class: "keys" }, key("track", "track"), key("in view", "footprint"),
+        key("real pixels, 1 min", "coverage"), key("5 min", "coverage older"), key("older", "coverage old"),
+        key("object", "detection"), key("asked", "requested")),
       this.picture, this.nothing,
       el("div", { class: "tools" }, button("+", "Closer to the drone", 2), button("\u2212", "Further away", 0.5), button("Fit", "The whole mission", 0)),
       this.where);
@@ -30,7 +32,8 @@ export class MapStrip {
     if (drone === this.drone) this.draw();
   }
 
-  update(drone, now) {
+  update(drone, now, drones) {
+    this.here = new Set(drones.map((d) => d.drone_id));
     const drawn = drone === this.drone && Math.abs(now - this.now) < 1000;
     this.drone = drone;
     if (drawn) return;
@@ -45,7 +48,8 @@ export class MapStrip {
 
   draw() {
     const map = this.maps.get(this.drone) ?? EMPTY;
-    const points = allPoints(map);
+    const others = [...this.maps].filter(([drone, other]) => drone !== this.drone && this.here.has(drone) && other.track.length);
+    const points = [...allPoints(map), ...others.flatMap(([, other]) => other.track)];
     this.nothing.hidden = points.length > 0;
     this.picture.toggleAttribute("hidden", points.length === 0);
     if (!points.length) { say(this.where, ""); return; }
@@ -54,16 +58,22 @@ export class MapStrip {
     this.place(points, map, width, height);
     const line = (corners) => corners.map((c) => this.xy(c).map((v) => v.toFixed(1)).join(",")).join(" ");
     const area = (seen, kind, more = {}) => svg("polygon", { points: line(seen.corners), class: kind, ...more });
-    const parts = map.coverage.slice(-MOST_AREAS).map((seen) => {
+    const parts = [patterns()];
+    for (const [drone, { track }] of others) {
+      parts.push(svg("polyline", { points: line(track), class: "track other" }), this.aircraft(track, "other"), this.named(track, drone));
+    }
+    parts.push(...map.coverage.slice(-MOST_AREAS).map((seen) => {
       const age = (this.now - seen.time_ms) / 1000;
-      return fillTitle(area(seen, `coverage ${ageClass(age)}`, { "fill-opacity": (0.15 + 0.6 * seen.received_share).toFixed(2) }),
+      const kind = ageClass(age);
+      return fillTitle(area(seen, `coverage ${kind}`, { fill: kind === "fresh" ? null : `url(#seen-${kind})`, "fill-opacity": (0.15 + 0.7 * seen.received_share).toFixed(2) }),
         `real pixels: ${Math.round(100 * seen.received_share)} %, ${span(age)} old`);
-    });
+    }));
     for (const seen of map.requested) parts.push(area(seen, "requested"));
     if (map.footprint) parts.push(area(map.footprint, "footprint"));
     if (map.track.length) parts.push(svg("polyline", { points: line(map.track), class: "track" }));
     for (const [lon, lat, kind] of map.detections) parts.push(detection(this.xy([lon, lat]), kind));
     if (map.track.length) parts.push(this.aircraft(map.track));
+    if (map.track.length && others.length) parts.push(this.named(map.track, this.drone));
     parts.push(...this.bar(width, height), north(width));
     this.picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.picture.replaceChildren(...parts);
@@ -86,11 +96,16 @@ export class MapStrip {
     this.lonlat = (x, y) => [at[0] + (x - width / 2) / this.scale / east, at[1] - (y - height / 2) / this.scale / north];
   }
 
-  aircraft(track) {
+  named(track, drone) {
+    const [x, y] = this.xy(track.at(-1));
+    return svg("text", { x: (x + 9).toFixed(1), y: (y - 7).toFixed(1), text: drone });
+  }
+
+  aircraft(track, kind = "") {
     const [x, y] = this.xy(track.at(-1));
     const [u, v] = this.xy(track.at(-4) ?? track[0]);
     const turn = Math.hypot(x - u, y - v) < 0.5 ? 0 : Math.atan2(x - u, v - y) / RAD;
-    return svg("path", { d: "M0-9L6 7L0 3L-6 7Z", class: "aircraft", transform: `translate(${x.toFixed(1)} ${y.toFixed(1)}) rotate(${turn.toFixed(0)})` });
+    return svg("path", { d: "M0-9L6 7L0 3L-6 7Z", class: `aircraft ${kind}`, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)}) rotate(${turn.toFixed(0)})` });
   }
 
   bar(width, height) {
@@ -134,6 +149,14 @@ function fillTitle(node, text) {
 function detection([x, y], kind) {
   return svg("g", { class: "detection", transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
     svg("path", { d: "M0-6L6 0L0 6L-6 0Z" }), svg("title", { text: kind }));
+}
+
+/** Age by pattern, not by colour alone: full, hatched, dotted. */
+function patterns() {
+  const pattern = (id, more, ...children) => svg("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse", ...more }, ...children);
+  return svg("defs", {},
+    pattern("seen-older", { patternTransform: "rotate(45)" }, svg("rect", { width: 3, height: 6, class: "ink older" })),
+    pattern("seen-old", {}, svg("circle", { cx: 3, cy: 3, r: 1.4, class: "ink old" })));
 }
 
 const ageClass = (seconds) => (seconds < 60 ? "fresh" : seconds < 300 ? "older" : "old");

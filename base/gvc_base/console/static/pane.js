@@ -10,7 +10,7 @@ const UNKNOWN_AGE_MS = 65535;
 export class Pane {
   constructor(app, drone) {
     Object.assign(this, { app, drone, header: null, box: null, cursor: null, queue: null, flashed: null });
-    this.name = el("strong", { text: drone });
+    this.name = el("strong", { text: `Drone ${drone}` });
     this.badge = el("span", { class: "badge" });
     this.about = el("span", { class: "about" });
     this.canvas = el("canvas", { role: "img", width: 2, height: 2 });
@@ -84,8 +84,9 @@ export class Pane {
     healthBadge(this.badge, state.health);
     const since = state.sample?.since_good_s;
     const late = state.latency_s === null ? "" : `, ${span(state.latency_s)} behind`;
+    const trusted = state.trusted === null ? "" : `, ${percent(state.trusted)} trusted`;
     say(this.about, state.unit_no < 0 ? "nothing yet"
-      : `unit ${state.unit_no}, shot ${clock(state.capture_us / 1000)}${late}`);
+      : `${state.capture_us ? `shot ${clock(state.capture_us / 1000)}` : "time of shot unknown"}${late}${trusted}, unit ${state.unit_no}`);
     this.about.title = `${state.link_url}, ${state.profile_id}, ${state.label}, ${state.decoder}`;
     this.open.setAttribute("aria-label", `Drone ${this.drone}, ${state.health}`);
     this.lost.hidden = state.health !== "lost" && state.health !== "waiting";
@@ -119,12 +120,13 @@ export class Pane {
 
   drawn(box, line) {
     const outline = rect([box.x, box.y, box.width, box.height], `object ${box.state ?? ""}`, line);
-    const size = Math.max(9, this.header.width / 55);
+    // The same size on the screen whatever the picture's.
+    const size = 13 * this.header.width / Math.max(1, this.frame.clientWidth);
     const sure = { confirmed: "", unconfirmed: "?", missed: " not in the picture" }[box.state] ?? "";
     const label = svg("text", {
       x: box.x, y: Math.max(size, box.y - 2 * line), "font-size": size, class: "label", text: `${box.kind ?? "object"}${sure}`,
     });
-    return [outline, label];
+    return this.root.classList.contains("small") ? [outline] : [outline, label];
   }
 
   flash(box) {
@@ -150,6 +152,7 @@ export class Pane {
     const at = this.at(event);
     if (!at?.inside || event.button !== 0) return;
     this.frame.setPointerCapture(event.pointerId);
+    if (this.app.selected !== this.drone) this.app.select(this.drone);
     this.from = { ...at, px: event.clientX, py: event.clientY };
     this.box = null;
   }
@@ -258,7 +261,7 @@ export class Pane {
     request.disabled = !can;
     this.card.replaceChildren(
       el("strong", { text: `${width} x ${height} px at ${x}, ${y}` }),
-      can ? null : el("p", { text: why || "Nothing can be asked of this drone." }),
+      el("p", { text: can ? "" : why || "Nothing can be asked of this drone." }),
       el("div", { class: "row" }, el("button", { type: "button", text: "Cancel", onclick: () => { this.corner = null; this.cancel(); } }), request));
     this.card.classList.add("asking");
     const scale = this.frame.clientWidth / this.header.width;

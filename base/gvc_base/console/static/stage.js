@@ -1,6 +1,6 @@
 // All pictures: one large with the others small above it, or all side by side. The layer is one for all.
 
-import { $, announce, el, MARKS, percent, swatch } from "./dom.js";
+import { $, announce, el, MARKS, percent, say, swatch } from "./dom.js";
 import { Pane } from "./pane.js";
 
 const HALF_BELOW_PX = 560;
@@ -53,7 +53,8 @@ export class Stage {
     }
     const banner = $("banner");
     banner.dataset.layer = this.layer;
-    const parts = [el("strong", { text: BANNERS[this.layer] })];
+    this.whose = el("span");
+    const parts = [el("strong", {}, BANNERS[this.layer], this.whose)];
     if (this.layer === "marks") {
       this.legend = Object.keys(MARKS).map((mark) => {
         const share = el("span", { class: "share" });
@@ -74,6 +75,9 @@ export class Stage {
       if (share.textContent !== text) share.textContent = text;
       node.classList.toggle("none", value === 0);
     }
+    // Several pictures, one legend: it says whose.
+    const many = (this.app.state?.drones.length ?? 0) > 1;
+    say(this.whose, many && this.layer === "marks" ? `, drone ${this.app.selected}` : "");
   }
 
   setAll(all) {
