@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.legend import draw_legend
+from gvc_base.legend import draw_legend, legend_height_px
 from gvc_base.patterns import paint
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
 
-__all__ = ["mark_share", "overlay"]
+__all__ = ["mark_share", "overlay", "overlay_beneath"]
 
 
 def mark_share(frame: DecodedFrame) -> dict[Mark, float]:
@@ -36,6 +36,22 @@ def overlay(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint8]:
         A new uint8[H, W, 3] BGR of the frame's size.
     """
     out = paint(frame.pixels, frame.mark)
+    draw_legend(out, mark_share(frame), _notes(frame, status))
+    return out
+
+
+def overlay_beneath(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint8]:
+    """The frame with its marks, and the legend under it instead of on it.
+
+    Returns:
+        A new uint8[H + legend, W, 3] BGR: no pixel of the picture is hidden.
+    """
+    height, width = frame.pixels.shape[:2]
+    strip = legend_height_px(height, width)
+    # A taller picture may get a taller legend; it settles at once, and a strip too tall hides nothing.
+    strip = max(strip, legend_height_px(height + strip, width))
+    out = np.zeros((height + strip, width, 3), np.uint8)
+    out[:height] = paint(frame.pixels, frame.mark)
     draw_legend(out, mark_share(frame), _notes(frame, status))
     return out
 

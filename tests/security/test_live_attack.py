@@ -91,7 +91,8 @@ def fly(folder: Path, key: Path) -> tuple[dict[str, Any], dict[str, Any], str, A
     """Edge -> attacker -> base. Returns both reports, what the base said, and the attacker."""
     module = [sys.executable, "-m"]
     base = subprocess.Popen(
-        [*module, "gvc_base", "run", "--link", "udp://127.0.0.1:0", "--profile", "udp", "--json", "--no-console",
+        [*module, "gvc_base", "run", "--link", "udp://127.0.0.1:0", "--profile", "udp", "--json",
+         "--no-console",
          "--archive", str(folder / "m.db"), "--key", str(key), "--state", str(folder / "base")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
