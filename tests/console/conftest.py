@@ -54,10 +54,18 @@ def browser() -> Iterator[Any]:
         made.close()
 
 
+@pytest.fixture(scope="session")
+def pages(browser: Any) -> dict[str, Any]:
+    """Pages by their size, kept from test to test: a new one costs most of a second."""
+    return {}
+
+
 @pytest.fixture
-def open_page(browser: Any, console: Callable[..., Server]) -> Iterator[Open]:
+def open_page(
+    browser: Any, pages: dict[str, Any], console: Callable[..., Server]
+) -> Iterator[Open]:
     """Open a view's console in the browser. A script error or a request to elsewhere fails the test."""
-    contexts: list[Any] = []
+    used: list[tuple[Any, dict[str, Any]]] = []
     faults: list[str] = []
 
     def open_it(
@@ -65,24 +73,30 @@ def open_page(browser: Any, console: Callable[..., Server]) -> Iterator[Open]:
         **context: Any,
     ) -> Any:  # fmt: skip
         server_url = url or console(view).url
-        made = browser.new_context(viewport={"width": size[0], "height": size[1]}, **context)
-        contexts.append(made)
-        page = made.new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-        page.on("request", lambda request: faults.extend(_elsewhere(request.url, server_url)))
-        page.on(
-            "console",
-            lambda line: faults.append(line.text) if "Content Security" in line.text else None,
-        )
+        key = f"{size} {context}"
+        if key not in pages:
+            made = browser.new_context(viewport={"width": size[0], "height": size[1]}, **context)
+            pages[key] = made.new_page()
+            pages[key].set_default_timeout(15_000)
+        page = pages[key]
+        heard = {
+            "pageerror": lambda error: faults.append(f"script error: {error}"),
+            "request": lambda request: faults.extend(_elsewhere(request.url, server_url)),
+            "console": lambda line: faults.extend([line.text] * ("Content Security" in line.text)),
+        }
+        for name, hear in heard.items():
+            page.on(name, hear)
+        used.append((page, heard))
         page.goto(server_url)
         if ready:
             page.wait_for_selector("#stage canvas[data-serial]")
         return page
 
     yield open_it
-    for made in contexts:
-        made.close()
+    for page, heard in used:
+        for name, hear in heard.items():
+            page.remove_listener(name, hear)
+        page.goto("about:blank")
     assert faults == []
 
 
