@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link fuzz bench-codec bench-edge train train-refine clean
+.PHONY: demo test check fmt bench-link bench-console fuzz bench-codec bench-edge train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,9 @@ fmt: $(VENV)/.dev
 
 bench-link: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.link --out bench-out
+
+bench-console: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.console --out bench-out
 
 # Every parser, seeded and repeatable: exit code 1 on any exception or growing memory.
 N      ?= 10000000

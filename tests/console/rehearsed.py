@@ -129,18 +129,22 @@ class _Drone:
 
 
 class RehearsedView:
-    """A `StationView`; give `recorded` for one on recorded time."""
+    """A `StationView`; `recorded`: on recorded time; `frozen_at`: this frame of the clip throughout."""
 
     def __init__(
         self, clip: Clip, *, drones: int = 1, recorded: bool = False, fps: float | None = None,
         label: str = "unauthenticated: no key", on_shown: Callable[[str, int], None] | None = None,
+        frozen_at: int | None = None,
     ) -> None:  # fmt: skip
         self.clip, self.label, self.fps = clip, label, fps or clip.fps
+        self._frozen_at = frozen_at
         self.fleet = {f"0-{i}": _Drone(f"0-{i}", 7 * i) for i in range(drones)}
         self.warnings: tuple[str, ...] = ()
         self.fault: Exception | None = None
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.has_map = True
+        self.refusal = ""
+        self.has_map, self.silent_radio, self.recording = True, False, not recorded
+        self.disk_free, self.disk_hours = 23 * 2**30, None if recorded else 41.5
         self._asks: list[AskRow] = []
         self._extra: list[EventRow] = []
         self._began = time.monotonic()
@@ -182,7 +186,7 @@ class RehearsedView:
         live = not self._recorded
         return BaseState(
             mode="live" if live else "replay", label=self.label, archive="mission.db",
-            recording=live, disk_free_bytes=23 * 2**30, disk_hours=41.5 if live else None,
+            recording=self.recording, disk_free_bytes=self.disk_free, disk_hours=self.disk_hours,
             warnings=self.warnings,
         )  # fmt: skip
 
@@ -200,8 +204,13 @@ class RehearsedView:
             fps=Fraction(self.clip.fps), capture_us=(self.now_ns - 2_400_000_000) // 1000,
             latency_s=2.4, mark_share={m.name.lower(): s for m, s in mark_share(frame).items()},
             trusted=0.62, decoder="gvc preview", sample=self._sample(drone, self._second()),
-            can_ask=can, why_not="" if can else "This radio has no way back.",
+            can_ask=can, why_not=self._why_not(can),
         )  # fmt: skip
+
+    def _why_not(self, can: bool) -> str:
+        if self._recorded:
+            return "This is recorded time: nothing can be asked of the camera."
+        return "" if can else "This radio has no way back."
 
     def _health(self, drone: _Drone) -> Health:
         if self._recorded and any(0 <= self._second() - s < 20 for s in _LOSSES_S):
@@ -213,16 +222,27 @@ class RehearsedView:
         bad = 0.5 + 0.5 * math.sin(t / 17 + drone.ahead)
         gone = {"lost": 14.0, "degraded": 4.0}.get(self._health(drone), 1.0)
         now = self._first_ns if self._recorded else time.time_ns() - int(self._second() * _S)
-        return LinkSample(
+        sample = LinkSample(
             time_ns=now // _S * _S + t * _S, bit_s=0.0 if gone > 10 else 52_000 - 9000 * bad,
             loss=0.02 + 0.2 * bad**3, loss_repaired=0.12 * bad**6, burst=1 + 3 * bad,
             rssi_dbm=round(-71 - 22 * bad), noise_dbm=-104, airtime_left_s=212 - t % 90,
             ladder_step=int(bad > 0.8), rate_bps=56_000, fec_percent=25, since_good_s=gone + t % 2,
         )  # fmt: skip
+        if self.silent_radio:
+            return replace(
+                sample, rssi_dbm=None, noise_dbm=None, airtime_left_s=None, ladder_step=None,
+                rate_bps=None,
+            )  # fmt: skip
+        return sample
+
+    def _index(self, drone: _Drone, serial: int) -> int:
+        """Which frame of the clip it is; the serials go on where the picture is frozen."""
+        at = serial if self._frozen_at is None else self._frozen_at
+        return (at + drone.ahead) % len(self.clip.shown)
 
     def _frame(self, drone: _Drone, serial: int) -> DecodedFrame:
         clip = self.clip
-        index = (serial + drone.ahead) % len(clip.shown)
+        index = self._index(drone, serial)
         frame = clip.shown[index]
         if not drone.patches:
             return frame
@@ -245,7 +265,7 @@ class RehearsedView:
         if self._on_shown is not None:
             self._on_shown(drone_id, serial)
         frame = self._frame(drone, serial)
-        boxes = self.clip.boxes[(serial + drone.ahead) % len(self.clip.boxes)]
+        boxes = self.clip.boxes[self._index(drone, serial)]
         return Shown(frame=frame, serial=serial, boot_id=1, shown_ns=self.now_ns, boxes=boxes)
 
     def _drone(self, drone_id: str) -> _Drone:
@@ -353,6 +373,8 @@ class RehearsedView:
             raise UserError("this is recorded time: nothing can be asked of the camera")
         if not drone.can_ask:
             raise UserError("This radio has no way back.")
+        if self.refusal:
+            raise UserError(self.refusal)
         with self._lock:
             self.asked.append((drone_id, wanted))
             what = wanted["ask"]

@@ -10,13 +10,18 @@ from typing import Any, TypeVar
 
 from gvc_base.console.plain import ms, plain
 from gvc_base.console.view import StationView
+from gvc_protocol.errors import UserError
 
-__all__ = ["Board"]
+__all__ = ["Board", "ViewFault"]
 
 T = TypeVar("T")
 
 _FRESH_S = 0.2
 _THREADS = 8
+
+
+class ViewFault(Exception):  # noqa: N818 - of the view, not of its user
+    """A call of the view failed; the text is a line for the operator."""
 
 
 class Board:
@@ -30,8 +35,18 @@ class Board:
         self._at = 0.0
 
     async def call(self, what: Callable[[], T]) -> T:
-        """Run something that may block, on a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._calls, what)
+        """Run something of the view, which may block, on a thread.
+
+        Raises:
+            UserError: as the view does.
+            ViewFault: the view raised anything else. It must not be taken for a fault of the connection.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._calls, what)
+        except UserError:
+            raise
+        except Exception as error:
+            raise ViewFault(f"{type(error).__name__}: {error}") from error
 
     async def state(self) -> dict[str, Any]:
         """{type, now_ms, base, drones, asks, transport}: at most a fifth of a second old."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gvc_base.console.board import Board
+from gvc_base.console.board import Board, ViewFault
 from gvc_base.console.layers import Layer, layer_of
 from gvc_base.console.pictures import Pictures
 from gvc_base.console.plain import as_json, map_plain, plain
@@ -42,6 +42,7 @@ class Feed:
     ) -> None:
         self._socket, self._board, self._pictures, self._say = socket, board, pictures, say
         self._sending = asyncio.Lock()
+        self._wanted: dict[str, tuple[Layer, bool]] = {}
         self._watched: dict[str, tuple[Layer, bool]] = {}
         self._senders: dict[str, asyncio.Task[None]] = {}
         self._painted: dict[str, tuple[int, asyncio.Event]] = {}
@@ -82,7 +83,7 @@ class Feed:
 
     async def _take(self, wanted: dict[str, Any]) -> None:
         if wanted["do"] == "watch":
-            await self._watch(wanted["drones"])
+            self._want(wanted["drones"])
         elif wanted["do"] == "painted":
             serial, painted = self._painted.get(str(wanted["drone"]), (-1, None))
             if painted is not None and wanted["serial"] == serial:
@@ -90,15 +91,19 @@ class Feed:
         else:
             raise ValueError
 
-    async def _watch(self, drones: dict[str, Any]) -> None:
-        asked: dict[str, tuple[Layer, bool]] = {}
-        known = {drone["drone_id"] for drone in (await self._board.state())["drones"]}
+    def _want(self, drones: dict[str, Any]) -> None:
+        wanted: dict[str, tuple[Layer, bool]] = {}
         for drone_id, how in list(drones.items())[:_MOST_WATCHED]:
             layer = layer_of(how.get("layer", "marks"))
             if layer is None:
                 raise ValueError
-            if drone_id in known:
-                asked[drone_id] = (layer, bool(how.get("half")))
+            wanted[drone_id] = (layer, bool(how.get("half")))
+        self._wanted = wanted
+        self._watch()
+
+    def _watch(self) -> None:
+        """Send what is wanted of the drones that there are."""
+        asked = {d: how for d, how in self._wanted.items() if d in self._labels}
         for drone_id in [d for d, how in self._watched.items() if asked.get(d) != how]:
             self._senders.pop(drone_id).cancel()
             del self._watched[drone_id]
@@ -141,13 +146,12 @@ class Feed:
                 return
             except UserError as error:
                 await self._send({"type": "trouble", "text": str(error)})
-            except Exception as error:
-                # A view's fault must not take the console away; the operator reads of it, once.
-                line = f"{type(error).__name__}: {error}"
-                if line != told:
-                    self._say(f"console: {line}")
-                    told = line
-                await self._send({"type": "trouble", "text": f"the base has a fault: {line}"})
+            except ViewFault as error:
+                # It must not take the console away; the operator's terminal tells of it once.
+                if str(error) != told:
+                    told = str(error)
+                    self._say(f"console: {told}")
+                await self._send({"type": "trouble", "text": f"the base has a fault: {told}"})
             turn += 1
             await asyncio.sleep(_STATE_S)
 
@@ -160,6 +164,7 @@ class Feed:
             turn = 0
         self._now_ms = state["now_ms"]
         self._labels = {d["drone_id"]: d["label"] for d in state["drones"]}
+        self._watch()
         await self._send(state)
         if turn % _ROWS_EVERY == 0:
             await self._tell_events()

@@ -28,7 +28,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from gvc_base.console.board import Board
+from gvc_base.console.board import Board, ViewFault
 from gvc_base.console.feed import Feed
 from gvc_base.console.guard import Guard
 from gvc_base.console.layers import encode_png, layer_of
@@ -222,7 +222,9 @@ def _guarded(handle: Handler, say: Callable[[str], None]) -> Handler:
         except (UserError, HTTPException):
             raise
         except Exception as error:
-            line = f"{type(error).__name__}: {error}"
+            line = (
+                str(error) if isinstance(error, ViewFault) else f"{type(error).__name__}: {error}"
+            )
             say(f"console: {request.url.path}: {line}")
             return _json({"error": f"the base has a fault: {line}"}, 500)
 
