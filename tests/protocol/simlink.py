@@ -48,11 +48,14 @@ class Run:
     def rate(self, start: float, end: float) -> list[float]:
         return [s.rate_bps for t, s, _ in self.rows if start <= t < end]
 
-    def settled_after(self, at: float, ideal_bps: float, band: float, until: float) -> float:
-        """Seconds from `at` until the rate stays within the band around the ideal, till `until`."""
+    def settled_after(
+        self, at: float, ideal_bps: float, band: float, until: float, queue_s: float = 1e9
+    ) -> float:
+        """Seconds from `at` until the rate stays within the band around the ideal, and the radio's queue
+        below `queue_s`, till `until`."""
         outside = [
-            t for t, s, _ in self.rows
-            if at <= t < until and abs(s.rate_bps / ideal_bps - 1) > band
+            t for t, s, q in self.rows
+            if at <= t < until and (abs(s.rate_bps / ideal_bps - 1) > band or q > queue_s)
         ]  # fmt: skip
         return max(outside, default=at) + 0.1 - at
 
