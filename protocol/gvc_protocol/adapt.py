@@ -36,7 +36,7 @@ _TOWARDS = 0.3
 "Of the way to the middle of the bounds, each report, where they are close enough to say."
 _TELLING = 1.6
 _WIDE = 1.15
-_CREEP, _CREEP_FROM = 1.03, 0.7
+_CREEP, _CREEP_FROM = 1.03, 0.9
 "Where the limit leaves no room for a faster pace, the rate itself is tried."
 _BOLDLY = (1.05, 1.2, 1.4)
 _SHOWN_STEP = 0.05
@@ -149,7 +149,7 @@ class LinkController:
         limit = self._limits
         known = self._known_bps
         rate = limit.ceiling_bps if known is None else _USED * known
-        if self._gauge.loss >= _HOPELESS_LOSS:
+        if self._gauge.usual_loss >= _HOPELESS_LOSS:
             # No redundancy makes this good; perhaps something on the way counts our bytes.
             rate = min(rate, 0.8 * self._rate)
         self._rate = min(limit.ceiling_bps, max(limit.floor_bps, rate))
