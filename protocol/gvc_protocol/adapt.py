@@ -127,7 +127,7 @@ class LinkController:
         if most < (known or ceiling):
             self._above += 1
             # A packet that was held up for once is not yet a slower link.
-            if self._above > 1 or gauge.queue_ns > 2 * gauge.noise_ns:
+            if self._above > 1:
                 self._known_bps = (max(least, most / _WIDE) + most) / 2
             return
         self._above = 0

@@ -48,7 +48,9 @@ _LEAST_NOISE_NS, _NOISE_PACKETS = 50 * MS, 1.6
 _CROWDED_NS, _CROWDED_PACKETS = 120 * MS, 2.0
 "A wait that is more than the pace's own doing."
 _FULL = 0.6
-"Of the longest queue ever seen: from there on losses may be the queue's."
+"Of the longest queue seen: from there on losses may be the queue's."
+_FORGETS = 0.998
+"So much of the longest queue is left a report later."
 _FAST_NS, _SLOW_NS = 5 * SECOND, 20 * SECOND
 _LEAST_COUNT = 8
 _Z = 2.5
@@ -146,11 +148,9 @@ class LinkGauge:
 
     def is_full(self, wait_ns: float) -> bool:
         """Whether a queue so long may have dropped packets: not where a longer one was seen."""
-        return wait_ns >= self.crowded_ns and self._backlog(wait_ns) >= _FULL * self._longest
-
-    def _backlog(self, wait_ns: float) -> float:
-        """Bytes of a queue so long, at the rate known now."""
-        return wait_ns / self.packet_ns * self._packet_bytes
+        return wait_ns >= self.crowded_ns and (
+            wait_ns / self.packet_ns * self._packet_bytes >= _FULL * self._longest
+        )
 
     @property
     def queue_ns(self) -> int:
@@ -175,7 +175,6 @@ class LinkGauge:
         while self._delays[0][0] + _PATH_NS < now:
             self._delays.popleft()
         self._path_ns = min(d for _, d in self._delays)
-        self._longest = max(self._longest, self._backlog(delay - self._path_ns))
 
     def _look_up(self, report: Report) -> int | None:
         """Index of the reported number; None where it is not known."""
@@ -205,6 +204,9 @@ class LinkGauge:
             if least > high or most < low:
                 break  # the link has changed since
             low, high = max(low, least), min(high, most)
+        self._longest *= _FORGETS
+        if high < math.inf:
+            self._longest = max(self._longest, self.queue_ns * high / 8e9)
         return low, high
 
     def _span_bounds(self, first: _Stamp, last: _Stamp) -> tuple[float, float]:
