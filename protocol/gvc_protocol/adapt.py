@@ -18,6 +18,8 @@ No report for a while: the open-loop setting, see `_open_loop`.
 
 from __future__ import annotations
 
+import math
+
 from gvc_protocol.link_gauge import LinkGauge
 from gvc_protocol.link_setting import AdaptLimits, LinkSetting
 from gvc_protocol.params import SECOND
@@ -60,8 +62,8 @@ class LinkController:
         self._heard_at: int | None = None
         self._waited_at = self._steps = 0
         self._drain_until = self._probe_until = 0
-        self._above = 0
-        "Reports on end that bounded the link below what is known."
+        self._slower_at: int | None = None
+        "When a report bounded the link below what is known, last."
 
     def note_sent(self, seq: int, air_bytes: int, now: int) -> None:
         """A datagram left. Sequence numbers rise by one."""
@@ -124,18 +126,20 @@ class LinkController:
         least, most = gauge.bounds_bps()
         if gauge.queue_ns > gauge.noise_ns:
             self._waited_at, self._steps = now, 0
+        recent = self._limits.unit_ns + 3 * self._limits.report_ns // 2
+        slower = self._slower_at is not None and now - self._slower_at <= recent
         if most < (known or ceiling):
-            self._above += 1
             # A packet that was held up for once is not yet a slower link.
-            if self._above > 1:
+            if slower:
                 self._known_bps = (max(least, most / _WIDE) + most) / 2
+            self._slower_at = now
             return
-        self._above = 0
         if known is None:
             return
         if least > known:
-            self._known_bps = least * (_BOLDLY[min(self._steps, len(_BOLDLY) - 1)] if most > 1e12 else 1)
-            self._steps += 1
+            self._known_bps = least if most < math.inf else least * _BOLDLY[self._steps]
+            # Where it was found slower a moment ago, it is not soon twice as fast.
+            self._steps = 0 if slower else min(self._steps + 1, len(_BOLDLY) - 1)
         elif most < _TELLING * least:
             self._known_bps = known + _TOWARDS * ((least + most) / 2 - known)
         elif now - self._waited_at > self._limits.unit_ns + self._limits.report_ns and (
