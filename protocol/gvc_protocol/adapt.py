@@ -123,7 +123,7 @@ class LinkController:
     def _learn(self, now: int) -> None:
         """Move what is known into the gauge's bounds."""
         gauge, known, ceiling = self._gauge, self._known_bps, self._limits.ceiling_bps
-        least, most = gauge.bounds_bps()
+        least, most = gauge.bounds_bps
         if gauge.queue_ns > gauge.noise_ns:
             self._waited_at, self._steps = now, 0
         recent = self._limits.unit_ns + 3 * self._limits.report_ns // 2
@@ -137,17 +137,16 @@ class LinkController:
         if known is None:
             return
         if least > known:
-            self._known_bps = least if most < math.inf else least * _BOLDLY[self._steps]
+            known = least if most < math.inf else least * _BOLDLY[self._steps]
             # Where it was found slower a moment ago, it is not soon twice as fast.
             self._steps = 0 if slower else min(self._steps + 1, len(_BOLDLY) - 1)
         elif most < _TELLING * least:
-            self._known_bps = known + _TOWARDS * ((least + most) / 2 - known)
+            known += _TOWARDS * ((least + most) / 2 - known)
         elif now - self._waited_at > self._limits.unit_ns + self._limits.report_ns and (
             least > _CREEP_FROM * known
         ):
-            self._known_bps = known * _CREEP
-        if self._known_bps * _USED > ceiling:
-            self._known_bps = None
+            known *= _CREEP
+        self._known_bps = None if known * _USED > ceiling else known
 
     def _set_rate(self) -> None:
         limit = self._limits

@@ -42,7 +42,7 @@ _POINTS = 160
 _PATH_NS = 180 * SECOND
 "The path's own delay is the least of so long."
 _HORIZON_NS = 7 * SECOND
-_TICKS_NS = 20 * MS
+_TICKS_NS, _TICKS_PACKETS = 20 * MS, 0.5
 _LEAST_NOISE_NS, _NOISE_PACKETS = 50 * MS, 1.6
 "e: turns, and a radio's packets that do not end where ours do: our last bytes may go in its next one."
 _CROWDED_NS, _CROWDED_PACKETS = 120 * MS, 2.0
@@ -96,10 +96,12 @@ class LinkGauge:
         self._delays: deque[tuple[int, int]] = deque(maxlen=256)
         self._path_ns = 0
         self._longest = 0.0  # queue, bytes
+        self.bounds_bps = (0.0, math.inf)
+        "(least, most) that the link may carry by what was seen of late; (0, inf): nothing was."
         self.samples: deque[LossSample] = deque(maxlen=256)
         self.units: deque[tuple[int, int, int]] = deque(maxlen=256)
         "(time, whole, degraded) that each report added."
-        self.packet_ns = 0.0
+        self.packet_ns = 1.0
         "Air time of the largest packet at the rate known now; set by the owner."
         self.loss = self.usual_loss = 0.0
         "Share that the air loses: of late or usually, whichever is more; and usually."
@@ -132,6 +134,8 @@ class LinkGauge:
             )
         self._count_losses(report, now)
         self._last = report
+        if fresh:
+            self.bounds_bps = self._measure()
         return fresh
 
     # --- queue
@@ -162,7 +166,9 @@ class LinkGauge:
         if not self._stamps:
             return 0.0
         last = self._stamps[-1]
-        first = self._wait(last) + (self._total - last.sent_bytes) * 8e9 / bps - (now - last.sent_ns)
+        first = (
+            self._wait(last) + (self._total - last.sent_bytes) * 8e9 / bps - (now - last.sent_ns)
+        )
         since = range(max(last.index + 1, self._count - len(self._sent)), self._count)
         rest = (self._ahead(i, self._total) * 8e9 / bps - (now - self._time(i)) for i in since)
         return max(0.0, first, *rest)
@@ -190,11 +196,8 @@ class LinkGauge:
 
     # --- rate
 
-    def bounds_bps(self) -> tuple[float, float]:
-        """(least, most) that the link may carry by what was seen of late; (0, inf): nothing was."""
+    def _measure(self) -> tuple[float, float]:
         low, high = 0.0, math.inf
-        if len(self._stamps) < 2:
-            return low, high
         newest = self._stamps[-1]
         horizon = max(_HORIZON_NS, 7 * self._report_ns // 2)
         for stamp in list(self._stamps)[-2::-1]:
@@ -211,6 +214,7 @@ class LinkGauge:
 
     def _span_bounds(self, first: _Stamp, last: _Stamp) -> tuple[float, float]:
         wait, noise = self._wait(last), self.noise_ns
+        least = _TICKS_NS + _TICKS_PACKETS * self.packet_ns
         step = max(1, (last.index - first.index) // _POINTS)
         spans = [
             (self._ahead(i, last.sent_bytes), last.sent_ns - self._time(i))
@@ -220,7 +224,7 @@ class LinkGauge:
         waited = self._wait(first)
         dropped_least, dropped_most = self._dropped(first, last)
         slowest = [*spans, (size, time - max(0.0, waited - noise))]
-        low = max(_rate(size, time + wait + _TICKS_NS, 0.0) for size, time in slowest)
+        low = max(_rate(size, time + wait + least, 0.0) for size, time in slowest)
         if wait <= noise:
             return low * (1 - dropped_most), math.inf
         fastest = [*spans, (size, time - waited)]

@@ -48,16 +48,25 @@ class Run:
     def rate(self, start: float, end: float) -> list[float]:
         return [s.rate_bps for t, s, _ in self.rows if start <= t < end]
 
-    def settled_after(
-        self, at: float, ideal_bps: float, band: float, until: float, queue_s: float = 1e9
-    ) -> float:
-        """Seconds from `at` until the rate stays within the band around the ideal, and the radio's queue
-        below `queue_s`, till `until`."""
+    def settled_after(self, at: float, ideal_bps: float, band: float, until: float) -> float:
+        """Seconds from `at` until the rate stays within the band around the ideal, till `until`."""
         outside = [
-            t for t, s, q in self.rows
-            if at <= t < until and (abs(s.rate_bps / ideal_bps - 1) > band or q > queue_s)
+            t for t, s, _ in self.rows
+            if at <= t < until and abs(s.rate_bps / ideal_bps - 1) > band
         ]  # fmt: skip
         return max(outside, default=at) + 0.1 - at
+
+    def swings(self, start: float, end: float, size_bps: float) -> int:
+        """Times the rate turned back after it had moved by `size_bps` or more."""
+        rates = self.rate(start, end)
+        count, way, low, high = 0, 0, rates[0], rates[0]
+        for rate in rates:
+            low, high = min(low, rate), max(high, rate)
+            if way <= 0 and rate - low >= size_bps:
+                count, way, high = count + (way < 0), 1, rate
+            elif way >= 0 and high - rate >= size_bps:
+                count, way, low = count + (way > 0), -1, rate
+        return count
 
     def turns(self, start: float, end: float) -> int:
         """Changes of the rate's direction."""
