@@ -124,6 +124,9 @@ class Deframer:
         self._segments = _SegmentJoiner()
         self.skipped_bytes = 0
         "Bytes outside any datagram: noise, foreign traffic, remains of a damaged one."
+        self.behind: list[int] = []
+        """Of each item last given, the bytes that had come after its end: in a stream, a datagram behind
+        the remains of a damaged one is recognised late."""
 
     @property
     def pending(self) -> bool:
@@ -132,21 +135,28 @@ class Deframer:
 
     def feed(self, data: bytes) -> list[Datagram | Rejected]:
         """Take what the radio gave at once: one packet, or any piece of a byte stream."""
-        if not data:
-            return []
         if self._framing.stream:
             self._buffer += data
-            return list(self._scan(self._buffer, whole=False))
-        if self._framing.segmented:
-            joined = self._segments.feed(data)
-            return [] if joined is None else self._one_try(joined)
-        return self._packet(data)
+            return self._scan_stream(whole=False)
+        found = self._packet(data) if data else []
+        self.behind = [0] * len(found)
+        return found
 
     def flush(self) -> list[Datagram | Rejected]:
         """The stream fell silent: what waits will not be completed, look for datagrams inside it."""
-        return list(self._scan(self._buffer, whole=True))
+        return self._scan_stream(whole=True)
+
+    def _scan_stream(self, *, whole: bool) -> list[Datagram | Rejected]:
+        found, self.behind = [], []
+        for item in self._scan(self._buffer, whole=whole):
+            found.append(item)
+            self.behind.append(len(self._buffer))
+        return found
 
     def _packet(self, data: bytes) -> list[Datagram | Rejected]:
+        if self._framing.segmented:
+            joined = self._segments.feed(data)
+            return [] if joined is None else self._one_try(joined)
         if _bit_errors(data[:2], RS_SYNC) > 3:
             return self._one_try(data)
         if len(data) > self._framing.mtu_bytes:

@@ -38,6 +38,7 @@ _MAX_HELD_BYTES = 32 << 20
 _IDLE_NS = 60 * SECOND
 _STALL_NS = 2 * SECOND
 "A datagram whose rest does not come within this time was a false sync word or a cut."
+_FEEDS_KEPT = 512
 _TOLD_A_SECOND = 32
 "Refused datagrams that are told one by one; the others of that second by number, so a flood is small."
 
@@ -75,6 +76,7 @@ class LinkReceiver:
         self._sessions: dict[tuple[int, int], UnitSession] = {}
         self._events: deque[ReceiverEvent] = deque()
         self._stall_at: int | None = None
+        self._feeds: deque[tuple[int, int]] = deque(maxlen=_FEEDS_KEPT)  # (bytes so far, time)
         self._lost_in_evicted = 0
         self.counters = LinkCounters()
 
@@ -82,6 +84,7 @@ class LinkReceiver:
         """Take what the radio gave: one packet, or any piece of a byte stream."""
         self.handle_timer(now)
         self.counters.bytes_received += len(data)
+        self._feeds.append((self.counters.bytes_received, now))
         self._take(self._deframer.feed(data), now)
         self._stall_at = now + _STALL_NS if self._deframer.pending else None
 
@@ -137,11 +140,18 @@ class LinkReceiver:
         return self._opener is not None
 
     def _take(self, items: list[Datagram | Rejected], now: int) -> None:
-        for item in items:
+        for item, behind in zip(items, self._deframer.behind, strict=True):
             if isinstance(item, Rejected):
                 self._reject(item.reason, item.raw, now)
             else:
-                self._datagram(item, now)
+                self._datagram(item, self._came_at(behind, now), now)
+
+    def _came_at(self, behind: int, now: int) -> int:
+        """When the last byte of a datagram came that has so many bytes behind it by now."""
+        if not behind:
+            return now
+        end = self.counters.bytes_received - behind
+        return next((at for total, at in self._feeds if total >= end), now)
 
     def _reject(self, reason: RejectReason, raw: bytes, now: int) -> None:
         self.counters.rejected[reason] = self.counters.rejected.get(reason, 0) + 1
@@ -161,7 +171,7 @@ class LinkReceiver:
             self._events.append(DatagramsRejected(counts=self._untold.counts, since=since, now=now))
         self._untold = _Untold(since=self._untold.since)
 
-    def _datagram(self, datagram: Datagram, now: int) -> None:
+    def _datagram(self, datagram: Datagram, came: int, now: int) -> None:
         if datagram.from_base is not self._from_base:
             self._reject(RejectReason.WRONG_DIRECTION, datagram.payload, now)
             return
@@ -181,7 +191,7 @@ class LinkReceiver:
         session = self._sessions.get(key)
         if session is None:
             session = self._start(key, now)
-        outcome = session.add(datagram, now)
+        outcome = session.add(datagram, now, came)
         counters = self.counters
         if outcome is Filed.CONFLICT:
             self._reject(RejectReason.CONFLICT, datagram.payload, now)

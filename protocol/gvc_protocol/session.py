@@ -102,14 +102,15 @@ class UnitSession:
             whole=self._whole, degraded=self._degraded,
         )  # fmt: skip
 
-    def add(self, datagram: Datagram, now: int) -> Filed:
-        """File one datagram under its unit, part and block."""
+    def add(self, datagram: Datagram, now: int, came: int | None = None) -> Filed:
+        """File one datagram under its unit, part and block. `came`: when its last byte did, where that
+        was before now."""
         self.last_heard = now
         # Only differences count; one range of room below for what was sent before the first heard.
         seq = datagram.seq + (1 << SEQ_BITS)
         if self._distinct:
             seq = nearest(datagram.seq, SEQ_BITS, self._highest_seq + 1)
-        if not self._new_sequence(seq, now):
+        if not self._new_sequence(seq, now if came is None else came):
             return Filed.DUPLICATE
         if datagram.part == WirePart.MESSAGE:
             return self._messages.add(datagram, now)

@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--profile", default="sik-64")
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--modem-seeds", type=int, default=2)
-    parser.add_argument("--adapt-seeds", type=int, default=5)
+    parser.add_argument("--adapt-seeds", type=int, default=12)
     parser.add_argument("--only", nargs="*", choices=_PARTS, default=_PARTS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

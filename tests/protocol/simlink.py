@@ -56,6 +56,18 @@ class Run:
         ]  # fmt: skip
         return max(outside, default=at) + 0.1 - at
 
+    def swings(self, start: float, end: float, size_bps: float) -> int:
+        """Times the rate turned back after it had moved by `size_bps` or more."""
+        rates = self.rate(start, end)
+        count, way, low, high = 0, 0, rates[0], rates[0]
+        for rate in rates:
+            low, high = min(low, rate), max(high, rate)
+            if way <= 0 and rate - low >= size_bps:
+                count, way, high = count + (way < 0), 1, rate
+            elif way >= 0 and high - rate >= size_bps:
+                count, way, low = count + (way > 0), -1, rate
+        return count
+
     def turns(self, start: float, end: float) -> int:
         """Changes of the rate's direction."""
         rates = self.rate(start, end)

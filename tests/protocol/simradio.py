@@ -41,11 +41,12 @@ SPEC = CodecSpec(codec_id=0, bitstream_version=1)
 
 def fly_radio(
     profile: LinkProfile, *, seconds: float, air_bps: Callable[[float], float], loss: float = 0.0,
-    seed: int = 1,
+    burst: float = 0.0, seed: int = 1,
 ) -> Run:  # fmt: skip
     """Run a mission. `air_bps(t)`: what the radio's air carries at second t, in place of the profile's
-    nominal rate; the edge starts at the profile's usable rate."""
-    spec = ChannelSpec(loss=loss, burst=max(1.0, 1 / (1 - loss)), seed=seed)
+    nominal rate; the edge starts at the profile's usable rate. `burst`: mean length of a loss in radio
+    packets; 0 for independent losses."""
+    spec = ChannelSpec(loss=loss, burst=burst or max(1.0, 1 / (1 - loss)), seed=seed)
     model = RadioModel(profile, Channel(spec))
     params = link_params(profile, bps=None, fec="auto")
     sender = LinkSender(params, stream_id=1, boot_id=1)
