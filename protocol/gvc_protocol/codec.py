@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.marks import Mark, tile_grid
+from gvc_protocol.truth import Alarm, Truth
 
 __all__ = [
     "CodecId",
@@ -161,6 +162,10 @@ class DecodedFrame:
     "uint16, same grid: time between the received pixel and this frame; 0 for received tiles."
     p_wrong: NDArray[np.float16]
     "float16, same grid, 0..1: how likely the tile is materially wrong."
+    truth: NDArray[np.uint8] | None = None
+    "uint8, same grid, values of `Truth`: what the sender verified and still holds; None: not looked."
+    alarms: tuple[Alarm, ...] = ()
+    "Where the picture and the evidence contradict each other."
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
@@ -173,6 +178,10 @@ class DecodedFrame:
                 raise LocalProtocolError(f"{name} must be {np.dtype(dtype).name}{list(grid)}")
         if self.mark.max(initial=0) > max(Mark):
             raise LocalProtocolError("mark holds a value that is no Mark")
+        if (t := self.truth) is not None and (
+            t.dtype != np.uint8 or t.shape != grid or t.max(initial=0) > max(Truth)
+        ):
+            raise LocalProtocolError(f"truth must be uint8{list(grid)} of Truth")
 
 
 class UnitEncoder(Protocol):
