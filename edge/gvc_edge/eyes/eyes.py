@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_edge.eyes.detector import Detector
+from gvc_profiles.sight.detector import Detector
 from gvc_edge.eyes.motion import Fit, Registration, Step
 from gvc_edge.eyes.movers import Blob, MoverFinder, find_hot_spots
 from gvc_edge.eyes.planes import Matrix, apply, inverse

@@ -1,0 +1,1 @@
+"""What both ends must see alike: detectors, the plain picture behind a unit, and when two pictures agree."""
