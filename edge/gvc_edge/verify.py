@@ -32,7 +32,7 @@ class ShowsSent(Protocol):
     """An encoder that has decoded what it sent."""
 
     def take_shown(self) -> tuple[Proxy, list[tuple[int, Picture]]]:
-        """(what it is, pictures that the base will have and their frames in the unit), after `close`; once."""
+        """(what it is, pictures as the base will have them by frame in the unit); once after `close`."""
 
 
 class Verifier:

@@ -1,4 +1,4 @@
-"""The sender-verified map: where the sender found the base's picture right, where wrong (WIRE.md, "Truth map").
+"""The sender-verified map: where the base's picture is right, where wrong (WIRE.md, "Truth map").
 
     grid of cells, True = wrong -> adaptive counts by context -> one exact interval -> its shortest bytes
 

@@ -246,9 +246,7 @@ def _truth() -> Cases:
         "coarse": (np.add.outer(np.arange(6), np.arange(10)) % 5) == 0,
         "too_busy_for_the_finer_grid": (rows * 7 + columns * 11) % 3 == 0,
     }
-    bare = replace(
-        DESCRIBED, weights_prefix=b"", global_motion=None, telemetry=None, detections=()
-    )
+    bare = replace(DESCRIBED, weights_prefix=b"", global_motion=None, telemetry=None, detections=())
     cases = []
     for proxy, (name, wrong) in enumerate(maps.items()):
         told = TruthMap(proxy=1 + proxy % 2, wrong=wrong)

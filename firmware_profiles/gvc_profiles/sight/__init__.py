@@ -1,1 +1,1 @@
-"""What both ends must see alike: detectors, the plain picture behind a unit, and when two pictures agree."""
+"""What both ends must see alike: detectors, the plain picture of a unit, when two pictures agree."""

@@ -1,4 +1,4 @@
-"""When two pictures of one moment show the same: by structure, not by noise, sharpness or a pixel's shift.
+"""When two pictures of one moment show the same: by structure, not noise, sharpness or a small shift.
 
     smoothed a, smoothed b -> what of a no value of b within reach explains, and the other way round
     -> cells or blobs in which enough pixels are unexplained
@@ -24,8 +24,8 @@ CELLS = (9, 16)
 
 _SMOOTH_PX = 1.2
 _REACH = 5
-"""Window within which a value counts as explained, pixels of a picture 480 wide: a shift of 2 there is 4 of a
-picture 854 wide, which is what a rescuer would call in place."""
+"""Window within which a value counts as explained, pixels of a picture 480 wide: a shift of 2 there is 4
+of a picture 854 wide, which a rescuer would call in place."""
 _LEAST_LEVELS, _LEAST_PX = 14, 8
 
 
@@ -77,7 +77,9 @@ def wrong_cells(true: Grey, shown: Grey, shape: tuple[int, int] = CELLS) -> NDAr
     return np.asarray(share * (h * w / (rows * columns)) >= _LEAST_PX, np.bool_)
 
 
-def find_blobs(apart: Grey, least_levels: NDArray[np.uint8] | int, least_px: int) -> list[Difference]:
+def find_blobs(
+    apart: Grey, least_levels: NDArray[np.uint8] | int, least_px: int
+) -> list[Difference]:
     """Connected places of at least so many levels and pixels, the strongest first."""
     mask = np.asarray(apart > least_levels, np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
