@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders.av1 import Picture, decode_units
 from gvc_base.decoders.fusion import Between, Carrier, Settings, resize, tile_means
+from gvc_base.decoders.gvc_parts import CodedUnit
 from gvc_base.decoders.motion import F32, FlowEngine
 from gvc_base.p_wrong import p_wrong_from_marks
 from gvc_protocol.classical import BITSTREAM_VERSION, FeaturesPart, KeyframePart
@@ -94,6 +95,8 @@ class ClassicalDecoder:
         self._engine = FlowEngine(fine=s.fine_flow, ultrafast=s.fast_flow)
         self._held: Picture | None = None
         self._evidence_s: Fraction | None = None
+        self.evidence: CodedUnit | None = None
+        "F's pictures of the last unit, before anything was made of them."
 
     @property
     def spec(self) -> CodecSpec:
@@ -107,6 +110,7 @@ class ClassicalDecoder:
         """Exactly `span.frames` frames; never raises over what the parts hold."""
         offsets, lows = self._features(unit.features, span)
         still = self._keyframe(unit.keyframe, span)
+        self.evidence = CodedUnit(offsets=list(offsets), lows=list(lows))
         made = self._moments(offsets, lows, still, span) if lows else iter(())
         for offset in range(span.frames):
             moment = next(made, None)

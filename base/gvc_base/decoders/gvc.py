@@ -112,6 +112,8 @@ class GvcDecoder:
         "Frame of the moment that the network looked at last."
         self._chips = Chips()
         self._books = Bookkeeper()
+        self.evidence: CodedUnit | None = None
+        "What was decoded of the received bytes of the last unit, before anything was made of it."
 
     @property
     def spec(self) -> CodecSpec:
@@ -124,7 +126,7 @@ class GvcDecoder:
 
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """Exactly `span.frames` frames; never raises over what the parts hold."""
-        coded = read_coded(unit, span)
+        coded = self.evidence = read_coded(unit, span)
         if "no-keyframes" in self._without:
             coded.patches = []
         if "no-features" in self._without:

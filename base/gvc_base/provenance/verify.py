@@ -20,6 +20,7 @@ from gvc_base.provenance.sign import (
 )
 from gvc_profiles.boots import default_state_dir
 from gvc_protocol.errors import UserError
+from gvc_protocol.marks import Mark
 
 __all__ = ["AlteredError", "verify_media"]
 
@@ -156,7 +157,8 @@ def _said(span: dict[str, Any]) -> str:
 
 
 def _shares(shares: dict[str, float]) -> str:
-    return ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items() if share)
+    names = (mark.name.lower() for mark in Mark)
+    return ", ".join(f"{name} {100 * shares[name]:.0f} %" for name in names if shares.get(name))
 
 
 def _made_of(data: dict[str, Any], active: dict[str, Any]) -> list[str]:
