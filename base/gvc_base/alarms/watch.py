@@ -87,6 +87,15 @@ class WatchedDecoder:
         """See `HasEvidence`."""
         return self._inner.evidence if isinstance(self._inner, HasEvidence) else None
 
+    def state(self) -> tuple[object, ...]:
+        """What is remembered from unit to unit, for `restore`."""
+        return (self._before, dict(self._chips), self._detected, self._alarms)
+
+    def restore(self, state: tuple[object, ...]) -> None:
+        """Go on from what `state` gave."""
+        self._before, self._chips, self._detected, self._alarms = state  # type: ignore[assignment]
+        self._chips = dict(self._chips)
+
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """The inner decoder's frames, with claims and alarms."""
         plain: Evidence | None = None
