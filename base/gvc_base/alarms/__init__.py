@@ -1,4 +1,4 @@
-"""What the picture shows against what was received: alarms and the sender's claims, for every decoder."""
+"""What is shown against what was received: alarms and the sender's claims, for every decoder."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders.gvc_parts import PlacedPatch
 from gvc_profiles.sight.compare import Difference, find_blobs, unexplained
-from gvc_profiles.sight.evidence import Evidence, small_grey
+from gvc_profiles.sight.evidence import small_grey
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.marks import TILE_PX, Mark
 from gvc_protocol.truth import Alarm, AlarmKind
@@ -168,7 +168,9 @@ def _likeness(shown: Grey, chip: PlacedPatch) -> float:
     th, tw = true.shape
     core = true[th // 6 : th - th // 6, tw // 6 : tw - tw // 6]
     if core.shape[0] > h or core.shape[1] > w:
-        core = np.asarray(cv2.resize(core, (min(w, core.shape[1]), min(h, core.shape[0]))), np.uint8)
+        core = np.asarray(
+            cv2.resize(core, (min(w, core.shape[1]), min(h, core.shape[0]))), np.uint8
+        )
     if float(core.std()) < 1.0 or float(shown.std()) < 0.5:
         return 0.0
     return float(cv2.matchTemplate(shown, core, cv2.TM_CCOEFF_NORMED).max())
@@ -189,7 +191,9 @@ def _scaled(blob: Difference, ratio: tuple[float, float]) -> Box:
 
 def _received(mark: NDArray[np.uint8], box: Box) -> bool:
     x, y, w, h = box
-    tiles = mark[y // TILE_PX : (y + h - 1) // TILE_PX + 1, x // TILE_PX : (x + w - 1) // TILE_PX + 1]
+    tiles = mark[
+        y // TILE_PX : (y + h - 1) // TILE_PX + 1, x // TILE_PX : (x + w - 1) // TILE_PX + 1
+    ]
     return tiles.size > 0 and bool((tiles == Mark.RECEIVED).mean() > 0.5)
 
 

@@ -1,8 +1,8 @@
 """Planted fakes and removed movers: does the base say that its picture is not to be believed?
 
     source -> real encoder -> units -> real decoder
-    fakes: a vehicle or a person of the source itself, pasted elsewhere into what is shown, or into what the
-        decoder remembers before the next unit (which came whole, or with D alone)
+    fakes: a vehicle or a person of the source itself, pasted elsewhere into what is shown, or into what
+        the decoder remembers before the next unit (which came whole, or with D alone)
     removed: a true mover that the picture shows, painted over with its surroundings
     untouched frames: how often the alarm is false
 
@@ -30,6 +30,7 @@ from gvc_base.mission import Mission
 from gvc_base.recording import open_recording
 from gvc_base.timeline import DecodeJob
 from gvc_base.video import read_video
+from gvc_edge.sources import open_source
 from gvc_edge.sources.flood import FloodSource
 from gvc_protocol.codec import CodecSpec, DecodedFrame, PartData, ReceivedUnit, UnitSpan
 from gvc_protocol.truth import AlarmKind, Truth
@@ -74,9 +75,12 @@ class Result:
         """For people."""
         out = []
         for name, (cases, alarmed) in sorted(self.planted.items()):
-            out.append(f"planted, {name}: {alarmed} of {cases} alarmed ({_percent(alarmed, cases)})")
+            out.append(
+                f"planted, {name}: {alarmed} of {cases} alarmed ({_percent(alarmed, cases)})"
+            )
         cases = sum(c for c, _ in self.planted.values())
         alarmed = sum(a for _, a in self.planted.values())
+        false_rate = (self.false_unconfirmed + self.false_missed) / max(1, self.frames)
         out += [
             f"planted, all: {alarmed} of {cases} ({_percent(alarmed, cases)}); "
             f"{self.vanished} more in the memory did not come to be shown",
@@ -85,7 +89,7 @@ class Result:
             f"movers that coding took away: {self.unseen[1]} of {self.unseen[0]} reported or on tiles "
             f"known wrong ({_percent(self.unseen[1], self.unseen[0])})",
             f"untouched frames: {self.frames}; false alarms unconfirmed {self.false_unconfirmed}, "
-            f"missed {self.false_missed} ({(self.false_unconfirmed + self.false_missed) / max(1, self.frames):.3f} a frame)",
+            f"missed {self.false_missed} ({false_rate:.3f} a frame)",
             f"tiles wrong: {_percent(self.wrong, self.tiles)}; of verified ones "
             f"{_percent(self.verified[1], self.verified[0])} (they are "
             f"{_percent(self.verified[0], self.tiles)} of all); of known wrong ones "
@@ -130,7 +134,8 @@ def _capture(clip: str, bps: int, data: Path, out: Path) -> Path:
 
 def _source(clip: str, data: Path) -> tuple[list[U8], list[list[TrueMover]]]:
     if clip == "flood":
-        made = FloodSource(seconds=_SECONDS)
+        made = open_source("synthetic:flood", start_us=0, seconds=_SECONDS)
+        assert isinstance(made, FloodSource)
         frames = [f.pixels for f in made.frames()]
         return frames, flood_movers(made, frames=len(frames))
     frames = list(read_video(data / "clips" / f"{clip}.mp4"))
@@ -174,7 +179,10 @@ class _Planter:
         rows = self._by_kind[int(self.rng.integers(len(self._by_kind)))]
         sprite = rows[int(self.rng.integers(len(rows)))]
         scale = float(self.rng.uniform(0.8, 1.3))
-        size = (max(6, round(sprite.pixels.shape[1] * scale)), max(6, round(sprite.pixels.shape[0] * scale)))
+        size = (
+            max(6, round(sprite.pixels.shape[1] * scale)),
+            max(6, round(sprite.pixels.shape[0] * scale)),
+        )
         pixels = cv2.resize(sprite.pixels, size, interpolation=cv2.INTER_AREA)
         alpha = cv2.resize(sprite.alpha, size)[..., None]
         if self.rng.random() < 0.5:
@@ -185,20 +193,23 @@ class _Planter:
             box = (x, y, *size)
             under = picture[y : y + size[1], x : x + size[0]].astype(np.float32)
             mixed = alpha * pixels + (1 - alpha) * under
-            shown = float((np.abs(mixed - under).mean(2) * (alpha[..., 0] > 0.5)).sum() / (alpha > 0.5).sum())
+            shown = float(
+                (np.abs(mixed - under).mean(2) * (alpha[..., 0] > 0.5)).sum() / (alpha > 0.5).sum()
+            )
             if shown < _LEAST_SHOWN or any(_meet(box, other) for other in avoid):
                 continue
             out = picture.copy()
-            out[y : y + size[1], x : x + size[0]] = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+            out[y : y + size[1], x : x + size[0]] = np.clip(np.round(mixed), 0, 255).astype(
+                np.uint8
+            )
             return out, box, sprite.kind
         return None
 
 
 def _meet(a: Box, b: Box, margin: int = _MARGIN_PX) -> bool:
-    return (
-        min(a[0] + a[2], b[0] + b[2]) + margin > max(a[0], b[0])
-        and min(a[1] + a[3], b[1] + b[3]) + margin > max(a[1], b[1])
-    )
+    return min(a[0] + a[2], b[0] + b[2]) + margin > max(a[0], b[0]) and min(
+        a[1] + a[3], b[1] + b[3]
+    ) + margin > max(a[1], b[1])
 
 
 def _alarmed(frame: DecodedFrame, box: Box, kind: AlarmKind | None) -> bool:
@@ -258,16 +269,16 @@ def _scene(scene: _Scene, result: Result, count: int, quality: Any) -> None:
         for frame in kept[:: max(1, round(job.span.fps / 6))]:
             true = scene.frames[frame.frame_no]
             _untouched(scene, result, frame, is_wrong(true, frame.pixels))
-        share = (count - count // 2) // len(scene.jobs) + (number < (count - count // 2) % len(scene.jobs))
+        share = (count - count // 2) // len(scene.jobs) + (
+            number < (count - count // 2) % len(scene.jobs)
+        )
         evidence = decoder.evidence
         _plant_shown(scene, result, job, kept, evidence, before, share)
         share = count // len(scene.jobs) + (number < count % len(scene.jobs))
         _remove(scene, result, job, kept, evidence, before, share)
 
 
-def _again(
-    job: DecodeJob, frame: DecodedFrame, evidence: CodedUnit, state: Any
-) -> DecodedFrame:
+def _again(job: DecodeJob, frame: DecodedFrame, evidence: CodedUnit, state: Any) -> DecodedFrame:
     """A changed frame as the watched decoder would have given it."""
     watched = WatchedDecoder(_Replayed(job.spec, evidence, [replace(frame, alarms=(), truth=None)]))
     watched.restore(state)
@@ -275,8 +286,11 @@ def _again(
 
 
 def _boxes(scene: _Scene, number: int) -> list[Box]:
+    """x, y, width, height of the movers of a frame, as far as they are in the picture."""
     row = scene.movers[number] if number < len(scene.movers) else []
-    return [(m.x0, m.y0, m.x1 - m.x0, m.y1 - m.y0) for m in row]
+    h, w = scene.frames[0].shape[:2]
+    ends = [(max(0, m.x0), max(0, m.y0), min(w, m.x1), min(h, m.y1)) for m in row]
+    return [(a, b, c - a, d - b) for a, b, c, d in ends if c - a >= 6 and d - b >= 6]
 
 
 def _count(result: Result, name: str, alarmed: bool) -> None:
@@ -398,7 +412,9 @@ def _untouched(
             gone.append(box)
     for alarm in frame.alarms:
         box = (alarm.x, alarm.y, alarm.width, alarm.height)
-        area = wrong[box[1] // 8 : -(-(box[1] + box[3]) // 8), box[0] // 8 : -(-(box[0] + box[2]) // 8)]
+        area = wrong[
+            box[1] // 8 : -(-(box[1] + box[3]) // 8), box[0] // 8 : -(-(box[0] + box[2]) // 8)
+        ]
         if area.any() or any(_meet(box, other) for other in gone):
             continue  # the picture is wrong there: a true alarm
         result.false_unconfirmed += alarm.kind == AlarmKind.UNCONFIRMED
