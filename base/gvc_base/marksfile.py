@@ -1,8 +1,10 @@
 """MARKS.npz: the marks of every frame, written as they come, one frame in memory.
 
 A plain `numpy.load` opens it: `mark` uint8[N, R, C], `p_wrong` float16[N, R, C], `age_ms`
-uint16[N, R, C] with R = ceil(H/8), C = ceil(W/8), and `tile_px`, `fps` (numerator, denominator),
-`size` (W, H) and `codes` (the marks' names by number).
+uint16[N, R, C], `truth` uint8[N, R, C] (0 untold, 1 verified by the sender, 2 known wrong) with
+R = ceil(H/8), C = ceil(W/8), `alarms` int32[M, 7] (frame, counted from 0 in this file; kind, 0 =
+unconfirmed, 1 = missed; x, y, width, height in pixels; strength in percent of its threshold), and
+`tile_px`, `fps` (numerator, denominator), `size` (W, H) and `codes` (the marks' names by number).
 
 An .npy says how many frames follow before the first one, and how many there are is known last. So
 the grids wait deflated in nameless files beside the target, and are copied once at the end; hours of
@@ -16,7 +18,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -28,11 +30,15 @@ from numpy.typing import NDArray
 
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.marks import TILE_PX, Mark, tile_grid
+from gvc_protocol.truth import Alarm
 
 __all__ = ["MarksWriter"]
 
-_ARRAYS = (("mark", np.uint8), ("p_wrong", np.float16), ("age_ms", np.uint16))
+_ARRAYS = (
+    ("mark", np.uint8), ("p_wrong", np.float16), ("age_ms", np.uint16), ("truth", np.uint8),
+)  # fmt: skip
 _CHUNK = 1 << 20
+_ALARM_FIELDS = 7
 
 
 class _Spool:
@@ -76,6 +82,7 @@ class MarksWriter:
             "size": np.array([width, height]), "codes": np.array([m.name.lower() for m in Mark]),
         }  # fmt: skip
         self._frames = 0
+        self._alarms = bytearray()
         with ExitStack() as stack:
             try:
                 if path.is_dir():
@@ -91,15 +98,19 @@ class MarksWriter:
             self._cleanup = stack.pop_all()
 
     def write(
-        self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16]
-    ) -> None:
-        """Add one frame's grids: uint8, float16 and uint16 of [R, C].
+        self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16],
+        truth: NDArray[np.uint8] | None = None, alarms: Sequence[Alarm] = (),
+    ) -> None:  # fmt: skip
+        """Add one frame's grids: uint8, float16, uint16 and uint8 of [R, C], and its alarms.
 
         Raises:
             LocalProtocolError: a grid of another shape or type.
             UserError: the disk is full.
         """
-        arrays: dict[str, NDArray[Any]] = {"mark": mark, "p_wrong": p_wrong, "age_ms": age_ms}
+        told = np.zeros(self._grid, np.uint8) if truth is None else truth
+        arrays: dict[str, NDArray[Any]] = {
+            "mark": mark, "p_wrong": p_wrong, "age_ms": age_ms, "truth": told,
+        }  # fmt: skip
         for name, dtype in _ARRAYS:
             if arrays[name].shape != self._grid or arrays[name].dtype != dtype:
                 wanted = f"{np.dtype(dtype).name}{list(self._grid)}"
@@ -109,6 +120,11 @@ class MarksWriter:
                 self._spools[name].write(arrays[name].tobytes())
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from None
+        rows = [
+            (self._frames, a.kind, a.x, a.y, a.width, a.height, round(100 * a.strength))
+            for a in alarms
+        ]
+        self._alarms += np.array(rows, np.int32).tobytes()
         self._frames += 1
 
     def __enter__(self) -> MarksWriter:
@@ -138,7 +154,8 @@ class MarksWriter:
                 np.lib.format.write_array_header_1_0(entry, header)
                 for chunk in self._spools[name].read_back():
                     entry.write(chunk)
-        for name, value in self._scalars.items():
+        alarms = np.frombuffer(bytes(self._alarms), np.int32).reshape(-1, _ALARM_FIELDS)
+        for name, value in {**self._scalars, "alarms": alarms}.items():
             buffer = io.BytesIO()
             np.save(buffer, value)
             out.writestr(f"{name}.npy", buffer.getvalue())

@@ -166,6 +166,11 @@ class DecodedFrame:
     "uint8, same grid, values of `Truth`: what the sender verified and still holds; None: not looked."
     alarms: tuple[Alarm, ...] = ()
     "Where the picture and the evidence contradict each other."
+    plain: NDArray[np.uint8] | None = None
+    """uint8[h, w, 3] BGR: the received picture of this moment or the newest before it, at the size in which
+    it was coded, nothing made of it; None where none was received or it is not told."""
+    plain_age_ms: int = 0
+    "Time between that picture and this frame, at most 65535."
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:

@@ -11,7 +11,7 @@ byte goes into ending it: 144 cells are at most some 1200 bits of arithmetic.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -79,6 +79,8 @@ class Alarm:
     class_id: int | None = None
     "An `ObjectClass` where something is known of it."
     track_id: int | None = None
+    chip: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    "uint8[h, w, 3] BGR of a missed object: pixels of it that were received, at the size they came in."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from gvc_profiles.sight.compare import wrong_cells
 from gvc_profiles.sight.detector import Detector
 from gvc_profiles.sight.evidence import Evidence, small_grey, work_size
 from gvc_protocol.codec import CodecId, CodecSpec, DecodedFrame, ReceivedUnit, UnitDecoder, UnitSpan
-from gvc_protocol.marks import Mark
+from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
 from gvc_protocol.truth import Alarm, AlarmKind, Truth
 
 __all__ = ["HasEvidence", "WatchedDecoder", "watch"]
@@ -37,6 +37,8 @@ _PATH_GAP_S = 0.5
 "As the decoder has it: a picture older than this before the unit is not moved by the unit's path."
 _LEAST_OVERLAP = 0.2
 _CHIP_UNITS = 8
+_CHIP_AGE_MS = 100
+"An object moves little in that time: its place in a coded picture this old still shows it."
 
 
 @runtime_checkable
@@ -64,6 +66,8 @@ class WatchedDecoder:
         self._inner, self._detector = inner, detector
         self._before: tuple[U8, int] | None = None
         "The plain picture that came last, and the frame that it stands at."
+        self._received: tuple[U8, int] | None = None
+        "The coded picture that came last, and its frame."
         self._chips: dict[int, tuple[int, PlacedPatch]] = {}
         self._looked = self._detected = -(1 << 62)
         self._alarms: tuple[Alarm, ...] = ()
@@ -89,12 +93,13 @@ class WatchedDecoder:
 
     def state(self) -> tuple[object, ...]:
         """What is remembered from unit to unit, for `restore`."""
-        return (self._before, dict(self._chips), self._detected, self._alarms)
+        return (self._before, dict(self._chips), self._detected, self._alarms, self._received)
 
     def restore(self, state: tuple[object, ...]) -> None:
         """Go on from what `state` gave."""
-        self._before, self._chips, self._detected, self._alarms = state  # type: ignore[assignment]
-        self._chips = dict(self._chips)
+        before, chips, detected, alarms, received = cast(Any, state)
+        self._before, self._chips, self._received = before, dict(chips), received
+        self._detected, self._alarms = detected, alarms
 
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """The inner decoder's frames, with claims and alarms."""
@@ -109,11 +114,27 @@ class WatchedDecoder:
             offset = frame.frame_no - span.first_frame
             if (frame.frame_no - self._looked) * _LOOKS_PER_S >= span.fps:
                 self._looked = frame.frame_no
-                self._look(frame, offset, plain, unit, span)
-            yield replace(frame, truth=self._claims(frame, unit), alarms=self._alarms)
+                self._look(frame, offset, plain, coded, unit, span)
+            picture, age_ms = self._newest(coded, offset, span)
+            yield replace(
+                frame, truth=self._claims(frame, unit), alarms=self._alarms, plain=picture,
+                plain_age_ms=age_ms,
+            )  # fmt: skip
         if plain is not None:
             last = plain.at(span.frames - 1)
             self._before = None if last is None else (last, span.first_frame + span.frames - 1)
+
+    def _newest(self, coded: CodedUnit, offset: int, span: UnitSpan) -> tuple[U8 | None, int]:
+        """The coded picture of this moment or the newest before it, and its age in milliseconds."""
+        for at, picture in zip(coded.offsets, coded.lows, strict=True):
+            if at > offset:
+                break
+            self._received = (picture, span.first_frame + at)
+        if self._received is None:
+            return None, 0
+        picture, frame_no = self._received
+        since = round(float((span.first_frame + offset - frame_no) * 1000 / span.fps))
+        return picture, min(AGE_UNKNOWN_MS, max(0, since))
 
     def _evidence(self, coded: CodedUnit, unit: ReceivedUnit, span: UnitSpan) -> Evidence:
         size, source = work_size(span.width, span.height), (span.width, span.height)
@@ -129,8 +150,9 @@ class WatchedDecoder:
         )
 
     def _look(
-        self, frame: DecodedFrame, offset: int, plain: Evidence, unit: ReceivedUnit, span: UnitSpan
-    ) -> None:
+        self, frame: DecodedFrame, offset: int, plain: Evidence, coded: CodedUnit,
+        unit: ReceivedUnit, span: UnitSpan,
+    ) -> None:  # fmt: skip
         """Judge one frame; what is found holds until the next look."""
         told, alarms = told_at(unit.descriptors, offset), []
         expected = plain.at(offset)
@@ -149,7 +171,25 @@ class WatchedDecoder:
         ]  # fmt: skip
         alarms += missed(frame.pixels, told, chips, alarms)
         alarms += self._detect(frame, told, span)
-        self._alarms = tuple(alarms)
+        picture, age_ms = self._newest(coded, offset, span)
+        self._alarms = tuple(
+            replace(a, chip=self._chip(a, picture if age_ms <= _CHIP_AGE_MS else None, span))
+            if a.kind == AlarmKind.MISSED else a
+            for a in alarms
+        )  # fmt: skip
+
+    def _chip(self, alarm: Alarm, received: U8 | None, span: UnitSpan) -> U8 | None:
+        """Received pixels of a missed object: its own chip, else its place in the coded picture."""
+        if alarm.track_id is not None and (kept := self._chips.get(alarm.track_id)) is not None:
+            return kept[1].pixels
+        if received is None:
+            return None
+        h, w = received.shape[:2]
+        x0, y0 = alarm.x * w // span.width, alarm.y * h // span.height
+        x1 = -(-(alarm.x + alarm.width) * w // span.width)
+        y1 = -(-(alarm.y + alarm.height) * h // span.height)
+        cut = received[max(0, y0) : y1, max(0, x0) : x1]
+        return cut.copy() if cut.size else None
 
     def _detect(self, frame: DecodedFrame, told: Sequence[Told], span: UnitSpan) -> list[Alarm]:
         """What the detector finds in the shown picture and the sender did not tell of."""
@@ -181,11 +221,6 @@ class WatchedDecoder:
             for one in told_at(unit.descriptors, patch.offset):
                 if one.track_id is not None and _overlap((patch.x, patch.y, w, h), one.box) > 0.3:
                     self._chips[one.track_id] = (unit.unit_no, patch)
-
-    def chip_of(self, track_id: int) -> U8 | None:
-        """Received pixels of an object, uint8[h, w, 3]; None where none came."""
-        kept = self._chips.get(track_id)
-        return None if kept is None else kept[1].pixels
 
     def _claims(self, frame: DecodedFrame, unit: ReceivedUnit) -> U8:
         """What the sender says of each tile, as far as it holds for what is shown."""

@@ -32,8 +32,8 @@ _NAMES = {name.rsplit("/", 1)[1]: text for name, text in (
 _MOST_LINES = 24
 
 
-class AlteredError(Exception):
-    """The file is not what was signed; `lines` say what is known."""
+class AlteredError(UserError):
+    """The file is not what was signed; `lines` say what is known. Exit code 1, not 2."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))

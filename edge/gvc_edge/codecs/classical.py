@@ -94,6 +94,7 @@ class ClassicalEncoder:
         self._sampled: list[Picture] = []
         self._newest: Picture | None = None
         self._full: Picture | None = None
+        self._shown: list[tuple[int, Picture]] = []
         self._reset(0, 0)
 
     @property
@@ -167,7 +168,7 @@ class ClassicalEncoder:
         self._unit_no, self._payload = unit_no, payload
         self._count, self._full_at = 0, 0
         self._sampled, self._newest, self._full = [], None, None
-        self._shown: list[tuple[int, Picture]] = []
+        self._shown = []
 
     def _bpp(self) -> float:
         """Bits a source pixel that the budget allows."""
