@@ -30,7 +30,7 @@ PURPLE: Colour = (167, 121, 204)
 _BLOCK = 8
 "Tiles a side that share one tick."
 _DASH_PX = 6
-_MOST_BOXES = 12
+_MOST_BOXES, _MOST_WORDS = 12, 6
 
 
 def claim_notes(frame: DecodedFrame) -> tuple[str, ...]:
@@ -69,13 +69,14 @@ def _ticks(image: Image, verified: NDArray[np.bool_]) -> None:
     step, middle = _BLOCK * TILE_PX, _BLOCK * TILE_PX // 2
     for row, column in zip(*np.nonzero(whole), strict=True):
         x, y = int(column) * step + middle, int(row) * step + middle
-        shape: Any = np.array([(x - 5, y), (x - 1, y + 4), (x + 6, y - 5)], np.int32)
-        cv2.polylines(image, [shape], False, BLACK, 4, cv2.LINE_AA)
-        cv2.polylines(image, [shape], False, GREEN, 2, cv2.LINE_AA)
+        # Small: it must not hide what it vouches for.
+        shape: Any = np.array([(x - 3, y), (x - 1, y + 2), (x + 3, y - 3)], np.int32)
+        cv2.polylines(image, [shape], False, BLACK, 3, cv2.LINE_AA)
+        cv2.polylines(image, [shape], False, GREEN, 1, cv2.LINE_AA)
 
 
 def _known_wrong(image: Image, wrong: NDArray[np.bool_]) -> None:
-    """A broken line around each region, and the words once in each that has room."""
+    """A broken line around each region, and the words at the largest."""
     if not wrong.any():
         return
     height, width = image.shape[:2]
@@ -88,10 +89,15 @@ def _known_wrong(image: Image, wrong: NDArray[np.bool_]) -> None:
     cap = max(MIN_CAP_PX, round(height * 0.021))
     words = "known wrong"
     count, _, stats, _ = cv2.connectedComponentsWithStats(grown, connectivity=4)
-    for i in range(1, count):
-        left, top, wide, high, _ = (int(v) for v in stats[i])
-        if wide >= text_width_px(words, cap) + 12 and high >= 2 * cap + 8:
-            _label(image, words, left + 5, top + 5, cap, PURPLE)
+    largest = sorted(range(1, count), key=lambda i: -int(stats[i][4]))[:_MOST_WORDS]
+    for i in largest:
+        left, top, wide, _, _ = (int(v) for v in stats[i])
+        room = text_width_px(words, cap) + 8
+        inside = wide >= room + 8
+        # A region too small for the words has them above it, or below at the picture's upper edge.
+        x = left + 5 if inside else max(0, min(left, width - room))
+        y = top + 5 if inside or top < cap + 8 else top - cap - 7
+        _label(image, words, x, y, cap, PURPLE)
 
 
 def _box(image: Image, alarm: Alarm) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from gvc_base.alarms import watch
 from gvc_base.decoders import Backend, make_decoder
+from gvc_base.decoders.gvc_parts import PlacedPatch
 from gvc_base.exports import Exports, Outputs, marks_path_for
 from gvc_base.mission import Mission
 from gvc_base.recording import Recording
@@ -15,9 +16,10 @@ from gvc_base.regions import RegionPatches, paste
 from gvc_base.report import DecodeReport
 from gvc_base.resume import RecoveredUnits
 from gvc_base.timeline import DecodeJob
+from gvc_base.truth_score import RunningScore, score_region, settled
 from gvc_profiles.sight.detector import Detector
 from gvc_protocol.auth import LinkKey
-from gvc_protocol.codec import Quality, UnitDecoder
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import MessageReady, ReceiverEvent
 from gvc_protocol.marks import Mark
@@ -51,7 +53,7 @@ def decode_recording(
         recording.params, stream_id=stream_id, boot_id=boot_id, on_event=on_event, key=key,
         replay=guard, recovered=recovered,
     )  # fmt: skip
-    report = DecodeReport(quality=quality)
+    report, score = DecodeReport(quality=quality), RunningScore()
     began = time.perf_counter()
     with ExitStack() as stack:
         sinks = Exports(outputs, stack, mission.label)
@@ -64,8 +66,7 @@ def decode_recording(
             patches = regions.placed(job.boot_id, job.unit.unit_no, job.span)
             for frame in decoder.decode(job.unit, job.span):
                 if frame.frame_no >= job.first_new_frame:
-                    shown = paste(frame, patches, frame.frame_no - job.span.first_frame)
-                    sinks.write(shown, job.span)
+                    sinks.write(_with_truth(frame, patches, job, score), job.span)
                     on_frame(sinks.frames, mission.total_frames)
             report.seconds += float(
                 (job.span.first_frame + job.span.frames - job.first_new_frame) / job.span.fps
@@ -82,10 +83,23 @@ def decode_recording(
             "base refused are shown as if true; give --key FILE"
         )
     report.air_bps = report.air_bytes * 8 / report.seconds if report.seconds else 0.0
-    report.notes += sinks.sign()
+    report.notes += [*sinks.sign(), *filter(None, (score.text(),))]
     total = max(1, int(sinks.tiles.sum()))
     report.marks = {m.name.lower(): round(int(sinks.tiles[m]) / total, 4) for m in Mark}
     return report
+
+
+def _with_truth(
+    frame: DecodedFrame, patches: list[PlacedPatch], job: DecodeJob, score: RunningScore
+) -> DecodedFrame:
+    """The frame with the true pixels of this moment that were asked for; how far it was from them."""
+    offset = frame.frame_no - job.span.first_frame
+    for patch in patches:
+        if patch.offset == offset:
+            found = score_region(frame, patch, job.boot_id, job.unit.unit_no)
+            if found is not None:
+                score.add(found)
+    return settled(paste(frame, patches, offset), patches, offset)
 
 
 def _nothing(recording: Recording, mission: Mission, key: LinkKey | None) -> str:

@@ -52,7 +52,7 @@ def _notes(frame: DecodedFrame, status: str) -> tuple[str, ...]:
     carried = frame.age_ms[frame.mark == Mark.CARRIED]
     if carried.size:
         notes.append(f"oldest carried {_seconds(int(carried.max()))}")
-    return (*notes, *claim_notes(frame), f"frame {frame.frame_no}", status)
+    return (*notes, *claim_notes(frame), status, f"frame {frame.frame_no}")
 
 
 def _held(age_ms: int) -> str:

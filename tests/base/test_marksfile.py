@@ -17,6 +17,7 @@ from gvc_base.marksfile import MarksWriter
 from gvc_base.p_wrong import p_wrong_from_marks
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.marks import Mark, tile_grid
+from gvc_protocol.truth import Alarm, AlarmKind
 
 AGE = st.integers(0, 0xFFFF)
 
@@ -36,17 +37,21 @@ def test_round_trip(seed: int, frames: int, width: int, height: int, fps: Fracti
     mark = rng.integers(0, len(Mark), shape, np.uint8)
     age = rng.integers(0, 1 << 16, shape, np.uint16)
     p_wrong = rng.random(shape).astype(np.float16)
+    truth = rng.integers(0, 3, shape, np.uint8)
+    alarm = Alarm(kind=AlarmKind.MISSED, x=1, y=2, width=3, height=4, why="chip", strength=1.5)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "MARKS.npz"
         with MarksWriter(path, width=width, height=height, fps=fps) as writer:
-            for m, p, a in zip(mark, p_wrong, age, strict=True):
-                writer.write(m, p, a)
+            for m, p, a, t in zip(mark, p_wrong, age, truth, strict=True):
+                writer.write(m, p, a, t, [alarm])
             assert not path.exists()
         with np.load(path) as got:
             assert set(got.files) == {
-                "mark", "p_wrong", "age_ms", "tile_px", "fps", "size", "codes"
+                "mark", "p_wrong", "age_ms", "truth", "alarms", "tile_px", "fps", "size", "codes"
             }  # fmt: skip
-            for name, array in (("mark", mark), ("p_wrong", p_wrong), ("age_ms", age)):
+            assert got["alarms"].tolist() == [[i, 1, 1, 2, 3, 4, 150] for i in range(frames)]
+            wanted = (("mark", mark), ("p_wrong", p_wrong), ("age_ms", age), ("truth", truth))
+            for name, array in wanted:
                 assert got[name].dtype == array.dtype and np.array_equal(got[name], array)
             assert int(got["tile_px"]) == 8 and got["size"].tolist() == [width, height]
             assert Fraction(*got["fps"].tolist()) == fps
