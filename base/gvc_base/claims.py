@@ -57,8 +57,11 @@ def draw_claims(image: Image, frame: DecodedFrame) -> None:
         _ticks(image, frame.truth == Truth.VERIFIED)
         _known_wrong(image, frame.truth == Truth.KNOWN_WRONG)
     strongest = sorted(frame.alarms, key=lambda a: -a.strength)[:_MOST_BOXES]
+    invented = {(a.x, a.y) for a in strongest if a.kind == AlarmKind.UNCONFIRMED}
     for alarm in strongest:
-        _box(image, alarm)
+        # Where one thing stands in place of another, the warning is of what is shown.
+        if alarm.kind == AlarmKind.UNCONFIRMED or (alarm.x, alarm.y) not in invented:
+            _box(image, alarm)
 
 
 def _ticks(image: Image, verified: NDArray[np.bool_]) -> None:
@@ -95,9 +98,9 @@ def _known_wrong(image: Image, wrong: NDArray[np.bool_]) -> None:
         room = text_width_px(words, cap) + 8
         inside = wide >= room + 8
         # A region too small for the words has them above it, or below at the picture's upper edge.
-        x = left + 5 if inside else max(0, min(left, width - room))
-        y = top + 5 if inside or top < cap + 8 else top - cap - 7
-        _label(image, words, x, y, cap, PURPLE)
+        x0 = left + 5 if inside else max(0, min(left, width - room))
+        y0 = top + 5 if inside or top < cap + 8 else top - cap - 7
+        _label(image, words, x0, y0, cap, PURPLE)
 
 
 def _box(image: Image, alarm: Alarm) -> None:

@@ -167,8 +167,8 @@ class DecodedFrame:
     alarms: tuple[Alarm, ...] = ()
     "Where the picture and the evidence contradict each other."
     plain: NDArray[np.uint8] | None = None
-    """uint8[h, w, 3] BGR: the received picture of this moment or the newest before it, at the size in which
-    it was coded, nothing made of it; None where none was received or it is not told."""
+    """uint8[h, w, 3] BGR: the received picture of this moment or the newest before it, at the size in
+    which it was coded, nothing made of it; None where none was received or it is not told."""
     plain_age_ms: int = 0
     "Time between that picture and this frame, at most 65535."
 

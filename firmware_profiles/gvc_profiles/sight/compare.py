@@ -78,17 +78,31 @@ def wrong_cells(true: Grey, shown: Grey, shape: tuple[int, int] = CELLS) -> NDAr
 
 
 def find_blobs(
-    apart: Grey, least_levels: NDArray[np.uint8] | int, least_px: int
+    apart: Grey, least_levels: NDArray[np.uint8] | int, least_px: int, join_px: int = 0
 ) -> list[Difference]:
-    """Connected places of at least so many levels and pixels, the strongest first."""
+    """Connected places of at least so many levels and pixels, the strongest first.
+
+    Args:
+        join_px: places no further apart than this are one: the sides of one object.
+    """
     mask = np.asarray(apart > least_levels, np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    joined = mask
+    if join_px:
+        joined = np.asarray(cv2.dilate(mask, np.ones((join_px + 1, join_px + 1), np.uint8)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     out = []
     for i in range(1, count):
-        x, y, w, h, area = (int(v) for v in stats[i])
+        x, y, w, h, _ = (int(v) for v in stats[i])
+        place = np.s_[y : y + h, x : x + w]
+        mine = (labels[place] == i) & (mask[place] > 0)
+        area = int(mine.sum())
         if area < least_px:
             continue
-        part = apart[y : y + h, x : x + w]
-        peak = int(part[labels[y : y + h, x : x + w] == i].max())
-        out.append(Difference(x, y, w, h, peak, area))
+        rows, columns = np.flatnonzero(mine.any(1)), np.flatnonzero(mine.any(0))
+        out.append(
+            Difference(
+                x + int(columns[0]), y + int(rows[0]), int(columns[-1] - columns[0]) + 1,
+                int(rows[-1] - rows[0]) + 1, int(apart[place][mine].max()), area,
+            )
+        )  # fmt: skip
     return sorted(out, key=lambda d: -d.peak * d.area)
