@@ -78,7 +78,10 @@ class _Sinks:
         self.frames += 1
         self.tiles += np.bincount(frame.mark.ravel(), minlength=len(Mark))
         assert self._marks is not None
-        self._marks.write(frame.mark, frame.p_wrong, frame.age_ms)
+        self._marks.write(
+            frame.mark, frame.p_wrong, frame.age_ms,
+            sources=(frame.source_unit, frame.source_boot, frame.source_part),
+        )  # fmt: skip
         if self._plain is not None:
             self._plain.write(frame.pixels)
         if self._marked is not None:
@@ -135,7 +138,9 @@ def decode_recording(
             patches = regions.placed(job.boot_id, job.unit.unit_no, job.span)
             for frame in decoder.decode(job.unit, job.span):
                 if frame.frame_no >= job.first_new_frame:
-                    shown = paste(frame, patches, frame.frame_no - job.span.first_frame)
+                    shown = paste(
+                        frame, patches, frame.frame_no - job.span.first_frame, job.boot_id
+                    )
                     sinks.write(shown, job)
                     on_frame(sinks.frames, mission.total_frames)
             report.seconds += float(

@@ -2,7 +2,9 @@
 
 A plain `numpy.load` opens it: `mark` uint8[N, R, C], `p_wrong` float16[N, R, C], `age_ms`
 uint16[N, R, C] with R = ceil(H/8), C = ceil(W/8), and `tile_px`, `fps` (numerator, denominator),
-`size` (W, H) and `codes` (the marks' names by number).
+`size` (W, H) and `codes` (the marks' names by number). Which received bytes each tile was made from:
+`source_unit` int32, -1 for none, `source_boot` uint16 and `source_part` uint8, all [N, R, C], and
+`parts` (the parts' names by number); `gvc-base trace` follows them to the datagrams.
 
 An .npy says how many frames follow before the first one, and how many there are is known last. So
 the grids wait deflated in nameless files beside the target, and are copied once at the end; hours of
@@ -27,11 +29,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.marks import TILE_PX, Mark, tile_grid
+from gvc_protocol.marks import TILE_PX, Mark, SourcePart, tile_grid
 
 __all__ = ["MarksWriter"]
 
 _ARRAYS = (("mark", np.uint8), ("p_wrong", np.float16), ("age_ms", np.uint16))
+_SOURCES: tuple[tuple[str, type[np.generic], int], ...] = (
+    ("source_unit", np.int32, -1), ("source_boot", np.uint16, 0), ("source_part", np.uint8, 0),
+)  # fmt: skip
+"Name, type, and what stands for unknown."
+_ALL = (*_ARRAYS, *((name, dtype) for name, dtype, _ in _SOURCES))
+SourceGrids = tuple[NDArray[np.int32], NDArray[np.uint16], NDArray[np.uint8]]
 _CHUNK = 1 << 20
 
 
@@ -74,6 +82,7 @@ class MarksWriter:
         self._scalars = {
             "tile_px": np.array(TILE_PX), "fps": np.array([fps.numerator, fps.denominator]),
             "size": np.array([width, height]), "codes": np.array([m.name.lower() for m in Mark]),
+            "parts": np.array([p.name.lower() for p in SourcePart]),
         }  # fmt: skip
         self._frames = 0
         with ExitStack() as stack:
@@ -84,28 +93,35 @@ class MarksWriter:
                 stack.callback(self._part.unlink, missing_ok=True)
                 self._spools = {
                     name: _Spool(stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
-                    for name, _ in _ARRAYS
+                    for name, _ in _ALL
                 }
             except OSError as error:
                 raise UserError(f"cannot write {path}: {error.strerror}") from None
             self._cleanup = stack.pop_all()
 
     def write(
-        self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16]
-    ) -> None:
+        self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16], *,
+        sources: SourceGrids | None = None,
+    ) -> None:  # fmt: skip
         """Add one frame's grids: uint8, float16 and uint16 of [R, C].
+
+        Args:
+            sources: (source_unit, source_boot, source_part); None: unknown.
 
         Raises:
             LocalProtocolError: a grid of another shape or type.
             UserError: the disk is full.
         """
         arrays: dict[str, NDArray[Any]] = {"mark": mark, "p_wrong": p_wrong, "age_ms": age_ms}
-        for name, dtype in _ARRAYS:
+        for index, (name, dtype, value) in enumerate(_SOURCES):
+            grid = np.full(self._grid, value, dtype) if sources is None else sources[index]
+            arrays[name] = grid
+        for name, dtype in _ALL:
             if arrays[name].shape != self._grid or arrays[name].dtype != dtype:
                 wanted = f"{np.dtype(dtype).name}{list(self._grid)}"
                 raise LocalProtocolError(f"{name} must be {wanted}")
         try:
-            for name, _ in _ARRAYS:
+            for name, _ in _ALL:
                 self._spools[name].write(arrays[name].tobytes())
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from None
@@ -132,7 +148,7 @@ class MarksWriter:
 
     def _write_entries(self, out: zipfile.ZipFile) -> None:
         shape = (self._frames, *self._grid)
-        for name, dtype in _ARRAYS:
+        for name, dtype in _ALL:
             with out.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(entry, header)

@@ -40,8 +40,8 @@ _SHIFT_PX = 2
 "Shifts that are tried each way: a structure this far from its place is in its place."
 
 _SHARE = 0.4
-"""Wrong where the disagreement is more than this share of the structure of both pictures together: detail
-with less than a third of its contrast left, or two patterns that correlate by less than 0.6."""
+"""Wrong where the disagreement is more than this share of the structure of both pictures: detail with
+less than a third of its contrast left, or two patterns that correlate by less than 0.6."""
 
 _FLOOR = 4.0
 """Root mean square of the disagreement, levels of 255, below which nothing is wrong: sensor noise of
@@ -97,6 +97,4 @@ def _power(band: Any, rows: int, columns: int) -> F32:
     """Mean square over each tile's window, the planes together: float32[rows, columns]."""
     power = np.square(band).sum(2)
     spread = cv2.GaussianBlur(power, (0, 0), _WINDOW_PX / _HALF, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(
-        cv2.resize(spread, (columns, rows), interpolation=cv2.INTER_AREA), np.float32
-    )
+    return np.asarray(cv2.resize(spread, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
