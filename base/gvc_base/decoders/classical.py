@@ -212,12 +212,16 @@ class ClassicalDecoder:
         still: _Still | None, pair: PairFacts | None, span: UnitSpan,
     ) -> Known:  # fmt: skip
         offset, low, picture, weight = coded
+        frame = span.first_frame + offset
+        kept = self._doubt.kept(context, frame, float(span.fps)) if pair is not None else None
+        if kept is not None:
+            return kept
         away_s = abs(offset - still.offset) / float(span.fps) if still is not None else 0.0
         carries = weight is not None and still is not None and still.carries
         age_s = np.full(context.grid, away_s, np.float32) if carries else None
         received = weight if carries else None
         planes = facts.moment(context, picture, low, pair, None, received=received, age_s=age_s)
-        return self._doubt.coded(context, span.first_frame + offset, planes)
+        return self._doubt.coded(context, frame, planes)
 
     def _coded(
         self, offsets: list[int], lows: list[Picture], still: _Still | None, span: UnitSpan

@@ -189,7 +189,9 @@ class GvcDecoder:
             self._restoration.paint(moment, past, pair)
             if self._full_size:
                 paste(moment, [p for p in coded.patches if p.offset == offset], patched)
-            moment.known = self._known(context, moment, coded.lows[index], pair, ahead)
+            cut = pair is None or pair.cut or any(p.offset == offset for p in coded.patches)
+            kept = None if cut else self._doubt.kept(context, frame, float(span.fps))
+            moment.known = kept or self._known(context, moment, coded.lows[index], pair, ahead)
             yield before, moment, pair
             self._memory = before = moment
             pair = ahead

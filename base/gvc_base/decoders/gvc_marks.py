@@ -161,9 +161,9 @@ class Bookkeeper:
         mark[far] = Mark.REGENERATED
         if received.max(initial=0) > HALF:
             columns, rows = mark.shape[1], mark.shape[0]
-            carried = quads(received, size).mean(2) > HALF
+            carried = np.asarray(quads(received, size).mean(2) > HALF, np.bool_)
             old = cv2.resize(age_s, (columns, rows), interpolation=cv2.INTER_AREA)
-            fresh = carried & (old <= _FRESH_S)
+            fresh = np.asarray(carried & (old <= _FRESH_S), np.bool_)
             mark[carried] = Mark.CARRIED
             mark[fresh] = Mark.RECEIVED
             age[carried] = _age_ms(old)[carried]

@@ -25,6 +25,10 @@ F32 = NDArray[np.float32]
 Recorder = Callable[[int, F32, F32], None]
 "Given (frame, planes, scalars) of every score that is made; for training."
 
+_KEPT_S = 0.14
+"""A coded moment this soon after one that was looked at takes over what was known of it: the scene
+moves by part of a tile, and codec 0 decodes so fast that looking each time would cost a tenth of it."""
+
 _AGAIN_FRAMES = 4
 "Frames that a held picture's score is kept for."
 
@@ -68,13 +72,22 @@ class Doubt:
 
     def __init__(self, model: Model, record: Recorder | None = None) -> None:
         self.model, self.record = model, record
+        self._looked: Known | None = None
         self._gap: _Gap | None = None
         self._held: _Held | None = None
 
     def coded(self, context: Context, frame: int, planes: F32) -> Known:
         """A coded moment."""
         scalars = context.scalars(0.0, kind=None)
-        return Known(frame, planes, self._score(frame, planes, scalars), context)
+        self._looked = Known(frame, planes, self._score(frame, planes, scalars), context)
+        return self._looked
+
+    def kept(self, context: Context, frame: int, fps: float) -> Known | None:
+        """What the moment before told, where it is so near that it holds for this one, too."""
+        last = self._looked
+        if last is None or last.context != context or not 0 < (frame - last.frame) / fps < _KEPT_S:
+            return None
+        return replace(last, frame=frame)
 
     def between(
         self, a: Known, b: Known, frames: tuple[int, int], pair: PairFacts, frame: int, fps: float

@@ -71,9 +71,10 @@ def takes(scene: Scene) -> list[Take]:
         (classical, "standard", odd),
     ]  # fmt: skip
     if scene.split == "calibrate":
-        rows.append((other, "standard", 1 - scene.seed // 2 % 2))
-        if scene.start_s or scene.kind == "synthetic flood":
-            rows.append((classical, "preview", 1 - odd))
+        rows += [
+            (other, "standard", 1 - scene.seed // 2 % 2), (classical, "standard", 1 - odd),
+            (one, "preview", 2),
+        ]  # fmt: skip
     return [Take(sending=s, quality=q, loss_seed=seed) for s, q, seed in rows]
 
 

@@ -34,10 +34,10 @@ __all__ = ["fit", "main"]
 
 F32 = NDArray[np.float32]
 
-_WIDTHS = (48, 24)
+_WIDTHS = (32, 16)
 _LEAST_SPREAD = 1e-4
-_STEPS, _BATCH, _RATE = 6000, 4096, 3e-3
-_DECAY, _JITTER = 1e-3, 0.1
+_STEPS, _BATCH, _RATE = 1500, 4096, 3e-3
+_DECAY, _JITTER = 1e-2, 0.1
 """Weight decay, and noise on the inputs in deviations: twenty scenes are few, and what tells them apart
 must not be learnt."""
 
