@@ -28,7 +28,7 @@ from tests.bench.marks.calibrate import ALPHA, calibrated
 from tests.bench.marks.captures import Sending
 from tests.bench.marks.harvest import Rows, Take
 from tests.bench.marks.scenes import CALIBRATION, TEST, TRAINING
-from tests.bench.marks.train import fit, score
+from tests.bench.marks.train import fit, merged, score
 
 __all__ = ["unit"]
 
@@ -43,7 +43,13 @@ def test_the_shipped_calibration_is_whole() -> None:
     model = load_model()
     assert model.label.startswith("marks-") and 0 < model.received < ALPHA
     assert (np.diff(model.p.astype(np.float32), axis=1) >= 0).all()
-    assert model.p.min() > 0 and model.p.max() < 1
+    assert (
+        model.p.min() > 0
+        and model.p.max() < 1
+        and model.is_trusted(
+            np.zeros((1, 1), np.uint8), np.full((1, 1), model.received, np.float16)
+        )
+    )
     grid = np.full((1, 1), 0.01, np.float16)
     for mark in (Mark.REGENERATED, Mark.LOST):
         assert not model.is_trusted(np.full((1, 1), mark, np.uint8), grid).any()
@@ -140,6 +146,9 @@ def test_a_small_network_learns_and_is_what_the_decoder_runs(
     got = model.score(planes, scalars)
     assert np.allclose(got.ravel(), score(layers, inputs), atol=1e-4)
     assert got.shape == GRID
+    other = fit(rows, seed=2)
+    mean = (said + score(other, rows[0].inputs)) / 2
+    assert np.allclose(score(merged([layers, other]), rows[0].inputs), mean, atol=1e-3)
 
 
 def pair() -> PairFacts:
