@@ -1,8 +1,9 @@
 """`p_wrong` while a decoder runs: the facts of each moment to a score, the score of each frame to p.
 
-A score is made at each coded moment and in the middle of each gap, and is a straight line between them:
-pictures there differ by motion alone. Where no coded picture comes any more it is made anew a few times
-a second, since only age and drift grow. So the cost is a small share of the decoder's (docs/marks.md).
+A score is made at coded moments and in the middle of each gap that is not short, and is a straight line
+between them: pictures there differ by motion alone. Where no coded picture comes any more it is made
+anew a few times a second, since only age and drift grow. So the cost is a small share of the decoder's
+(docs/marks.md).
 """
 
 from __future__ import annotations
@@ -110,6 +111,8 @@ class Doubt:
     ) -> _Gap:
         first, last = frames
         middle = first + (last - first) // 2
+        if (last - first) / fps < _KEPT_S:
+            return _Gap(a, b, middle, _mixed(a.score, b.score, 0.5))
         trust = np.minimum(pair.trust_a, pair.trust_b)
         alpha = (middle - first) / max(1, last - first)
         planes = facts.between(a.planes, b.planes, pair, trust, alpha)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders.gvc_parts import place_patch
 from gvc_base.marks import is_wrong
-from gvc_base.marks.facts import PLANES, SCALARS
+from gvc_base.marks.facts import PLANES, SCALARS, Scalar
 from gvc_base.marks.model import BINS, FOLDER, Model, bins_of, model_of
 from gvc_edge.regions import encode_layer
 from gvc_protocol.marks import Mark
@@ -35,8 +35,12 @@ __all__ = ["fit", "main", "merged", "score"]
 F32 = NDArray[np.float32]
 
 _WIDTHS = (32, 16)
-_SEEDS = (1, 2, 3, 4, 5)
+_SEEDS = (1, 2, 3)
 "The mean of several networks is steadier than one, on scenes of a kind that none has seen."
+
+_UNUSED = [PLANES + Scalar.COST, PLANES + Scalar.RATE]
+"""One number a take: with some sixty takes they tell scenes apart, not right from wrong. Left out,
+nothing is lost on scenes that were not seen, and a size or rate that none had is no surprise."""
 
 _LEAST_SPREAD = 1e-4
 _STEPS, _BATCH, _RATE = 1500, 4096, 3e-3
@@ -53,6 +57,7 @@ def fit(rows: Sequence[Rows], seed: int = 1) -> list[tuple[F32, F32]]:
     mean, spread = inputs.mean(0), inputs.std(0)
     # What never changed taught nothing, and must say nothing where it does change.
     spread = np.where(spread > _LEAST_SPREAD, spread, np.inf).astype(np.float32)
+    spread[_UNUSED] = np.inf
     sides = (inputs.shape[1], *_WIDTHS, 1)
     weights = [rng.normal(0, np.sqrt(2 / a), (b, a)).astype(np.float32) for a, b in pairwise(sides)]
     parameters = weights + [np.zeros(b, np.float32) for b in sides[1:]]
