@@ -66,9 +66,9 @@ def table(rows: Rows) -> list[str]:
     for kind in _kinds(rows):
         of = [[r for r in g if r[0].sending.scene.kind == kind] for g in both]
         lines.append(_line(f"  {kind}", "5", [_false(g) for g in of]))
-    lines.append(
-        _line("mean square error, least sure / surest 10 %", "15", [_ratio(g) for g in both])
-    )
+    for name, what in (("disagreement", "apart"), ("mean square error", "error")):
+        cells = [_ratio(g, what) for g in both]
+        lines.append(_line(f"{name}, least sure / surest 10 %", "15", cells))
     lines.append(
         _line("recall of wrong tiles (right ones marked, %)", "0.85", [_recall(g) for g in both])
     )
@@ -110,9 +110,9 @@ def _false(rows: Rows) -> str:
     return f"{100 * wrong:.1f} ({100 * trusted.mean():.0f})"
 
 
-def _ratio(rows: Rows) -> str:
+def _ratio(rows: Rows, what: str) -> str:
     """Ties are shared out evenly: within one p, tiles are taken by chance."""
-    p, error = _flat(rows, "p"), _flat(rows, "error")
+    p, error = _flat(rows, "p"), _flat(rows, what)
     order = np.lexsort((np.random.default_rng(1).random(len(p)), p))
     tenth = len(p) // 10
     return f"{error[order[-tenth:]].mean() / error[order[:tenth]].mean():.1f}"

@@ -65,7 +65,7 @@ def takes(scene: Scene) -> list[Take]:
     """
     odd = scene.seed % 2
     low, high, classical = sendings(scene)
-    if scene.name.endswith("-wide"):
+    if scene.name.endswith("-wide") or scene.kind == "drone":
         return [Take(sending=low, quality="standard", loss_seed=0)]
     one, other = (low, high) if odd else (high, low)
     rows: list[tuple[Sending, Quality, int]] = [

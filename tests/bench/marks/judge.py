@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders import fusion, gvc, gvc_fuse
-from gvc_base.marks import facts, is_wrong
+from gvc_base.marks import disagreement, facts
 from gvc_base.marks.doubt import Doubt
 from gvc_base.marks.model import load_model
 from gvc_base.marks.sources import Sources
@@ -44,6 +44,8 @@ class Judged:
     wrong: NDArray[np.bool_]
     error: NDArray[np.float32]
     "Mean square of the difference to the source, levels of 255."
+    apart: NDArray[np.float32]
+    "Disagreement of structure, above 1 where it is wrong."
     decode_s: float
     "Processor seconds that decoding took, marks included."
     marks_s: float
@@ -73,13 +75,13 @@ def judge(take: Take, data: Path, work: Path) -> Judged:
         part.rename(path)
     with np.load(path) as file:
         numbers = {k: file[k].item() for k in ("decode_s", "marks_s", "frames")}
-        grids = {k: file[k] for k in ("frame", "mark", "p", "wrong", "error")}
+        grids = {k: file[k] for k in ("frame", "mark", "p", "wrong", "error", "apart")}
         return Judged(**grids, **numbers)
 
 
 def _judged(capture: Path, take: Take, data: Path, work: Path) -> dict[str, Any]:
     clip = read_clip(make_clip(take.sending.scene, data, work))
-    rows: dict[str, list[Any]] = {k: [] for k in ("frame", "mark", "p", "wrong", "error")}
+    rows: dict[str, list[Any]] = {k: [] for k in ("frame", "mark", "p", "wrong", "error", "apart")}
     decode_s, count = 0.0, 0
     with _watched() as spent:
         frames = decoded(capture, take.quality, None)
@@ -96,7 +98,9 @@ def _judged(capture: Path, take: Take, data: Path, work: Path) -> dict[str, Any]
             rows["frame"].append(number)
             rows["mark"].append(frame.mark)
             rows["p"].append(frame.p_wrong)
-            rows["wrong"].append(is_wrong(clip[number], frame.pixels))
+            apart = disagreement(clip[number], frame.pixels)
+            rows["wrong"].append(apart > 1)
+            rows["apart"].append(apart)
             rows["error"].append(_error(clip[number], frame.pixels, frame.mark.shape))
     return {
         **{k: np.stack(v) for k, v in rows.items()}, "decode_s": decode_s, "marks_s": spent[0],
