@@ -22,7 +22,7 @@ Rows = Sequence[tuple[Take, Judged]]
 U8 = NDArray[np.uint8]
 
 _CROP = (240, 160)
-_WORST = 6
+_WORST = 4
 
 
 def draw_reliability(rows: Rows, path: Path) -> None:
