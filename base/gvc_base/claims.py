@@ -51,8 +51,12 @@ def claim_notes(frame: DecodedFrame) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def draw_claims(image: Image, frame: DecodedFrame) -> None:
-    """Draw onto uint8[H, W, 3] BGR, in place."""
+def draw_claims(image: Image, frame: DecodedFrame, hidden_px: int = 0) -> None:
+    """Draw onto uint8[H, W, 3] BGR, in place.
+
+    Args:
+        hidden_px: rows at the lower edge that the legend will cover; an alarm there is told above.
+    """
     if frame.truth is not None:
         _ticks(image, frame.truth == Truth.VERIFIED)
         _known_wrong(image, frame.truth == Truth.KNOWN_WRONG)
@@ -61,7 +65,7 @@ def draw_claims(image: Image, frame: DecodedFrame) -> None:
     for alarm in strongest:
         # Where one thing stands in place of another, the warning is of what is shown.
         if alarm.kind == AlarmKind.UNCONFIRMED or (alarm.x, alarm.y) not in invented:
-            _box(image, alarm)
+            _box(image, alarm, image.shape[0] - hidden_px)
 
 
 def _ticks(image: Image, verified: NDArray[np.bool_]) -> None:
@@ -103,8 +107,9 @@ def _known_wrong(image: Image, wrong: NDArray[np.bool_]) -> None:
         _label(image, words, x0, y0, cap, PURPLE)
 
 
-def _box(image: Image, alarm: Alarm) -> None:
+def _box(image: Image, alarm: Alarm, floor: int) -> None:
     height, width = image.shape[:2]
+    hidden = alarm.y + alarm.height // 2 >= floor
     x0, y0 = max(0, alarm.x - 3), max(0, alarm.y - 3)
     x1, y1 = min(width - 1, alarm.x + alarm.width + 3), min(height - 1, alarm.y + alarm.height + 3)
     if x1 <= x0 or y1 <= y0:
@@ -118,10 +123,12 @@ def _box(image: Image, alarm: Alarm) -> None:
     text = "missed: seen by sender" if missed else "? unconfirmed"
     if missed and alarm.chip is not None:
         text = "missed: received chip"
+    if hidden:
+        text += ", under the legend"
     cap = max(MIN_CAP_PX, round(height * 0.021))
     room = text_width_px(text, cap) + 8
     left = min(x0, max(0, width - room))
-    above = y0 - cap - 8
+    above = min(y0, floor) - cap - 8
     _label(image, text, left, above if above >= 0 else min(height - cap - 6, y1 + 4), cap, colour)
 
 

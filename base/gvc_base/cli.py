@@ -23,6 +23,7 @@ from gvc_base.impair import impair_capture
 from gvc_base.live import LiveBase
 from gvc_base.recording import open_recording, store_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
+from gvc_base.trace_cli import trace_tile
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
 from gvc_profiles.boots import default_state_dir, next_boot_id
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.add_typer(ask_app)
 app.add_typer(keys_app)
 app.command()(check)
+app.command("trace")(trace_tile)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")

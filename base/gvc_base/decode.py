@@ -66,7 +66,8 @@ def decode_recording(
             patches = regions.placed(job.boot_id, job.unit.unit_no, job.span)
             for frame in decoder.decode(job.unit, job.span):
                 if frame.frame_no >= job.first_new_frame:
-                    sinks.write(_with_truth(frame, patches, job, score), job.span)
+                    shown = _with_truth(frame, patches, job, score)
+                    sinks.write(shown, job.span)
                     on_frame(sinks.frames, mission.total_frames)
             report.seconds += float(
                 (job.span.first_frame + job.span.frames - job.first_new_frame) / job.span.fps
@@ -99,7 +100,7 @@ def _with_truth(
             found = score_region(frame, patch, job.boot_id, job.unit.unit_no)
             if found is not None:
                 score.add(found)
-    return settled(paste(frame, patches, offset), patches, offset)
+    return settled(paste(frame, patches, offset, job.boot_id), patches, offset)
 
 
 def _nothing(recording: Recording, mission: Mission, key: LinkKey | None) -> str:

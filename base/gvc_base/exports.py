@@ -107,7 +107,10 @@ class Exports:
         self.frames += 1
         self.tiles += np.bincount(shown.mark.ravel(), minlength=len(Mark))
         assert self._marks is not None and self._ledger is not None
-        self._marks.write(shown.mark, shown.p_wrong, shown.age_ms, shown.truth, shown.alarms)
+        self._marks.write(
+            shown.mark, shown.p_wrong, shown.age_ms, shown.truth, shown.alarms,
+            sources=(shown.source_unit, shown.source_boot, shown.source_part),
+        )  # fmt: skip
         self._count(shown)
         if self._plain is not None:
             self._plain.write(shown.pixels)

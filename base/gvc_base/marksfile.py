@@ -5,6 +5,9 @@ uint16[N, R, C], `truth` uint8[N, R, C] (0 untold, 1 verified by the sender, 2 k
 R = ceil(H/8), C = ceil(W/8), `alarms` int32[M, 7] (frame, counted from 0 in this file; kind, 0 =
 unconfirmed, 1 = missed; x, y, width, height in pixels; strength in percent of its threshold), and
 `tile_px`, `fps` (numerator, denominator), `size` (W, H) and `codes` (the marks' names by number).
+Which received bytes each tile was made from: `source_unit` int32, -1 for none, `source_boot` uint16
+and `source_part` uint8, all [N, R, C], and `parts` (the parts' names by number); `gvc-base trace`
+follows them to the datagrams.
 
 An .npy says how many frames follow before the first one, and how many there are is known last. So
 the grids wait deflated in nameless files beside the target, and are copied once at the end; hours of
@@ -29,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.marks import TILE_PX, Mark, tile_grid
+from gvc_protocol.marks import TILE_PX, Mark, SourcePart, tile_grid
 from gvc_protocol.truth import Alarm
 
 __all__ = ["MarksWriter"]
@@ -37,6 +40,12 @@ __all__ = ["MarksWriter"]
 _ARRAYS = (
     ("mark", np.uint8), ("p_wrong", np.float16), ("age_ms", np.uint16), ("truth", np.uint8),
 )  # fmt: skip
+_SOURCES: tuple[tuple[str, type[np.generic], int], ...] = (
+    ("source_unit", np.int32, -1), ("source_boot", np.uint16, 0), ("source_part", np.uint8, 0),
+)  # fmt: skip
+"Name, type, and what stands for unknown."
+_ALL = (*_ARRAYS, *((name, dtype) for name, dtype, _ in _SOURCES))
+SourceGrids = tuple[NDArray[np.int32], NDArray[np.uint16], NDArray[np.uint8]]
 _CHUNK = 1 << 20
 _ALARM_FIELDS = 7
 
@@ -80,6 +89,7 @@ class MarksWriter:
         self._scalars = {
             "tile_px": np.array(TILE_PX), "fps": np.array([fps.numerator, fps.denominator]),
             "size": np.array([width, height]), "codes": np.array([m.name.lower() for m in Mark]),
+            "parts": np.array([p.name.lower() for p in SourcePart]),
         }  # fmt: skip
         self._frames = 0
         self._alarms = bytearray()
@@ -91,7 +101,7 @@ class MarksWriter:
                 stack.callback(self._part.unlink, missing_ok=True)
                 self._spools = {
                     name: _Spool(stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
-                    for name, _ in _ARRAYS
+                    for name, _ in _ALL
                 }
             except OSError as error:
                 raise UserError(f"cannot write {path}: {error.strerror}") from None
@@ -99,9 +109,13 @@ class MarksWriter:
 
     def write(
         self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16],
-        truth: NDArray[np.uint8] | None = None, alarms: Sequence[Alarm] = (),
+        truth: NDArray[np.uint8] | None = None, alarms: Sequence[Alarm] = (), *,
+        sources: SourceGrids | None = None,
     ) -> None:  # fmt: skip
         """Add one frame's grids: uint8, float16, uint16 and uint8 of [R, C], and its alarms.
+
+        Args:
+            sources: (source_unit, source_boot, source_part); None: unknown.
 
         Raises:
             LocalProtocolError: a grid of another shape or type.
@@ -111,12 +125,15 @@ class MarksWriter:
         arrays: dict[str, NDArray[Any]] = {
             "mark": mark, "p_wrong": p_wrong, "age_ms": age_ms, "truth": told,
         }  # fmt: skip
-        for name, dtype in _ARRAYS:
+        for index, (name, dtype, value) in enumerate(_SOURCES):
+            grid = np.full(self._grid, value, dtype) if sources is None else sources[index]
+            arrays[name] = grid
+        for name, dtype in _ALL:
             if arrays[name].shape != self._grid or arrays[name].dtype != dtype:
                 wanted = f"{np.dtype(dtype).name}{list(self._grid)}"
                 raise LocalProtocolError(f"{name} must be {wanted}")
         try:
-            for name, _ in _ARRAYS:
+            for name, _ in _ALL:
                 self._spools[name].write(arrays[name].tobytes())
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from None
@@ -148,7 +165,7 @@ class MarksWriter:
 
     def _write_entries(self, out: zipfile.ZipFile) -> None:
         shape = (self._frames, *self._grid)
-        for name, dtype in _ARRAYS:
+        for name, dtype in _ALL:
             with out.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(entry, header)

@@ -53,9 +53,12 @@ def received_only(frame: DecodedFrame) -> DecodedFrame:
     mark[keep], age[keep] = Mark.RECEIVED, 0
     keep_px = _to_pixels(keep, height, width)
     pixels[keep_px] = frame.pixels[keep_px]
+    # The books tell what the decoder's own tiles were made from, and only the received ones are shown.
     return replace(
         frame, pixels=pixels, mark=mark, age_ms=age, p_wrong=p_wrong_from_marks(mark, age),
-        truth=None, alarms=(),
+        truth=None, alarms=(), source_unit=np.where(keep, frame.source_unit, -1).astype(np.int32),
+        source_boot=np.where(keep, frame.source_boot, 0).astype(np.uint16),
+        source_part=np.where(keep, frame.source_part, 0).astype(np.uint8),
     )  # fmt: skip
 
 

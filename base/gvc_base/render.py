@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.claims import claim_notes, draw_claims
-from gvc_base.legend import draw_legend
+from gvc_base.legend import draw_legend, legend_height_px
 from gvc_base.patterns import paint
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
@@ -38,7 +38,7 @@ def overlay(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint8]:
         A new uint8[H, W, 3] BGR of the frame's size.
     """
     out = paint(frame.pixels, frame.mark)
-    draw_claims(out, frame)
+    draw_claims(out, frame, legend_height_px(*out.shape[:2]))
     draw_legend(out, mark_share(frame), _notes(frame, status))
     return out
 

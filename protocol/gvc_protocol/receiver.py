@@ -7,6 +7,7 @@ what was due before `now`. So a replay of the recorded `(time, bytes)` gives exa
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gvc_protocol.auth import LinkKey, Opener
@@ -56,12 +57,16 @@ class LinkReceiver:
     def __init__(
         self, params: LinkParams, *, from_base: bool = False, key: LinkKey | None = None,
         replay: ReplayGuard | None = None,
+        on_datagram: Callable[[Datagram], None] = lambda _: None,
     ) -> None:  # fmt: skip
         """Args:
         from_base: what is awaited here: False at a base station, True at a camera.
         key: with it only what it vouches for is believed; nothing else makes a session.
         replay: what was believed before, of earlier runs too; the receiver goes on in it.
+        on_datagram: sees each datagram that was filed (believed, and no repeat), before any event
+            that follows from it.
         """
+        self._on_datagram = on_datagram
         self._opener = None if key is None else Opener(key, replay or ReplayGuard())
         self._params = params
         self._from_base = from_base
@@ -180,6 +185,7 @@ class LinkReceiver:
         else:
             counters.received += 1
             counters.late += outcome is Filed.LATE
+            self._on_datagram(datagram)
         if datagram.over and outcome is not Filed.DUPLICATE:
             self._events.append(TurnGiven(stream_id=key[0], boot_id=key[1], now=now))
         self._emit(key, session.take_ready(now), now)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.marks import TILE_PX, tile_grid
 
-__all__ = ["is_wrong", "structure"]
+__all__ = ["disagreement", "is_wrong", "structure"]
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -40,8 +40,8 @@ _SHIFT_PX = 2
 "Shifts that are tried each way: a structure this far from its place is in its place."
 
 _SHARE = 0.4
-"""Wrong where the disagreement is more than this share of the structure of both pictures together: detail
-with less than a third of its contrast left, or two patterns that correlate by less than 0.6."""
+"""Wrong where the disagreement is more than this share of the structure of both pictures: detail with
+less than a third of its contrast left, or two patterns that correlate by less than 0.6."""
 
 _FLOOR = 4.0
 """Root mean square of the disagreement, levels of 255, below which nothing is wrong: sensor noise of
@@ -60,6 +60,17 @@ def is_wrong(source: U8, decoded: U8) -> NDArray[np.bool_]:
     Raises:
         LocalProtocolError: the pictures differ in size, or are no pictures.
     """
+    return np.asarray(disagreement(source, decoded) > 1, np.bool_)
+
+
+def disagreement(source: U8, decoded: U8) -> F32:
+    """How far the structure of each tile disagrees, float32[ceil(H/8), ceil(W/8)]: above 1 it is wrong.
+
+    Power of what is left, at the best shift, over what may be left.
+
+    Raises:
+        LocalProtocolError: the pictures differ in size, or are no pictures.
+    """
     if source.shape != decoded.shape or source.ndim != 3 or source.shape[2] != 3:
         raise LocalProtocolError("is_wrong compares two pictures uint8[H, W, 3] of one size")
     true, shown = structure(source), structure(decoded)
@@ -68,13 +79,13 @@ def is_wrong(source: U8, decoded: U8) -> NDArray[np.bool_]:
     around: Any = cv2.copyMakeBorder(shown, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
     high, wide = true.shape[:2]
     own = _power(true, rows, columns)
-    wrong = np.ones((rows, columns), np.bool_)
+    least = np.full((rows, columns), np.inf, np.float32)
     for dy, dx in product(range(2 * reach + 1), repeat=2):
         moved = around[dy : dy + high, dx : dx + wide]
         left = _power(true - moved, rows, columns)
-        both = own + _power(moved, rows, columns)
-        wrong &= (left > np.float32(_FLOOR**2)) & (left > _SHARE * both)
-    return wrong
+        allowed = np.float32(_SHARE) * (own + _power(moved, rows, columns))
+        least = np.minimum(least, left / np.maximum(allowed, np.float32(_FLOOR**2)))
+    return np.asarray(least, np.float32)
 
 
 def structure(picture: U8) -> F32:
@@ -97,6 +108,4 @@ def _power(band: Any, rows: int, columns: int) -> F32:
     """Mean square over each tile's window, the planes together: float32[rows, columns]."""
     power = np.square(band).sum(2)
     spread = cv2.GaussianBlur(power, (0, 0), _WINDOW_PX / _HALF, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(
-        cv2.resize(spread, (columns, rows), interpolation=cv2.INTER_AREA), np.float32
-    )
+    return np.asarray(cv2.resize(spread, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)

@@ -36,7 +36,9 @@ class Sending:
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.scene.split}-{self.scene.name}-{self.codec}-{self.bpp:.5f}-{self.latency_s:g}"
+        return (
+            f"{self.scene.split}-{self.scene.name}-{self.codec}-{self.bpp:.5f}-{self.latency_s:g}"
+        )
 
 
 def sendings(scene: Scene) -> list[Sending]:
