@@ -42,12 +42,15 @@ def frame(pixels: U8, *, received: bool = False, number: int = 0, unit: int = 0,
 
 def test_no_made_up_pixel_is_in_the_received_only_view() -> None:
     made_up, low = np.full((64, 96, 3), 255, np.uint8), np.full((16, 24, 3), 40, np.uint8)
-    seen = received_only(frame(made_up, received=True, plain=low))
+    told = np.full((8, 12), 7, np.int32)
+    seen = received_only(replace(frame(made_up, received=True, plain=low), source_unit=told))
     area = np.zeros((64, 96), np.bool_)
     area[16:32, 24:48] = True
     assert (seen.pixels[area] == 255).all() and (seen.pixels[~area] == 40).all()
     assert set(np.unique(seen.mark)) == {Mark.RECEIVED, Mark.ENHANCED}
     assert seen.truth is None and not seen.alarms
+    assert ((seen.source_unit == 7) == (seen.mark == Mark.RECEIVED)).all()
+    assert (seen.source_unit[seen.mark != Mark.RECEIVED] == -1).all()
 
 
 def test_an_old_coded_picture_counts_as_lost_and_none_is_grey() -> None:

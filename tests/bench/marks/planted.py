@@ -282,17 +282,22 @@ class _Scene:
     planter: _Planter
 
 
-def measure(data: Path, out: Path, *, count: int, seed: int, quality: Any = "standard") -> Result:
+def measure(
+    data: Path, out: Path, *, count: int, seed: int, quality: Any = "standard", only: str = ""
+) -> Result:
     """All cases; captures are kept in `out` for the next time.
 
     Args:
         data: folder with clips/.
-        count: planted fakes, and as many removed movers.
+        count: planted fakes, and as many removed movers, of all scenes together.
+        only: a clip that brings its own true boxes; the others are left out.
     """
     out.mkdir(parents=True, exist_ok=True)
     result = Result()
     known: dict[str, list[_Sprite]] = {}
     for index, (clip, bps) in enumerate(_SCENES):
+        if only not in ("", clip):
+            continue
         frames, movers = _source(clip, data)
         jobs = _jobs(_capture(clip, bps, data, out))
         sprites = known[clip] = _sprites(frames, movers)
@@ -524,10 +529,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quality", default="standard")
+    parser.add_argument("--only", default="", choices=sorted({clip for clip, _ in _SCENES[:-1]}))
     chosen = parser.parse_args(arguments)
     result = measure(
-        chosen.data, chosen.out, count=chosen.count, seed=chosen.seed, quality=chosen.quality
-    )
+        chosen.data, chosen.out, count=chosen.count, seed=chosen.seed, quality=chosen.quality,
+        only=chosen.only,
+    )  # fmt: skip
     print("\n".join(result.lines()))
     return 0
 
