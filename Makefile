@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link bench-console fuzz bench-codec bench-edge train train-refine clean
+.PHONY: demo test check fmt bench-link bench-console bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +59,14 @@ fuzz: $(VENV)/.dev
 # Hours; it goes on where it was. BENCH takes more options: make bench-codec BENCH=--quick
 bench-codec: $(VENV)/.bench
 	$(BIN)/python -m tests.bench.codec --out bench-out/codec $(BENCH)
+
+# Goes on where it was. DATA is a folder with photos/ and clips/; the calibration goes into the package.
+MARKS_WORK ?= bench-out/marks/work
+train-marks: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.marks.train --data "$(DATA)" --work "$(MARKS_WORK)"
+
+bench-marks: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.marks.bench --data "$(DATA)" --work "$(MARKS_WORK)" --out bench-out/marks $(BENCH)
 
 bench-edge: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.edge --out bench-out $(BENCH)

@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gvc_base.archive import Archive
 from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
 from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
 from gvc_base.impair import impair_capture
-from gvc_base.recording import Recording, open_recording
+from gvc_base.recording import open_recording, store_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_base.run_cli import run
+from gvc_base.trace_cli import trace_tile
 from gvc_base.verify_cli import verify
 from gvc_profiles import load
 from gvc_profiles.check_cli import check
@@ -29,9 +29,9 @@ from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.params import link_params
-from gvc_protocol.auth import LinkKey, auth_label
+from gvc_profiles.sight.detector import load_detector
+from gvc_protocol.auth import auth_label
 from gvc_protocol.errors import UserError
-from gvc_protocol.replay import ReplayGuard
 
 __all__ = ["app", "main"]
 
@@ -45,12 +45,16 @@ app.add_typer(keys_app)
 app.command()(check)
 app.command()(verify)
 app.command()(run)
+app.command("trace")(trace_tile)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
 ]
 StreamOption = Annotated[
     int | None, typer.Option("--stream", help="Camera to follow; default: the first heard.")
+]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", help="Folder of what this base keeps from start to start.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LossOption = Annotated[float, typer.Option("--loss", help="Share of packets lost, 0 to 0.95.")]
@@ -68,13 +72,34 @@ ReorderOption = Annotated[float, typer.Option("--reorder", help="Share of packet
 def decode(
     recording: Annotated[Path, typer.Argument(help="Capture (.pcap) or mission archive (.db).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Video to write (.mp4).")],
-    burned: Annotated[bool, typer.Option("--overlay", help="Burn the marks into --out.")] = False,
+    clean: Annotated[
+        bool,
+        typer.Option("--clean", help="Leave the marks out of --out; they still lie beside it."),
+    ] = False,
+    received: Annotated[
+        bool,
+        typer.Option("--received-only", help="Show received evidence alone, nothing made of it."),
+    ] = False,
     marks: Annotated[
         Path | None, typer.Option("--marks", help="Marks file; default: beside the video.")
     ] = None,
     marked: Annotated[
         Path | None, typer.Option("--marked", help="A second video, marks burned in.")
     ] = None,
+    marks_video: Annotated[
+        Path | None, typer.Option("--marks-video", help="The marks alone, on grey (.mp4).")
+    ] = None,
+    stills: Annotated[
+        Path | None,
+        typer.Option("--stills", help="Folder for received pixels of each unit, as PNG."),
+    ] = None,
+    objects: Annotated[
+        str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
+    ] = "movers",
+    sign: Annotated[
+        bool, typer.Option("--sign/--no-sign", help="Content credentials into what is written.")
+    ] = True,
+    state: StateOption = None,
     archive: Annotated[
         Path | None, typer.Option("--archive", help="Store the recording in an archive, too.")
     ] = None,
@@ -89,7 +114,11 @@ def decode(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decode a recording to video and marks; frames align with the source whatever was lost."""
+    """Decode a recording to video and marks; frames align with the source whatever was lost.
+
+    Examples: gvc-base decode flood.db --out flood.mp4; gvc-base decode flood.db --out seen.mp4
+    --received-only; gvc-base verify flood.mp4 says what is real in it.
+    """
     params = (
         None if profile is None else link_params(load(profile), bps=None, fec="auto", packets=True)
     )
@@ -97,16 +126,20 @@ def decode(
     secret = link_key(key)
     opened = open_recording(recording, params, session)
     marks_path = marks or marks_path_for(out)
-    _refuse_overwrite(recording, [out, marks_path, marked, archive])
-    if archive is not None:
-        _store(opened, archive, secret)
     outputs = Outputs(
-        plain=None if burned else out, marked=out if burned else marked, marks=marks_path
-    )
+        plain=out if clean else None, marked=marked if clean else out, marks=marks_path,
+        marks_video=marks_video, stills=stills, received_only=received, sign=sign, state=state,
+    )  # fmt: skip
+    if marked is not None and not clean:
+        raise UserError("--out has the marks burned in already; --marked goes with --clean")
+    _refuse_overwrite(recording, [*outputs.all(), archive])
+    detector = load_detector(objects)
+    if archive is not None:
+        store_recording(opened, archive, secret)
     with _progress("decoding", quiet=as_json) as step:
         report = decode_recording(
             opened, outputs, quality=chosen, backend=backend_of(backend), stream_id=stream,
-            boot_id=boot, key=secret,
+            boot_id=boot, key=secret, detector=detector,
             on_frame=lambda done, total: step("decoding", done / total if total else 0.0),
         )  # fmt: skip
     report.out = str(out)
@@ -185,31 +218,6 @@ def _refuse_overwrite(source: Path, targets: list[Path | None]) -> None:
     for target in targets:
         if target is not None and target.exists() and target.samefile(source):
             raise UserError(f"{target} is the input; write the output to another file")
-
-
-def _store(recording: Recording, path: Path, key: LinkKey | None) -> None:
-    """Copy a recording's packets into an archive, before anything of it is parsed."""
-    store = Archive.create_or_open(path)
-    try:
-        session_id: int | None = None
-        batch: list[tuple[int, str, bytes]] = []
-        believed = ReplayGuard()
-        for time_ns, data in recording.packets(believed.merge):
-            if session_id is None:
-                session_id = store.start_session(
-                    link_url=f"file:{recording.path}", profile_id="capture",
-                    params=recording.params, now_ns=time_ns,
-                    key_fingerprint=key.fingerprint if key else recording.key_fingerprint,
-                )  # fmt: skip
-                store.record_replay_state(session_id, time_ns, believed)
-            batch.append((time_ns, str(recording.path), data))
-            if len(batch) >= 256:
-                store.append(session_id, batch)
-                batch = []
-        if session_id is not None and batch:
-            store.append(session_id, batch)
-    finally:
-        store.close()
 
 
 def _result_json(result: RehearsalResult) -> str:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from gvc_base.alarms import watch
 from gvc_base.decoders import Backend, make_decoder
-from gvc_base.marksfile import MarksWriter
+from gvc_base.decoders.gvc_parts import PlacedPatch
+from gvc_base.exports import Exports, Outputs, marks_path_for
 from gvc_base.mission import Mission
 from gvc_base.recording import Recording
 from gvc_base.regions import RegionPatches, paste
-from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.resume import RecoveredUnits
 from gvc_base.timeline import DecodeJob
-from gvc_base.video import Mp4Writer
+from gvc_base.truth_score import RunningScore, score_region, settled
+from gvc_profiles.sight.detector import Detector
 from gvc_protocol.auth import LinkKey
-from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder, UnitSpan
+from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
 from gvc_protocol.events import MessageReady, ReceiverEvent
 from gvc_protocol.marks import Mark
@@ -32,84 +29,18 @@ from gvc_protocol.wire import RejectReason
 
 __all__ = ["Outputs", "decode_recording", "marks_path_for"]
 
-UNMARKED_COMMENT = (
-    "GVC decode without burned-in marks: parts of this picture are not received pixels. "
-    "What is real in it: {marks}"
-)
-MARKED_COMMENT = "GVC decode, marks burned in. Hatched areas are not received pixels. Also: {marks}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
-    """Files to write; the marks always are, because no picture goes out without them."""
-
-    plain: Path | None
-    marked: Path | None
-    marks: Path
-
-
-def marks_path_for(video: Path) -> Path:
-    """Where the marks of a video lie when the user named no place: VIDEO.marks.npz beside it."""
-    return video.with_name(video.stem + ".marks.npz")
-
-
-class _Sinks:
-    """The open output files; made when the first frame tells the size."""
-
-    def __init__(self, outputs: Outputs, stack: ExitStack, status: str) -> None:
-        self._outputs, self._stack, self._status = outputs, stack, status
-        self._plain: Mp4Writer | None = None
-        self._marked: Mp4Writer | None = None
-        self._marks: MarksWriter | None = None
-        self._size: tuple[int, int] | None = None
-        self.tiles: NDArray[np.int64] = np.zeros(len(Mark), np.int64)
-        self.frames = 0
-
-    def write(self, frame: DecodedFrame, job: DecodeJob) -> None:
-        size = (job.span.width, job.span.height)
-        if self._size is None:
-            self._size = size
-            self._open(job)
-        if size != self._size:
-            raise UserError(
-                f"the source changed from {self._size[0]}x{self._size[1]} to {size[0]}x{size[1]} "
-                "after a restart of the edge; decode the boots apart with --boot"
-            )
-        self.frames += 1
-        self.tiles += np.bincount(frame.mark.ravel(), minlength=len(Mark))
-        assert self._marks is not None
-        self._marks.write(frame.mark, frame.p_wrong, frame.age_ms)
-        if self._plain is not None:
-            self._plain.write(frame.pixels)
-        if self._marked is not None:
-            self._marked.write(overlay(frame, status=self._status))
-
-    def _open(self, job: DecodeJob) -> None:
-        span, outputs = job.span, self._outputs
-        self._marks = self._stack.enter_context(
-            MarksWriter(outputs.marks, width=span.width, height=span.height, fps=span.fps)
-        )
-        self._plain = self._video(outputs.plain, UNMARKED_COMMENT, span)
-        self._marked = self._video(outputs.marked, MARKED_COMMENT, span)
-
-    def _video(self, path: Path | None, comment: str, span: UnitSpan) -> Mp4Writer | None:
-        if path is None:
-            return None
-        text = comment.format(marks=self._outputs.marks.name) + f". The sender is {self._status}."
-        writer = Mp4Writer(path, width=span.width, height=span.height, fps=span.fps, comment=text)
-        return self._stack.enter_context(writer)
-
 
 def decode_recording(
     recording: Recording, outputs: Outputs, *, quality: Quality, backend: Backend = "auto",
     stream_id: int | None = None, boot_id: int | None = None,
     on_event: Callable[[ReceiverEvent], None] = lambda _: None,
     on_frame: Callable[[int, int], None] = lambda _done, _total: None,
-    key: LinkKey | None = None,
+    key: LinkKey | None = None, detector: Detector | None = None,
 ) -> DecodeReport:  # fmt: skip
     """Decode everything that a recording holds.
 
     Args:
+        detector: looks for objects in what is shown, to hold them against what the sender saw.
         on_frame: called with (frames so far, frames of the source or 0) after each frame.
         key: only what it vouches for is decoded, as the live base with that key did.
 
@@ -122,27 +53,28 @@ def decode_recording(
         recording.params, stream_id=stream_id, boot_id=boot_id, on_event=on_event, key=key,
         replay=guard, recovered=recovered,
     )  # fmt: skip
-    report = DecodeReport(quality=quality)
+    report, score = DecodeReport(quality=quality), RunningScore()
     began = time.perf_counter()
     with ExitStack() as stack:
-        sinks = _Sinks(outputs, stack, mission.label)
+        sinks = Exports(outputs, stack, mission.label)
         decoder: UnitDecoder | None = None
         for job in _jobs(recording, mission, guard):
             if decoder is None or decoder.spec != job.spec:
-                decoder = make_decoder(job.spec, quality, backend)
+                decoder = watch(make_decoder(job.spec, quality, backend), detector)
                 report.decoder = decoder.label
             _count(report, job)
             patches = regions.placed(job.boot_id, job.unit.unit_no, job.span)
             for frame in decoder.decode(job.unit, job.span):
                 if frame.frame_no >= job.first_new_frame:
-                    shown = paste(frame, patches, frame.frame_no - job.span.first_frame)
-                    sinks.write(shown, job)
+                    shown = _with_truth(frame, patches, job, score)
+                    sinks.write(shown, job.span)
                     on_frame(sinks.frames, mission.total_frames)
             report.seconds += float(
                 (job.span.first_frame + job.span.frames - job.first_new_frame) / job.span.fps
             )
         if sinks.frames == 0:
             raise UserError(_nothing(recording, mission, key))
+        sinks.finish()
     report.frames, report.seconds = sinks.frames, round(report.seconds, 6)
     report.frames_per_s = sinks.frames / max(1e-9, time.perf_counter() - began)
     mission.fill_report(report)
@@ -152,9 +84,23 @@ def decode_recording(
             "base refused are shown as if true; give --key FILE"
         )
     report.air_bps = report.air_bytes * 8 / report.seconds if report.seconds else 0.0
+    report.notes += [*sinks.sign(), *filter(None, (score.text(),))]
     total = max(1, int(sinks.tiles.sum()))
     report.marks = {m.name.lower(): round(int(sinks.tiles[m]) / total, 4) for m in Mark}
     return report
+
+
+def _with_truth(
+    frame: DecodedFrame, patches: list[PlacedPatch], job: DecodeJob, score: RunningScore
+) -> DecodedFrame:
+    """The frame with the true pixels of this moment that were asked for; how far it was from them."""
+    offset = frame.frame_no - job.span.first_frame
+    for patch in patches:
+        if patch.offset == offset:
+            found = score_region(frame, patch, job.boot_id, job.unit.unit_no)
+            if found is not None:
+                score.add(found)
+    return settled(paste(frame, patches, offset, job.boot_id), patches, offset)
 
 
 def _nothing(recording: Recording, mission: Mission, key: LinkKey | None) -> str:

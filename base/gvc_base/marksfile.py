@@ -1,8 +1,13 @@
 """MARKS.npz: the marks of every frame, written as they come, one frame in memory.
 
 A plain `numpy.load` opens it: `mark` uint8[N, R, C], `p_wrong` float16[N, R, C], `age_ms`
-uint16[N, R, C] with R = ceil(H/8), C = ceil(W/8), and `tile_px`, `fps` (numerator, denominator),
-`size` (W, H) and `codes` (the marks' names by number).
+uint16[N, R, C], `truth` uint8[N, R, C] (0 untold, 1 verified by the sender, 2 known wrong) with
+R = ceil(H/8), C = ceil(W/8), `alarms` int32[M, 7] (frame, counted from 0 in this file; kind, 0 =
+unconfirmed, 1 = missed; x, y, width, height in pixels; strength in percent of its threshold), and
+`tile_px`, `fps` (numerator, denominator), `size` (W, H) and `codes` (the marks' names by number).
+Which received bytes each tile was made from: `source_unit` int32, -1 for none, `source_boot` uint16
+and `source_part` uint8, all [N, R, C], and `parts` (the parts' names by number); `gvc-base trace`
+follows them to the datagrams.
 
 An .npy says how many frames follow before the first one, and how many there are is known last. So
 the grids wait deflated in nameless files beside the target, and are copied once at the end; hours of
@@ -16,7 +21,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -27,12 +32,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.marks import TILE_PX, Mark, tile_grid
+from gvc_protocol.marks import TILE_PX, Mark, SourcePart, tile_grid
+from gvc_protocol.truth import Alarm
 
 __all__ = ["MarksWriter"]
 
-_ARRAYS = (("mark", np.uint8), ("p_wrong", np.float16), ("age_ms", np.uint16))
+_ARRAYS = (
+    ("mark", np.uint8), ("p_wrong", np.float16), ("age_ms", np.uint16), ("truth", np.uint8),
+)  # fmt: skip
+_SOURCES: tuple[tuple[str, type[np.generic], int], ...] = (
+    ("source_unit", np.int32, -1), ("source_boot", np.uint16, 0), ("source_part", np.uint8, 0),
+)  # fmt: skip
+"Name, type, and what stands for unknown."
+_ALL = (*_ARRAYS, *((name, dtype) for name, dtype, _ in _SOURCES))
+SourceGrids = tuple[NDArray[np.int32], NDArray[np.uint16], NDArray[np.uint8]]
 _CHUNK = 1 << 20
+_ALARM_FIELDS = 7
 
 
 class _Spool:
@@ -74,8 +89,10 @@ class MarksWriter:
         self._scalars = {
             "tile_px": np.array(TILE_PX), "fps": np.array([fps.numerator, fps.denominator]),
             "size": np.array([width, height]), "codes": np.array([m.name.lower() for m in Mark]),
+            "parts": np.array([p.name.lower() for p in SourcePart]),
         }  # fmt: skip
         self._frames = 0
+        self._alarms = bytearray()
         with ExitStack() as stack:
             try:
                 if path.is_dir():
@@ -84,31 +101,47 @@ class MarksWriter:
                 stack.callback(self._part.unlink, missing_ok=True)
                 self._spools = {
                     name: _Spool(stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
-                    for name, _ in _ARRAYS
+                    for name, _ in _ALL
                 }
             except OSError as error:
                 raise UserError(f"cannot write {path}: {error.strerror}") from None
             self._cleanup = stack.pop_all()
 
     def write(
-        self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16]
-    ) -> None:
-        """Add one frame's grids: uint8, float16 and uint16 of [R, C].
+        self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16],
+        truth: NDArray[np.uint8] | None = None, alarms: Sequence[Alarm] = (), *,
+        sources: SourceGrids | None = None,
+    ) -> None:  # fmt: skip
+        """Add one frame's grids: uint8, float16, uint16 and uint8 of [R, C], and its alarms.
+
+        Args:
+            sources: (source_unit, source_boot, source_part); None: unknown.
 
         Raises:
             LocalProtocolError: a grid of another shape or type.
             UserError: the disk is full.
         """
-        arrays: dict[str, NDArray[Any]] = {"mark": mark, "p_wrong": p_wrong, "age_ms": age_ms}
-        for name, dtype in _ARRAYS:
+        told = np.zeros(self._grid, np.uint8) if truth is None else truth
+        arrays: dict[str, NDArray[Any]] = {
+            "mark": mark, "p_wrong": p_wrong, "age_ms": age_ms, "truth": told,
+        }  # fmt: skip
+        for index, (name, dtype, value) in enumerate(_SOURCES):
+            grid = np.full(self._grid, value, dtype) if sources is None else sources[index]
+            arrays[name] = grid
+        for name, dtype in _ALL:
             if arrays[name].shape != self._grid or arrays[name].dtype != dtype:
                 wanted = f"{np.dtype(dtype).name}{list(self._grid)}"
                 raise LocalProtocolError(f"{name} must be {wanted}")
         try:
-            for name, _ in _ARRAYS:
+            for name, _ in _ALL:
                 self._spools[name].write(arrays[name].tobytes())
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from None
+        rows = [
+            (self._frames, a.kind, a.x, a.y, a.width, a.height, round(100 * a.strength))
+            for a in alarms
+        ]
+        self._alarms += np.array(rows, np.int32).tobytes()
         self._frames += 1
 
     def __enter__(self) -> MarksWriter:
@@ -132,13 +165,14 @@ class MarksWriter:
 
     def _write_entries(self, out: zipfile.ZipFile) -> None:
         shape = (self._frames, *self._grid)
-        for name, dtype in _ARRAYS:
+        for name, dtype in _ALL:
             with out.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(entry, header)
                 for chunk in self._spools[name].read_back():
                     entry.write(chunk)
-        for name, value in self._scalars.items():
+        alarms = np.frombuffer(bytes(self._alarms), np.int32).reshape(-1, _ALARM_FIELDS)
+        for name, value in {**self._scalars, "alarms": alarms}.items():
             buffer = io.BytesIO()
             np.save(buffer, value)
             out.writestr(f"{name}.npy", buffer.getvalue())

@@ -1,8 +1,8 @@
-"""How likely a tile is materially wrong: a PLACEHOLDER from the bookkeeping, not calibrated.
+"""How likely a tile is wrong where nothing but its mark and age is known: an order, not calibrated.
 
-It orders tiles and no more: at one age a less trustworthy mark never gets less, and for one mark an
-older tile never gets less than a younger one. The numbers were chosen, not measured; calibration on
-held-out scenes replaces this function.
+What a decoder gives is calibrated (`gvc_base.marks`). This is for pictures that no decoder made: at one
+age a less trustworthy mark never gets less, and for one mark an older tile never gets less than a
+younger one. The numbers were chosen, not measured.
 
     received .02    carried .05 to .50    enhanced .20 to .55    regenerated .60    lost .90 to .98
 """
@@ -27,7 +27,7 @@ the carried pixels themselves."""
 
 
 def p_wrong_from_marks(mark: NDArray[np.uint8], age_ms: NDArray[np.uint16]) -> NDArray[np.float16]:
-    """Placeholder probability for each tile.
+    """Uncalibrated probability for each tile.
 
     Args:
         mark: uint8[R, C] of `Mark`.

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gvc_base.archive import Archive
+from gvc_protocol.auth import LinkKey
 from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.pcap import read_records
 from gvc_protocol.replay import ReplayGuard
 
-__all__ = ["PCAP_PARAMS", "Recording", "open_recording"]
+__all__ = ["PCAP_PARAMS", "Recording", "open_recording", "store_recording"]
 
 PCAP_PARAMS = LinkParams(
     framing=Framing(mtu_bytes=1400), rate_bps=1e9, fec_percent=0,
@@ -106,3 +107,32 @@ def _from_archive(path: Path, session: int | None) -> Recording:
     return Recording(
         path=path, params=params, session_ids=ids, key_fingerprint=filled[-1].key_fingerprint
     )
+
+
+def store_recording(recording: Recording, path: Path, key: LinkKey | None) -> None:
+    """Copy a recording's packets into an archive, before anything of it is parsed.
+
+    Raises:
+        UserError: the archive cannot be written, or the recording not be read.
+    """
+    store = Archive.create_or_open(path)
+    try:
+        session_id: int | None = None
+        batch: list[tuple[int, str, bytes]] = []
+        believed = ReplayGuard()
+        for time_ns, data in recording.packets(believed.merge):
+            if session_id is None:
+                session_id = store.start_session(
+                    link_url=f"file:{recording.path}", profile_id="capture",
+                    params=recording.params, now_ns=time_ns,
+                    key_fingerprint=key.fingerprint if key else recording.key_fingerprint,
+                )  # fmt: skip
+                store.record_replay_state(session_id, time_ns, believed)
+            batch.append((time_ns, str(recording.path), data))
+            if len(batch) >= 256:
+                store.append(session_id, batch)
+                batch = []
+        if session_id is not None and batch:
+            store.append(session_id, batch)
+    finally:
+        store.close()

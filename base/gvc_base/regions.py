@@ -9,18 +9,17 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
+from gvc_base.decoders.gvc_marks import with_patches
 from gvc_base.decoders.gvc_parts import PlacedPatch, place_patch
-from gvc_base.p_wrong import p_wrong_from_marks
+from gvc_base.marks.model import load_model
 from gvc_protocol.codec import DecodedFrame, UnitSpan
 from gvc_protocol.events import MessageReady
 from gvc_protocol.gvc1 import Patch
-from gvc_protocol.marks import TILE_PX, Mark, tile_grid
+from gvc_protocol.marks import SourcePart
 from gvc_protocol.messages import RegionAnswer, RegionStatus, unpack_message
 
 __all__ = ["RegionFiles", "RegionPatches", "paste"]
@@ -91,19 +90,15 @@ class RegionPatches:
         return [p for patch in patches if (p := place_patch(patch, span)) is not None]
 
 
-def paste(frame: DecodedFrame, patches: list[PlacedPatch], offset: int) -> DecodedFrame:
-    """The frame with the received pixels of this very moment in it, and their marks."""
+def paste(
+    frame: DecodedFrame, patches: list[PlacedPatch], offset: int, boot_id: int = 0
+) -> DecodedFrame:
+    """The frame with the received pixels of this very moment in it, and their marks.
+
+    Args:
+        offset: the frame's place in its unit. boot_id: of the unit.
+    """
     mine = [p for p in patches if p.offset == offset]
     if not mine:
         return frame
-    pixels, mark, age = frame.pixels.copy(), frame.mark.copy(), frame.age_ms.copy()
-    for patch in mine:
-        h, w = patch.pixels.shape[:2]
-        pixels[patch.y : patch.y + h, patch.x : patch.x + w] = patch.pixels
-        rows, columns = tile_grid(h, w)
-        y, x = patch.y // TILE_PX, patch.x // TILE_PX
-        area = np.s_[y : y + rows, x : x + columns]
-        mark[area] = Mark.RECEIVED if patch.full_size else Mark.ENHANCED
-        age[area] = 0
-    p_wrong = p_wrong_from_marks(mark, age)
-    return replace(frame, pixels=pixels, mark=mark, age_ms=age, p_wrong=p_wrong)
+    return with_patches(frame, mine, SourcePart.ANSWER, frame.unit_no, boot_id, load_model())

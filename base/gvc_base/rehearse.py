@@ -172,7 +172,7 @@ class Rehearsal:
         out = self._out
         args = [
             "gvc_base", "decode", str(out / "mission.db"), "--out", str(out / "decoded.mp4"),
-            "--marked", str(out / "marked.mp4"), "--marks", str(out / "marks.npz"),
+            "--clean", "--marked", str(out / "marked.mp4"), "--marks", str(out / "marks.npz"),
             "--quality", self._quality, "--backend", self._backend, "--json", *self._key_args,
         ]  # fmt: skip
         report = _start(args, self._out).finish()

@@ -1,6 +1,7 @@
 """A decoded frame as the operator may see it: no pixel that was not received without its pattern.
 
-DecodedFrame -> patterns.paint (what each tile is) -> legend.draw_legend (what the patterns mean)
+DecodedFrame -> patterns.paint (what each tile is) -> claims.draw_claims (what the sender and the alarms
+    say of it) -> legend.draw_legend (what the patterns mean)
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.claims import claim_notes, draw_claims
 from gvc_base.legend import draw_legend, legend_height_px
 from gvc_base.patterns import paint
 from gvc_protocol.codec import DecodedFrame
@@ -36,6 +38,7 @@ def overlay(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint8]:
         A new uint8[H, W, 3] BGR of the frame's size.
     """
     out = paint(frame.pixels, frame.mark)
+    draw_claims(out, frame, legend_height_px(*out.shape[:2]))
     draw_legend(out, mark_share(frame), _notes(frame, status))
     return out
 
@@ -52,6 +55,7 @@ def overlay_beneath(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint
     strip = max(strip, legend_height_px(height + strip, width))
     out = np.zeros((height + strip, width, 3), np.uint8)
     out[:height] = paint(frame.pixels, frame.mark)
+    draw_claims(out[:height], frame)
     draw_legend(out, mark_share(frame), _notes(frame, status))
     return out
 
@@ -65,7 +69,7 @@ def _notes(frame: DecodedFrame, status: str) -> tuple[str, ...]:
     carried = frame.age_ms[frame.mark == Mark.CARRIED]
     if carried.size:
         notes.append(f"oldest carried {_seconds(int(carried.max()))}")
-    return (*notes, f"frame {frame.frame_no}", status)
+    return (*notes, *claim_notes(frame), status, f"frame {frame.frame_no}")
 
 
 def _held(age_ms: int) -> str:

@@ -25,6 +25,7 @@ from gvc_profiles.boots import default_state_dir
 from gvc_profiles.keys_cli import EncryptOption, KeyOption
 from gvc_profiles.links import UdpLink
 from gvc_profiles.model import LinkProfile
+from gvc_profiles.sight.detector import load_detector
 from gvc_protocol.errors import UserError
 
 __all__ = ["run"]
@@ -66,6 +67,9 @@ def run(
         Path | None, typer.Option("--record", help="Live recording (.mp4), marks burned in.")
     ] = None,
     queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
+    objects: Annotated[
+        str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
+    ] = "movers",
     fov: Annotated[
         float, typer.Option("--fov", help="Camera's view across the picture, degrees, for the map.")
     ] = DEFAULT_FOV_DEG,
@@ -97,7 +101,7 @@ def run(
     options = StationOptions(
         quality=quality_of(quality), backend=backend_of(backend), queue_limit=max(1, queue_limit),
         stream_id=stream, snapshot=snapshot, record=record, fov_deg=fov, ground_m=ground,
-        decoders=max(1, (os.cpu_count() or 2) // 2),
+        decoders=max(1, (os.cpu_count() or 2) // 2), detector=load_detector(objects),
     )  # fmt: skip
     where = None if no_console else _Console.of(console, token)
     plan = BasePlan(

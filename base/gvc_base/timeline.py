@@ -156,7 +156,10 @@ class Timeline:
     def _job(self, unit: ReceivedUnit, first: int, frames: int) -> DecodeJob:
         assert self._known is not None
         d = self._known
-        span = UnitSpan(first_frame=first, frames=frames, fps=d.fps, width=d.width, height=d.height)
+        span = UnitSpan(
+            first_frame=first, frames=frames, fps=d.fps, width=d.width, height=d.height,
+            boot_id=self._boot_id,
+        )  # fmt: skip
         spec = CodecSpec(codec_id=d.codec_id, bitstream_version=d.bitstream_version)
         job = DecodeJob(
             unit=unit, span=span, spec=spec, first_new_frame=self._next_frame,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -34,14 +33,14 @@ def verify(
         Path | None, typer.Option("--state", help="Folder of this base's signing key.")
     ] = None,
 ) -> None:
-    """Find a changed, missing or added row of an archive, and say how far its signatures reach.
+    """Find what was changed: rows of an archive, or an exported video or still; say who signed it.
 
-    Exit code 0 when it is whole, 1 when not (each line names a row), 2 when it cannot be told.
+    Exit code 0 when it is whole, 1 when not (each line names what), 2 when it cannot be told.
 
-    Examples: gvc-base verify flood.db; gvc-base verify flood.db --deep --key link.key
+    Examples: gvc-base verify flood.db --deep --key link.key; gvc-base verify flood.mp4
     """
     if not _is_sqlite(file):
-        _verify_media(file)
+        _verify_media(file, state)
         return
     found = verify_archive(file)
     if deep:
@@ -65,12 +64,15 @@ def _is_sqlite(file: Path) -> bool:
         raise UserError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _verify_media(file: Path) -> None:
-    if importlib.util.find_spec("gvc_base.provenance") is None:
-        raise UserError(f"{file} is no mission archive (.db); give the archive of the mission")
-    from importlib import import_module
+def _verify_media(file: Path, state: Path | None) -> None:
+    # C2PA's library takes a while to load, and an archive does without it.
+    from gvc_base.provenance import AlteredError, verify_media
 
-    lines = import_module("gvc_base.provenance").verify_media(file)
+    try:
+        lines = verify_media(file, state=state)
+    except AlteredError as error:
+        print("\n".join(error.lines))
+        raise typer.Exit(1) from None
     print("\n".join(lines))
 
 

@@ -66,6 +66,10 @@ LatencyOption = Annotated[
     ),
 ]
 CodecOption = Annotated[str, typer.Option("--codec", help="gvc, or classical (no network).")]
+VerifyOption = Annotated[
+    bool,
+    typer.Option("--verify/--no-verify", help="Tell the base where what is sent is wrong."),
+]
 ObjectsOption = Annotated[
     str,
     typer.Option("--objects", help="Who finds objects: movers, people, MODEL.onnx, or none."),
@@ -89,6 +93,7 @@ def encode(
     latency: LatencyOption = None,
     codec: CodecOption = "gvc",
     objects: ObjectsOption = "movers",
+    verify: VerifyOption = True,
     quick: QuickOption = False,
     seconds: SecondsOption = None,
     crop_even: CropOption = False,
@@ -121,8 +126,9 @@ def encode(
     start_us = int((time.time() if start is None else start) * 1e6)
     with _source(video, start_us, seconds, crop_even) as source:
         pipeline = make_pipeline(
-            source, chosen.id, params, latency=latency, codec=codec, objects=objects, live=quick
-        )
+            source, chosen.id, params, latency=latency, codec=codec, objects=objects, live=quick,
+            verify=verify,
+        )  # fmt: skip
         params = pipeline.params
         _tell_long_units(pipeline, latency, params.rate_bps)
         boot_id = 1 if boot is None else boot
@@ -159,6 +165,7 @@ def run(
     latency: LatencyOption = None,
     codec: CodecOption = "gvc",
     objects: ObjectsOption = "movers",
+    verify: VerifyOption = True,
     seconds: SecondsOption = None,
     crop_even: CropOption = False,
     stream: StreamOption = 1,
@@ -187,8 +194,9 @@ def run(
     _check_ids(stream, boot_id)
     with _source(source, time.time_ns() // 1000, seconds, crop_even) as opened:
         pipeline = make_pipeline(
-            opened, chosen.id, params, latency=latency, codec=codec, objects=objects, live=True
-        )
+            opened, chosen.id, params, latency=latency, codec=codec, objects=objects, live=True,
+            verify=verify,
+        )  # fmt: skip
         params = pipeline.params
         _tell_long_units(pipeline, latency, params.rate_bps)
         radio = _open_link(link, chosen)

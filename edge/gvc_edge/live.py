@@ -215,6 +215,7 @@ class LiveRun:
                 self._rate, unit_frames=self._pipeline.unit_frames,
                 eyes=self._pipeline.eyes, backlog=lambda: self._excess,
                 on_begin=self._begin_unit, on_picture=self._keep_picture,
+                verifier=self._pipeline.verifier,
             )  # fmt: skip
             for built in units:
                 self._units.put(built)

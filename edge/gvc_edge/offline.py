@@ -43,7 +43,7 @@ def encode_to_packets(
     now = 0
     units = build_units(
         source, pipeline.encoder, rate, unit_frames=pipeline.unit_frames, eyes=pipeline.eyes,
-        on_frame=on_frame,
+        verifier=pipeline.verifier, on_frame=on_frame,
         backlog=lambda: max(0, sender.backlog_air_bytes - int(usual)),
     )  # fmt: skip
     for built in units:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gvc_edge.codecs import BudgetedEncoder, make_encoder
-from gvc_edge.eyes import Eyes, load_detector
+from gvc_edge.eyes import Eyes
 from gvc_edge.rate import minimum_bps
 from gvc_edge.sources import FrameSource
 from gvc_edge.units import frames_per_unit
+from gvc_edge.verify import Verifier
+from gvc_profiles.sight.detector import load_detector
 from gvc_protocol.codec import CodecId
 from gvc_protocol.errors import UserError
 from gvc_protocol.params import SECOND, LinkParams
@@ -39,11 +41,12 @@ class Pipeline:
     "As given, but that units of this length may wait in the sender's queue."
     encoder: BudgetedEncoder
     eyes: Eyes | None
+    verifier: Verifier | None = None
 
 
 def make_pipeline(
     source: FrameSource, profile_name: str, params: LinkParams, *, latency: float | None, codec: str,
-    objects: str, live: bool,
+    objects: str, live: bool, verify: bool = True,
 ) -> Pipeline:  # fmt: skip
     """Make everything for one source.
 
@@ -52,6 +55,7 @@ def make_pipeline(
         codec: a key of `CODECS`.
         live: keep up with a camera.
         objects: who looks for objects: movers, people, a model's path, or none.
+        verify: compare what is sent with the source, and tell the base where it is wrong.
 
     Raises:
         UserError: an option is out of range, the rate cannot carry the codec, or a part is missing.
@@ -98,6 +102,7 @@ def make_pipeline(
     queue_ns = max(params.queue_ns, round(_QUEUE_UNITS * unit_s * SECOND))
     return Pipeline(
         unit_frames=unit_frames, unit_s=unit_s, encoder=encoder, eyes=eyes,
+        verifier=Verifier(info.width, info.height) if verify else None,
         params=replace(params, queue_ns=queue_ns),
     )  # fmt: skip
 

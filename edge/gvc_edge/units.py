@@ -6,7 +6,7 @@ FrameSource -> UnitBuilder (RateControl, UnitEncoder) -> EncodedUnit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from gvc_edge.codecs import BudgetedEncoder
@@ -15,10 +15,12 @@ from gvc_edge.eyes import Eyes
 from gvc_edge.rate import RateControl
 from gvc_edge.sources import FrameSource, SourceInfo
 from gvc_edge.sources.base import ThermalRange
+from gvc_edge.verify import ShowsSent, Verifier
 from gvc_protocol.codec import EncodedUnit, SourceFrame
 from gvc_protocol.descriptors import Descriptors, Thermal
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
+from gvc_protocol.truth import TruthMap
 
 __all__ = ["BuiltUnit", "UsesRecords", "build_units", "frames_per_unit"]
 
@@ -60,6 +62,7 @@ def build_units(
     eyes: Eyes | None = None,
     on_begin: Callable[[int], None] = lambda _: None,
     on_picture: Callable[[int, int, SourceFrame], None] = lambda _u, _o, _f: None,
+    verifier: Verifier | None = None,
 ) -> Iterator[BuiltUnit]:
     """Encode a source unit by unit.
 
@@ -70,6 +73,7 @@ def build_units(
         eyes: what looks for objects and the camera's motion; None to send neither.
         on_begin: called with a unit's number before it is opened.
         on_picture: called with (unit, offset in it, frame) for each frame.
+        verifier: what compares the unit with its source; None to send no truth map.
     """
     info = source.info
     frames = iter(source.frames())
@@ -90,10 +94,14 @@ def build_units(
         encoder.begin(unit_no, budget - rate.payload_for(room))
         if eyes is not None:
             eyes.begin()
+        if verifier is not None:
+            verifier.begin(expected)
         while ahead is not None and count < unit_frames:
             encoder.push(ahead)
             if eyes is not None:
                 eyes.push(ahead.pixels, count)
+            if verifier is not None:
+                verifier.push(ahead.pixels, count)
             on_frame(ahead.frame_no)
             on_picture(unit_no, count, ahead)
             count += 1
@@ -104,11 +112,28 @@ def build_units(
             if isinstance(encoder, UsesRecords):
                 encoder.look(told.tracks, told.motion_path)
         unit = _close(encoder, info, unit_no, first, count, told, thermal, last=ahead is None)
+        if verifier is not None and isinstance(encoder, ShowsSent):
+            truth = verifier.close(*encoder.take_shown(), told.motion_path)
+            unit = _with_truth(unit, truth, rate, budget)
         d_bytes = len(unit.descriptors.pack())
         air = rate.spent(d_bytes, len(unit.keyframe), len(unit.features))
         closed_us = first.capture_us + round(count * 1_000_000 / info.fps)
         yield BuiltUnit(unit=unit, closed_us=closed_us, air_bytes=air)
         unit_no += 1
+
+
+def _with_truth(
+    unit: EncodedUnit, truth: TruthMap | None, rate: RateControl, budget: int
+) -> EncodedUnit:
+    """The unit with its truth map, where the bytes are there: the picture comes first."""
+    if truth is None:
+        return unit
+    d = unit.descriptors
+    records = len(d.pack()) - len(replace(d, tracks=(), motion_path=None).pack())
+    left = budget - len(unit.keyframe) - len(unit.features) - rate.payload_for(records)
+    told = replace(d, truth=truth)
+    more = rate.payload_for(len(told.pack()) - len(d.pack()))
+    return replace(unit, descriptors=told) if more <= left else unit
 
 
 def _records(encoder: BudgetedEncoder, rate: RateControl, budget: int) -> tuple[int, bool]:

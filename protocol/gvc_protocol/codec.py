@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.errors import LocalProtocolError
-from gvc_protocol.marks import Mark, tile_grid
+from gvc_protocol.marks import Mark, SourcePart, tile_grid
+from gvc_protocol.truth import Alarm, Truth
 
 __all__ = [
     "CodecId",
@@ -141,11 +142,18 @@ class UnitSpan:
     fps: Fraction
     width: int
     height: int
+    boot_id: int = 0
+
+
+_UNSET: NDArray[Any] = np.zeros((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedFrame:
     """A picture that cannot exist without its marks.
+
+    A decoder that keeps no record of its sources leaves the three `source_` grids out: they then say
+    that nothing is known.
 
     Raises:
         LocalProtocolError: a mark array is missing, of another shape or type, or out of range.
@@ -161,18 +169,45 @@ class DecodedFrame:
     "uint16, same grid: time between the received pixel and this frame; 0 for received tiles."
     p_wrong: NDArray[np.float16]
     "float16, same grid, 0..1: how likely the tile is materially wrong."
+    truth: NDArray[np.uint8] | None = None
+    "uint8, same grid, values of `Truth`: what the sender verified and still holds; None: not looked."
+    alarms: tuple[Alarm, ...] = ()
+    "Where the picture and the evidence contradict each other."
+    plain: NDArray[np.uint8] | None = None
+    """uint8[h, w, 3] BGR: the received picture of this moment or the newest before it, at the size in
+    which it was coded, nothing made of it; None where none was received or it is not told."""
+    plain_age_ms: int = 0
+    "Time between that picture and this frame, at most 65535."
+
+    source_unit: NDArray[np.int32] = field(default_factory=lambda: _UNSET)
+    "int32, same grid: the unit whose bytes the tile was made from; -1 where none was received."
+    source_boot: NDArray[np.uint16] = field(default_factory=lambda: _UNSET)
+    "uint16, same grid: the boot that this unit belongs to."
+    source_part: NDArray[np.uint8] = field(default_factory=lambda: _UNSET)
+    "uint8, same grid, values of `SourcePart`."
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
             raise LocalProtocolError("pixels must be uint8[H, W, 3]")
         grid = tile_grid(self.pixels.shape[0], self.pixels.shape[1])
+        unknown: tuple[tuple[str, type[np.generic], int], ...] = (
+            ("source_unit", np.int32, -1), ("source_boot", np.uint16, 0),
+            ("source_part", np.uint8, SourcePart.NONE),
+        )  # fmt: skip
+        for name, dtype, value in unknown:
+            if getattr(self, name) is _UNSET:
+                object.__setattr__(self, name, np.full(grid, value, dtype))
         wanted = (("mark", np.uint8), ("age_ms", np.uint16), ("p_wrong", np.float16))
-        for name, dtype in wanted:
+        for name, dtype in (*wanted, *((n, d) for n, d, _ in unknown)):
             array = getattr(self, name)
             if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != grid:
                 raise LocalProtocolError(f"{name} must be {np.dtype(dtype).name}{list(grid)}")
         if self.mark.max(initial=0) > max(Mark):
             raise LocalProtocolError("mark holds a value that is no Mark")
+        if (t := self.truth) is not None and (
+            t.dtype != np.uint8 or t.shape != grid or t.max(initial=0) > max(Truth)
+        ):
+            raise LocalProtocolError(f"truth must be uint8{list(grid)} of Truth")
 
 
 class UnitEncoder(Protocol):

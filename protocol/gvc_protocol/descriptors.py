@@ -14,6 +14,7 @@ from fractions import Fraction
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.motion_path import MotionPath, unpack_motion_path
 from gvc_protocol.objects import Track, pack_tracks, unpack_tracks
+from gvc_protocol.truth import TruthMap
 from gvc_protocol.varint import VarintError, pull_varint, push_varint
 
 __all__ = [
@@ -48,6 +49,7 @@ class RecordType(IntEnum):
     THERMAL = 8
     LADDER = 9
     INTERLEAVE = 10
+    TRUTH_MAP = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,8 @@ class Descriptors:
     motion, 3 descriptors and chips; None when the edge does not say."""
     interleave: int = 0
     "Later units over whose air time K and F of this one are spread, too: wait for them so long."
+    truth: TruthMap | None = None
+    "Where the edge found what it sent right and wrong; holds where all of the unit arrived."
     unknown: tuple[tuple[int, bytes], ...] = field(default=())
     "Records of a later version, kept so that nothing received is lost."
 
@@ -217,6 +221,8 @@ class Descriptors:
             if not 0 < self.interleave <= MAX_INTERLEAVE:
                 raise LocalProtocolError(f"no such interleave: {self.interleave}")
             out.append((RecordType.INTERLEAVE, bytes((self.interleave,))))
+        if self.truth is not None:
+            out.append((RecordType.TRUTH_MAP, self.truth.pack()))
         return out
 
     @classmethod
@@ -301,6 +307,8 @@ def _read_seen_record(
         fields["ladder"] = data[0]
     elif kind == RecordType.INTERLEAVE and len(data) == 1 and 0 < data[0] <= MAX_INTERLEAVE:
         fields["interleave"] = data[0]
+    elif kind == RecordType.TRUTH_MAP and (truth := TruthMap.unpack(data)) is not None:
+        fields["truth"] = truth
     else:
         return False
     return True

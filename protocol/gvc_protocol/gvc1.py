@@ -189,6 +189,8 @@ class ReceivedPicture:
     display: int
     size: int
     body: bytes | None
+    in_keyframe: bool = False
+    "Whether it travelled in K."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +268,7 @@ def _read(data: bytes, keyframe: PartData, features: PartData) -> ReceivedGvc | 
         bodies[i] = _slice(features, at, index[i][2])
         at += index[i][2]
     pictures = tuple(
-        ReceivedPicture(layer=a, display=b, size=c, body=bodies[i])
+        ReceivedPicture(layer=a, display=b, size=c, body=bodies[i], in_keyframe=a < layers)
         for i, (a, b, c) in enumerate(index)
     )
     return ReceivedGvc(

@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AGE_UNKNOWN_MS", "TILE_PX", "Mark", "pixels_to_tiles", "tile_grid"]
+__all__ = ["AGE_UNKNOWN_MS", "TILE_PX", "Mark", "SourcePart", "pixels_to_tiles", "tile_grid"]
 
 TILE_PX = 8
 "Side of a marked tile in pixels of the shown picture."
@@ -36,6 +36,24 @@ class Mark(IntEnum):
     "No received pixel of this moment agrees with what is shown; it was made up to fill the hole."
     LOST = 4
     "Nothing arrived for this moment: the last picture is held, or there is none."
+
+
+class SourcePart(IntEnum):
+    """Which received bytes a tile was made from, beside the unit and boot that they belong to.
+
+    Written to MARKS.npz; never reused.
+    """
+
+    NONE = 0
+    "No received byte."
+    KEYFRAME = 1
+    "A picture whose bytes travelled in the unit's part K."
+    FEATURES = 2
+    "One whose bytes travelled in F; what it refers to lies in K and F of the same unit."
+    PATCH = 3
+    "A patch of true pixels, in F."
+    ANSWER = 4
+    "Pixels that were asked for: a message."
 
 
 def tile_grid(height_px: int, width_px: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""MARKS.npz comes back as it was written; the placeholder probability keeps its order."""
+"""MARKS.npz comes back as it was written; the order of what is told by marks alone holds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from gvc_base.marksfile import MarksWriter
 from gvc_base.p_wrong import p_wrong_from_marks
 from gvc_protocol.errors import LocalProtocolError, UserError
-from gvc_protocol.marks import Mark, tile_grid
+from gvc_protocol.marks import Mark, SourcePart, tile_grid
+from gvc_protocol.truth import Alarm, AlarmKind
 
 AGE = st.integers(0, 0xFFFF)
+SOURCE_NAMES = ("source_unit", "source_boot", "source_part")
 
 
 def names(folder: Path) -> list[str]:
@@ -36,17 +38,30 @@ def test_round_trip(seed: int, frames: int, width: int, height: int, fps: Fracti
     mark = rng.integers(0, len(Mark), shape, np.uint8)
     age = rng.integers(0, 1 << 16, shape, np.uint16)
     p_wrong = rng.random(shape).astype(np.float16)
+    truth = rng.integers(0, 3, shape, np.uint8)
+    alarm = Alarm(kind=AlarmKind.MISSED, x=1, y=2, width=3, height=4, why="chip", strength=1.5)
+    sources = (
+        rng.integers(-1, 1 << 31, shape, np.int32), rng.integers(0, 1 << 16, shape, np.uint16),
+        rng.integers(0, len(SourcePart), shape, np.uint8),
+    )  # fmt: skip
     with TemporaryDirectory() as folder:
         path = Path(folder) / "MARKS.npz"
         with MarksWriter(path, width=width, height=height, fps=fps) as writer:
-            for m, p, a in zip(mark, p_wrong, age, strict=True):
-                writer.write(m, p, a)
+            for index, (m, p, a, t) in enumerate(zip(mark, p_wrong, age, truth, strict=True)):
+                unit, boot, part = (grid[index] for grid in sources)
+                writer.write(m, p, a, t, [alarm], sources=(unit, boot, part))
             assert not path.exists()
         with np.load(path) as got:
             assert set(got.files) == {
-                "mark", "p_wrong", "age_ms", "tile_px", "fps", "size", "codes"
+                "mark", "p_wrong", "age_ms", "truth", "alarms", "tile_px", "fps", "size", "codes",
+                "parts", "source_unit", "source_boot", "source_part",
             }  # fmt: skip
-            for name, array in (("mark", mark), ("p_wrong", p_wrong), ("age_ms", age)):
+            for name, array in zip(SOURCE_NAMES, sources, strict=True):
+                assert got[name].dtype == array.dtype and np.array_equal(got[name], array)
+            assert got["parts"].tolist() == [p.name.lower() for p in SourcePart]
+            assert got["alarms"].tolist() == [[i, 1, 1, 2, 3, 4, 150] for i in range(frames)]
+            wanted = (("mark", mark), ("p_wrong", p_wrong), ("age_ms", age), ("truth", truth))
+            for name, array in wanted:
                 assert got[name].dtype == array.dtype and np.array_equal(got[name], array)
             assert int(got["tile_px"]) == 8 and got["size"].tolist() == [width, height]
             assert Fraction(*got["fps"].tolist()) == fps
@@ -66,6 +81,7 @@ def test_more_than_one_chunk(tmp_path: Path) -> None:
         assert np.array_equal(got["mark"], mark)
         assert np.array_equal(got["age_ms"], mark.astype(np.uint16) * 1000)
         assert np.array_equal(got["p_wrong"], mark.astype(np.float16))
+        assert (got["source_unit"] == -1).all() and not got["source_part"].any()
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -104,8 +104,9 @@ def test_a_mission_with_a_key(
     assert _events(archive, "clock") and _events(archive, "region_answer")
 
     out = base("decode", archive, "--out", tmp_path / "v.mp4", "--key", key, "--boot", boot,
-               "--quality", "preview", "--json")  # fmt: skip
+               "--quality", "preview", "--json", "--clean")  # fmt: skip
     assert out.code == 0, out.err
+    assert any("truth came for" in note for note in out.json["notes"])
     with np.load(tmp_path / "v.marks.npz") as marks:
         mark = marks["mark"][frame_no]
         x, y, w, h = (v // 8 for v in BOX)

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gvc_base.provenance import verify_media
 from gvc_base.video import probe, read_video
 from gvc_edge.sources import open_source
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.events import UnitReady
 from gvc_protocol.framing import Framing
+from gvc_protocol.marks import Mark
 from gvc_protocol.objects import ObjectClass
 from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import read_records
 from gvc_protocol.receiver import LinkReceiver
+from gvc_protocol.truth import Truth
 from tests.e2e.conftest import Ran
 
 FRAMES = 90
@@ -29,7 +32,8 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def decode(base: Callable[..., Ran], capture: Path, folder: Path, *more: object) -> dict[str, Any]:
     out = folder / "out.mp4"
-    done = base("decode", capture, "--out", out, "--marks", folder / "m.npz", "--json", *more)
+    done = base("decode", capture, "--out", out, "--clean", "--marks", folder / "m.npz", "--json",
+                "--state", folder, *more)  # fmt: skip
     assert done.code == 0, done.err
     return done.json
 
@@ -180,6 +184,31 @@ def test_overlay_burns_the_marks_in(
     )
     assert plain.shape == marked.shape
     assert psnr(plain, marked) < 40
+    both = base("decode", capture[0], "--out", tmp_path / "x.mp4", "--marked", tmp_path / "y.mp4")
+    assert "--clean" in both.error_line
+
+
+def test_an_export_says_what_is_real_in_it_and_the_evidence_alone_is_a_switch_away(
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+) -> None:
+    out, marks_video, stills = tmp_path / "o.mp4", tmp_path / "marks.mp4", tmp_path / "stills"
+    wanted = ["--quality", "preview", "--state", tmp_path, "--json"]
+    made = base("decode", capture[0], "--out", out, "--marks-video", marks_video, *wanted)
+    assert made.code == 0, made.err
+    assert not made.json["notes"] and len(list(read_video(marks_video))) == FRAMES
+    told = "\n".join(verify_media(out, state=tmp_path))
+    assert "burned into the picture" in told and "the sender verified" in told
+    with np.load(tmp_path / "o.marks.npz") as marks:
+        assert (marks["truth"] == Truth.VERIFIED).mean() > 0.5
+
+    seen = base("decode", capture[0], "--out", out, "--received-only", "--stills", stills, *wanted)
+    assert seen.code == 0, seen.err
+    assert set(seen.json["marks"]) == {m.name.lower() for m in Mark}
+    assert seen.json["marks"]["carried"] == seen.json["marks"]["regenerated"] == 0
+    assert "nothing generated" in "\n".join(verify_media(out, state=tmp_path))
+    pictures = sorted(p for p in stills.glob("*.png") if "_mask" not in p.name)
+    assert len(pictures) == 3, "one a unit"
+    assert "received 100 %" in "\n".join(verify_media(pictures[0], state=tmp_path))
 
 
 @pytest.mark.parametrize("size", ["256x192", "640x512"])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gvc_edge.eyes import load_detector
-from gvc_edge.eyes.onnx_head import read_head
-from gvc_edge.eyes.yolo import decode
+from gvc_profiles.sight.onnx_head import read_head
+from gvc_profiles.sight.yolo import decode
 from gvc_protocol.errors import UserError
 from gvc_protocol.objects import ObjectClass
 

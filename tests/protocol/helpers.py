@@ -20,6 +20,7 @@ from gvc_protocol.objects import Track, TrackPoint
 from gvc_protocol.params import LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.sender import LinkSender
+from gvc_protocol.truth import TruthMap
 from gvc_protocol.wire import Datagram, WirePart
 
 Timed = tuple[int, bytes]
@@ -214,6 +215,13 @@ thermals = st.builds(
     ),
     st.tuples(u16, u16, u16), st.booleans(), st.booleans(),
 )  # fmt: skip
+truth_maps = (
+    st.tuples(st.integers(0, 15), st.integers(0, 1), st.binary(max_size=15))
+    .map(lambda t: TruthMap.unpack(bytes((t[0] << 4 | t[1],)) + t[2]))
+    .filter(lambda m: m is not None)
+)
+"Every body is some map, and one that fits."
+
 all_descriptors = st.builds(
     Descriptors,
     codec_id=byte, bitstream_version=byte, capture_us=st.integers(0, (1 << 64) - 1),
@@ -227,8 +235,8 @@ all_descriptors = st.builds(
     detections=st.lists(detections, max_size=20).map(tuple), end_of_stream=st.booleans(),
     tracks=st.lists(tracks(max_points=4), max_size=4).map(tuple),
     motion_path=st.none() | motion_paths(max_points=4), thermal=st.none() | thermals,
-    ladder=st.none() | byte,
+    ladder=st.none() | byte, truth=st.none() | truth_maps,
     unknown=st.lists(
-        st.tuples(st.integers(10, 255), st.binary(max_size=40)), max_size=5
+        st.tuples(st.integers(12, 255), st.binary(max_size=40)), max_size=5
     ).map(tuple),
 )  # fmt: skip

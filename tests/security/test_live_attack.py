@@ -131,7 +131,8 @@ def fingerprint(key: Path) -> str:
 def decoded(archive: Path, key: Path | None, name: str) -> tuple[Any, dict[str, Any]]:
     out = archive.with_name(name)
     more = [] if key is None else ["--key", key]
-    ran = run("gvc_base", "decode", archive, "--out", out, "--quality", "preview", "--json", *more)
+    ran = run("gvc_base", "decode", archive, "--out", out, "--clean", "--quality", "preview", "--json",
+              *more)  # fmt: skip
     assert ran.code == 0, ran.err
     return np.stack(list(read_video(out))), ran.json
 

@@ -13,6 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gvc_protocol.auth import LinkKey, Sealer
 from gvc_protocol.blocks import BlockAssembly, make_block
 from gvc_protocol.codec import CodecSpec, EncodedUnit
@@ -33,6 +35,7 @@ from gvc_protocol.objects import ObjectClass, Track, TrackPoint
 from gvc_protocol.params import LinkParams
 from gvc_protocol.pcap import Record, pack_file_header, pack_record
 from gvc_protocol.sender import LinkSender
+from gvc_protocol.truth import TruthMap
 from gvc_protocol.wire import Datagram
 from tests.vectors.message_cases import message_table
 
@@ -180,6 +183,7 @@ def _reason(raw: bytes) -> str:
 
 def descriptor_fields(d: Descriptors) -> dict[str, Any]:
     fields = asdict(d)
+    del fields["truth"]  # vectors of its own: truth.json
     fields["fps"] = [d.fps.numerator, d.fps.denominator]
     fields["weights_prefix"] = d.weights_prefix.hex()
     fields["unknown"] = [[kind, data.hex()] for kind, data in d.unknown]
@@ -230,6 +234,37 @@ def _descriptors() -> Cases:
         ],
         "refused": [{"name": name, "hex": text} for name, text in refused.items()],
     }
+
+
+def _truth() -> Cases:
+    rows, columns = np.mgrid[0:9, 0:16]
+    maps = {
+        "all_right": np.zeros((9, 16), bool),
+        "all_wrong": np.ones((9, 16), bool),
+        "one_wrong": (rows == 4) & (columns == 7),
+        "two_places": (abs(rows - 2) + abs(columns - 3) < 3) | ((rows > 6) & (columns > 11)),
+        "coarse": (np.add.outer(np.arange(6), np.arange(10)) % 5) == 0,
+        "too_busy_for_the_finer_grid": (rows * 7 + columns * 11) % 3 == 0,
+    }
+    bare = replace(DESCRIBED, weights_prefix=b"", global_motion=None, telemetry=None, detections=())
+    cases = []
+    for proxy, (name, wrong) in enumerate(maps.items()):
+        told = TruthMap(proxy=1 + proxy % 2, wrong=wrong)
+        read = TruthMap.unpack(told.pack())
+        assert read is not None
+        cases.append({
+            "name": name, "proxy": told.proxy,
+            "sent": ["".join("01"[int(cell)] for cell in row) for row in wrong],
+            "read": ["".join("01"[int(cell)] for cell in row) for row in read.wrong],
+            "hex": told.pack().hex(), "descriptors": replace(bare, truth=told).pack().hex(),
+        })  # fmt: skip
+    return {
+        "maps": cases,
+        "refused": [
+            {"name": "empty", "hex": ""}, {"name": "grid_of_a_later_version", "hex": "12"},
+            {"name": "17_bytes", "hex": "10" + "00" * 16},
+        ],
+    }  # fmt: skip
 
 
 def _erasure() -> Cases:
@@ -473,6 +508,7 @@ def build() -> dict[str, bytes]:
     """Every vector file and its bytes."""
     tables = {
         "datagrams.json": _datagrams(), "descriptors.json": _descriptors(),
+        "truth.json": _truth(),
         "erasure.json": _erasure(), "blocks.json": _blocks(), "rs_frames.json": _rs_frames(),
         "segments.json": _segments(), "gvc1.json": _gvc1(), "framings.json": _framings(),
         "auth.json": _auth(), "messages.json": message_table(),

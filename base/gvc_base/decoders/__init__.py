@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from gvc_protocol.codec import CodecId, CodecSpec, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.marks.doubt import Doubt
 
 __all__ = ["BACKENDS", "Backend", "make_decoder"]
 
@@ -15,22 +18,24 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 "What runs a codec's network; codecs without one ignore it."
 
 
-def _classical(spec: CodecSpec, quality: Quality, _backend: Backend) -> UnitDecoder:
+def _classical(
+    spec: CodecSpec, quality: Quality, _backend: Backend, doubt: Doubt | None
+) -> UnitDecoder:
     from gvc_base.decoders.classical import SPEC, ClassicalDecoder
 
     _check_version(spec, SPEC)
-    return ClassicalDecoder(spec, quality)
+    return ClassicalDecoder(spec, quality, doubt)
 
 
-def _gvc(spec: CodecSpec, quality: Quality, backend: Backend) -> UnitDecoder:
+def _gvc(spec: CodecSpec, quality: Quality, backend: Backend, doubt: Doubt | None) -> UnitDecoder:
     from gvc_base.decoders.gvc import SPEC, GvcDecoder
 
     _check_version(spec, SPEC)
     if quality == "preview":
-        return GvcDecoder(spec, quality, None)
+        return GvcDecoder(spec, quality, None, doubt=doubt)
     from gvc_base.neural.runtime import make_restorer
 
-    return GvcDecoder(spec, quality, make_restorer(backend))
+    return GvcDecoder(spec, quality, make_restorer(backend), doubt=doubt)
 
 
 def _check_version(spec: CodecSpec, known: CodecSpec) -> None:
@@ -41,17 +46,20 @@ def _check_version(spec: CodecSpec, known: CodecSpec) -> None:
         )
 
 
-_DECODERS: dict[int, Callable[[CodecSpec, Quality, Backend], UnitDecoder]] = {
+_DECODERS: dict[int, Callable[[CodecSpec, Quality, Backend, Doubt | None], UnitDecoder]] = {
     CodecId.CLASSICAL: _classical,
     CodecId.GVC: _gvc,
 }
 
 
-def make_decoder(spec: CodecSpec, quality: Quality, backend: Backend = "auto") -> UnitDecoder:
+def make_decoder(
+    spec: CodecSpec, quality: Quality, backend: Backend = "auto", doubt: Doubt | None = None
+) -> UnitDecoder:
     """The decoder for what a stream says it is.
 
     Args:
         backend: what runs the network, where the codec has one and the quality uses it.
+        doubt: what gives `p_wrong`; None: the package's calibration.
 
     Raises:
         UserError: this program knows no such codec, or not this version of its bitstream; or the
@@ -63,4 +71,4 @@ def make_decoder(spec: CodecSpec, quality: Quality, backend: Backend = "auto") -
         raise UserError(
             f"codec {spec.codec_id} is not known to this base, only {known}; update gvc-field"
         )
-    return factory(spec, quality, backend)
+    return factory(spec, quality, backend, doubt)

@@ -8,7 +8,7 @@ moments that nothing reaches -> the last picture, marked LOST, older from frame 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders.av1 import Picture, decode_units
 from gvc_base.decoders.fusion import Between, Carrier, Settings, resize, tile_means
+from gvc_base.decoders.gvc_parts import CodedUnit
 from gvc_base.decoders.motion import F32, FlowEngine
-from gvc_base.p_wrong import p_wrong_from_marks
+from gvc_base.marks import facts
+from gvc_base.marks.doubt import Doubt, Known
+from gvc_base.marks.facts import Context, PairFacts
+from gvc_base.marks.model import load_model
 from gvc_protocol.classical import BITSTREAM_VERSION, FeaturesPart, KeyframePart
 from gvc_protocol.codec import (
     CodecId,
@@ -28,7 +32,7 @@ from gvc_protocol.codec import (
     ReceivedUnit,
     UnitSpan,
 )
-from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark, tile_grid
+from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark, SourcePart, tile_grid
 
 __all__ = ["SPEC", "ClassicalDecoder"]
 
@@ -65,6 +69,20 @@ class _Coded:
     low: Picture
     picture: Picture
     weight: F32 | None
+    known: Known
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A frame's pixels and what is known of its tiles."""
+
+    pixels: Picture
+    mark: U8
+    age: U16
+    score: F32
+    unit: NDArray[np.int32]
+    boot: U16
+    part: U8
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +92,9 @@ class _Still:
     full_size: bool
     gains: tuple[float, float]
     carries: bool
+    bits_per_pixel: float
+    factor: float
+    "How many times it was smaller than the source, a side."
 
 
 class ClassicalDecoder:
@@ -85,15 +106,20 @@ class ClassicalDecoder:
             still is shown at its moment only. "standard": the still's detail is carried, gaps are
             filled at full size, flow on pictures up to 480 wide. "best": the same with DIS's
             medium preset on pictures up to 640 wide, and cubic sampling of the still.
+        doubt: what gives `p_wrong`; None: the package's calibration.
     """
 
-    def __init__(self, spec: CodecSpec, quality: Quality) -> None:
+    def __init__(self, spec: CodecSpec, quality: Quality, doubt: Doubt | None = None) -> None:
         self._spec, self._quality = spec, quality
         self._settings = _SETTINGS[quality]
         s = self._settings
         self._engine = FlowEngine(fine=s.fine_flow, ultrafast=s.fast_flow)
-        self._held: Picture | None = None
+        self._doubt = doubt or Doubt(load_model())
+        self._held: _Made | None = None
+        self._known: Known | None = None
         self._evidence_s: Fraction | None = None
+        self.evidence: CodedUnit | None = None
+        "F's pictures of the last unit, before anything was made of them."
 
     @property
     def spec(self) -> CodecSpec:
@@ -105,31 +131,40 @@ class ClassicalDecoder:
 
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """Exactly `span.frames` frames; never raises over what the parts hold."""
-        offsets, lows = self._features(unit.features, span)
+        offsets, lows, context = self._features(unit.features, span)
         still = self._keyframe(unit.keyframe, span)
-        made = self._moments(offsets, lows, still, span) if lows else iter(())
+        self.evidence = CodedUnit(offsets=list(offsets), lows=list(lows))
+        made = self._moments(offsets, lows, still, unit, span, context) if lows else iter(())
         for offset in range(span.frames):
             moment = next(made, None)
             if still is not None and offset == still.offset:
-                shown = self._still_frame(still, unit, span)
+                moment = self._still_frame(still, unit, span, context)
             elif moment is None:
-                shown = self._lost_frame(unit, span, offset)
-            else:
-                shown = self._finish(unit, span, offset, *moment)
+                moment = self._lost_frame(span, offset, context)
             # A copy: whoever draws on a frame must not draw on those made from it.
-            self._held = shown.pixels.copy()
-            yield shown
+            self._held = replace(moment, pixels=moment.pixels.copy())
+            yield self._finish(unit, span, offset, moment)
 
-    def _features(self, part: PartData, span: UnitSpan) -> tuple[list[int], list[Picture]]:
+    def _features(self, part: PartData, span: UnitSpan) -> tuple[list[int], list[Picture], Context]:
         """Offsets and pictures of the coded frames that arrived and lie in or just past the span."""
         parsed = FeaturesPart.unpack(part.prefix)
         if parsed is None:
-            return [], []
+            return [], [], self._context(span, 1.0, 0.0, 1)
         # One coded frame past the span still helps to fill the gap before it.
         within = sum(offset < span.frames + parsed.step for offset in parsed.offsets)
         width, height = span.width + span.width % 2, span.height + span.height % 2
         lows = decode_units(parsed.frames[:within], width=width, height=height)
-        return parsed.offsets[: len(lows)], lows
+        bits = 8 * sum(len(data) for data in parsed.frames[: len(lows)])
+        pixels = sum(low.shape[0] * low.shape[1] for low in lows)
+        factor = span.width / lows[0].shape[1] if lows else 1.0
+        context = self._context(span, factor, bits / max(1, pixels), parsed.step)
+        return parsed.offsets[: len(lows)], lows, context
+
+    def _context(self, span: UnitSpan, factor: float, bits: float, step: int) -> Context:
+        return Context(
+            grid=tile_grid(span.height, span.width), factor=factor, bits_per_coded_pixel=bits,
+            coded_hz=float(span.fps) / max(1, step), classical=True, quality=self._quality,
+        )  # fmt: skip
 
     def _keyframe(self, part: PartData, span: UnitSpan) -> _Still | None:
         parsed = KeyframePart.unpack(part.whole or b"")
@@ -147,22 +182,55 @@ class ClassicalDecoder:
             full_size=full_size,
             gains=(parsed.gain_low / 255, parsed.gain_high / 255),
             carries=full_size and strong,
+            bits_per_pixel=8 * len(parsed.obus) / (pictures[0].shape[0] * pictures[0].shape[1]),
+            factor=span.width / pictures[0].shape[1],
         )
 
     def _moments(
-        self, offsets: list[int], lows: list[Picture], still: _Still | None, span: UnitSpan
-    ) -> Iterator[tuple[Picture, U8, U16]]:
-        """(pixels, mark, age) for each frame from the first coded one to the last, in order."""
+        self, offsets: list[int], lows: list[Picture], still: _Still | None, unit: ReceivedUnit,
+        span: UnitSpan, context: Context,
+    ) -> Iterator[_Made]:  # fmt: skip
+        """Each frame from the first coded one to the last, in order."""
         before: _Coded | None = None
-        for now in self._coded(offsets, lows, still, span):
-            if before is not None and now.offset - before.offset > 1:
-                yield from self._gap(before, now, still, span)
-            yield self._shown(now, still, span)
+        for offset, low, picture, weight in self._coded(offsets, lows, still, span):
+            between: Between | None = None
+            if before is not None and offset - before.offset > 1:
+                between = Between(
+                    before.low, low, before.picture, picture, before.weight, weight,
+                    self._settings, self._engine,
+                    passed_s=(offset - before.offset) / float(span.fps), width=span.width,
+                    grid=context.grid,
+                )  # fmt: skip
+            pair = between.facts if between is not None else None
+            known = self._known_of(context, (offset, low, picture, weight), still, pair, span)
+            now = _Coded(offset, low, picture, weight, known)
+            if before is not None and between is not None:
+                yield from self._gap(before, now, between, still, unit, span)
+            if offset < span.frames:
+                self._known = known
+            yield self._shown(now, still, unit, span)
             before = now
+
+    def _known_of(
+        self, context: Context, coded: tuple[int, Picture, Picture, F32 | None],
+        still: _Still | None, pair: PairFacts | None, span: UnitSpan,
+    ) -> Known:  # fmt: skip
+        offset, low, picture, weight = coded
+        frame = span.first_frame + offset
+        kept = self._doubt.kept(context, frame, float(span.fps)) if pair is not None else None
+        if kept is not None:
+            return kept
+        away_s = abs(offset - still.offset) / float(span.fps) if still is not None else 0.0
+        carries = weight is not None and still is not None and still.carries
+        age_s = np.full(context.grid, away_s, np.float32) if carries else None
+        received = weight if carries else None
+        planes = facts.moment(context, picture, low, pair, None, received=received, age_s=age_s)
+        return self._doubt.coded(context, frame, planes)
 
     def _coded(
         self, offsets: list[int], lows: list[Picture], still: _Still | None, span: UnitSpan
-    ) -> Iterator[_Coded]:
+    ) -> Iterator[tuple[int, Picture, Picture, F32 | None]]:
+        """(offset, F's picture, picture shown, the still's weight in it) of each coded moment."""
         size = (span.width, span.height)
         carrier: Carrier | None = None
         if self._settings.carry and still is not None and still.offset in offsets:
@@ -173,13 +241,15 @@ class ClassicalDecoder:
         for index, (offset, low) in enumerate(zip(offsets, lows, strict=True)):
             if carrier is not None:
                 picture, weight = carrier.picture(index)
-                yield _Coded(offset, low, picture, weight)
+                yield offset, low, picture, weight
             elif self._settings.carry:
-                yield _Coded(offset, low, resize(low, *size), None)
+                yield offset, low, resize(low, *size), None
             else:
-                yield _Coded(offset, low, low, None)
+                yield offset, low, low, None
 
-    def _shown(self, now: _Coded, still: _Still | None, span: UnitSpan) -> tuple[Picture, U8, U16]:
+    def _shown(
+        self, now: _Coded, still: _Still | None, unit: ReceivedUnit, span: UnitSpan
+    ) -> _Made:
         """A coded moment: what F shows there, with the still's detail where it was carried."""
         full = now.low.shape[:2] == (span.height, span.width)
         grid = tile_grid(span.height, span.width)
@@ -191,15 +261,16 @@ class ClassicalDecoder:
             mark[carried] = Mark.CARRIED
             age[carried] = _milliseconds(Fraction(abs(now.offset - still.offset)) / span.fps)
         picture = resize(now.picture, span.width, span.height)
-        return (picture.copy() if picture is now.picture else picture), mark, age
+        picture = picture.copy() if picture is now.picture else picture
+        return _made(picture, mark, age, now.known.score, unit, span)
 
     def _gap(
-        self, a: _Coded, b: _Coded, still: _Still | None, span: UnitSpan
-    ) -> Iterator[tuple[Picture, U8, U16]]:
+        self, a: _Coded, b: _Coded, between: Between, still: _Still | None, unit: ReceivedUnit,
+        span: UnitSpan,
+    ) -> Iterator[_Made]:  # fmt: skip
         """The frames between two coded moments."""
-        between = Between(
-            a.low, b.low, a.picture, b.picture, a.weight, b.weight, self._settings, self._engine
-        )
+        first, fps = span.first_frame, float(span.fps)
+        ends = (first + a.offset, first + b.offset)
         carries = still is not None and still.carries and a.weight is not None
         for offset in range(a.offset + 1, min(b.offset, span.frames)):
             pixels, trust, weight = between.at((offset - a.offset) / (b.offset - a.offset))
@@ -215,16 +286,26 @@ class ClassicalDecoder:
             guessed = tile_means(trusted, span.width, span.height) < 0.5
             mark[guessed] = Mark.REGENERATED
             age[guessed] = _milliseconds(Fraction(nearest) / span.fps)
-            yield resize(pixels, span.width, span.height), mark, age
+            score = self._doubt.between(a.known, b.known, ends, between.facts, first + offset, fps)
+            shown = resize(pixels, span.width, span.height)
+            yield _made(shown, mark, age, score, unit, span)
 
-    def _still_frame(self, still: _Still, unit: ReceivedUnit, span: UnitSpan) -> DecodedFrame:
+    def _still_frame(
+        self, still: _Still, unit: ReceivedUnit, span: UnitSpan, context: Context
+    ) -> _Made:
         self._saw(span, still.offset)
         grid = tile_grid(span.height, span.width)
         mark = np.full(grid, Mark.RECEIVED if still.full_size else Mark.ENHANCED, np.uint8)
         age = np.zeros(grid, np.uint16)
-        return self._finish(unit, span, still.offset, still.picture.copy(), mark, age)
+        own = replace(context, factor=still.factor, bits_per_coded_pixel=still.bits_per_pixel)
+        ones = np.ones(context.grid, np.float32) if still.full_size else None
+        planes = facts.moment(own, still.picture, still.picture, None, None, received=ones)
+        self._known = self._doubt.coded(own, span.first_frame + still.offset, planes)
+        made = _made(still.picture.copy(), mark, age, self._known.score, unit, span)
+        made.part[:] = SourcePart.KEYFRAME
+        return made
 
-    def _lost_frame(self, unit: ReceivedUnit, span: UnitSpan, offset: int) -> DecodedFrame:
+    def _lost_frame(self, span: UnitSpan, offset: int, context: Context) -> _Made:
         grid = tile_grid(span.height, span.width)
         age_ms = AGE_UNKNOWN_MS
         if self._evidence_s is not None:
@@ -233,23 +314,42 @@ class ClassicalDecoder:
         if self._held is None:
             held = np.full((span.height, span.width, 3), _GREY, np.uint8)
         else:
-            held = resize(self._held, span.width, span.height)
-            held = held.copy() if held is self._held else held
-        mark = np.full(grid, Mark.LOST, np.uint8)
-        return self._finish(unit, span, offset, held, mark, np.full(grid, age_ms, np.uint16))
+            held = resize(self._held.pixels, span.width, span.height)
+            held = held.copy() if held is self._held.pixels else held
+        mark, age = np.full(grid, Mark.LOST, np.uint8), np.full(grid, age_ms, np.uint16)
+        known = self._known or self._doubt.unseen(context)
+        known = self._doubt.on_grid(known, grid)
+        frame = span.first_frame + offset
+        score = self._doubt.beyond(known, frame, float(span.fps), moved=False)
+        if self._held is None or self._held.unit.shape != grid:
+            unknown = (np.full(grid, -1, np.int32), np.zeros(grid, np.uint16), np.zeros_like(mark))
+            return _Made(held, mark, age, score, *unknown)
+        old = self._held
+        return _Made(held, mark, age, score, old.unit, old.boot, old.part)
 
     def _saw(self, span: UnitSpan, offset: int) -> None:
         """Note that something of this moment arrived."""
         if offset < span.frames:
             self._evidence_s = Fraction(span.first_frame + offset) / span.fps
 
-    def _finish(
-        self, unit: ReceivedUnit, span: UnitSpan, offset: int, pixels: Picture, mark: U8, age: U16
-    ) -> DecodedFrame:
+    def _finish(self, unit: ReceivedUnit, span: UnitSpan, offset: int, made: _Made) -> DecodedFrame:
         return DecodedFrame(
-            frame_no=span.first_frame + offset, unit_no=unit.unit_no, pixels=pixels, mark=mark,
-            age_ms=age, p_wrong=p_wrong_from_marks(mark, age),
+            frame_no=span.first_frame + offset, unit_no=unit.unit_no, pixels=made.pixels,
+            mark=made.mark, age_ms=made.age, p_wrong=self._doubt.p_wrong(made.mark, made.score),
+            source_unit=made.unit, source_boot=made.boot, source_part=made.part,
         )  # fmt: skip
+
+
+def _made(
+    pixels: Picture, mark: U8, age: U16, score: F32, unit: ReceivedUnit, span: UnitSpan
+) -> _Made:
+    """With its sources: what is carried is the still's, all else F's."""
+    part = np.full(mark.shape, SourcePart.FEATURES, np.uint8)
+    part[mark == Mark.CARRIED] = SourcePart.KEYFRAME
+    return _Made(
+        pixels, mark, age, score, np.full(mark.shape, unit.unit_no, np.int32),
+        np.full(mark.shape, span.boot_id, np.uint16), part,
+    )  # fmt: skip
 
 
 def _milliseconds(seconds: Fraction) -> int:

@@ -22,6 +22,7 @@ from gvc_base.decoders.motion import (
     resize_flow,
     warp,
 )
+from gvc_base.marks.facts import pair_facts
 from gvc_protocol.marks import TILE_PX, tile_grid
 
 __all__ = ["Between", "Carrier", "Settings", "grey", "resize", "tile_means"]
@@ -166,11 +167,13 @@ class Between:
         low_a, low_b: decoded F frames, for the motion.
         picture_a, picture_b: what is shown at both moments (the same as the F frames in preview).
         weight_a, weight_b: the still's weight in each, on the flow's grid, or None without a still.
+        passed_s: seconds between them. width, grid: of the shown picture, for `facts`.
     """
 
     def __init__(
         self, low_a: Picture, low_b: Picture, picture_a: Picture, picture_b: Picture,
-        weight_a: F32 | None, weight_b: F32 | None, settings: Settings, engine: FlowEngine,
+        weight_a: F32 | None, weight_b: F32 | None, settings: Settings, engine: FlowEngine, *,
+        passed_s: float, width: int, grid: tuple[int, int],
     ) -> None:  # fmt: skip
         a, b = grey(low_a, settings.flow_width_px), grey(low_b, settings.flow_width_px)
         self._motion = PairMotion(engine.flow(a, b), engine.flow(b, a))
@@ -179,6 +182,8 @@ class Between:
         self._a, self._b = picture_a, picture_b
         self._weight_a, self._weight_b = weight_a, weight_b
         self.cut = float(self._trust_a.mean() + self._trust_b.mean()) < 2 * _SCENE_CUT
+        trust = (self._trust_a, self._trust_b)
+        self.facts = pair_facts(a, b, self._motion, trust, passed_s, width, grid)
 
     def at(self, alpha: float) -> tuple[Picture, F32, F32]:
         """Picture `alpha` of the way from A to B, 0 < alpha < 1.

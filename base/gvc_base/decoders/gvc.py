@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import cv2
@@ -31,10 +31,15 @@ from gvc_base.decoders.gvc_fuse import (
     resized,
 )
 from gvc_base.decoders.gvc_marks import Bookkeeper, keep_objects
-from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch, read_coded
+from gvc_base.decoders.gvc_parts import CodedUnit, read_coded
 from gvc_base.decoders.gvc_patches import Chips, paste
 from gvc_base.decoders.gvc_restore import Evidence, Restoration
-from gvc_base.decoders.motion import FlowEngine, PairMotion
+from gvc_base.decoders.motion import FlowEngine
+from gvc_base.marks import facts
+from gvc_base.marks.doubt import Doubt, Known
+from gvc_base.marks.facts import Context
+from gvc_base.marks.model import load_model
+from gvc_base.marks.sources import NOWHERE, Sources
 from gvc_base.neural.runtime import Refiner, Restorer
 from gvc_protocol.codec import (
     CodecId,
@@ -45,6 +50,7 @@ from gvc_protocol.codec import (
     UnitSpan,
 )
 from gvc_protocol.gvc1 import BITSTREAM_VERSION
+from gvc_protocol.marks import TILE_PX, SourcePart, tile_grid
 
 __all__ = ["SPEC", "GvcDecoder"]
 
@@ -91,11 +97,12 @@ class GvcDecoder:
             network once a coded moment; "best" twice, with finer motion.
         restorer: EvidenceNet; None for preview.
         refiner: RefineNet, for best.
+        doubt: what gives `p_wrong`; None: the package's calibration.
     """
 
     def __init__(
         self, spec: CodecSpec, quality: Quality, restorer: Restorer | None,
-        refiner: Refiner | None = None,
+        refiner: Refiner | None = None, doubt: Doubt | None = None,
     ) -> None:  # fmt: skip
         self._spec, self._quality, self._settings = spec, quality, _SETTINGS[quality]
         self._without = frozenset(os.environ.get("GVC_ABLATE", "").split(","))
@@ -105,13 +112,18 @@ class GvcDecoder:
             self._network, self._refiner, looks=self._settings.looks,
             noise="no-noise" not in self._without,
         )  # fmt: skip
-        self._engine = FlowEngine(fine=self._settings.fine_flow, ultrafast=self._settings.fast_flow)
+        fine, fast = self._settings.fine_flow, self._settings.fast_flow
+        moves = "no-motion" not in self._without
+        self._engine = FlowEngine(fine=fine, ultrafast=fast) if moves else None
         self._full_size = self._settings.looks > 0
         self._memory: Moment | None = None
         self._looked: int | None = None
         "Frame of the moment that the network looked at last."
         self._chips = Chips()
-        self._books = Bookkeeper()
+        self._doubt, self._sources = doubt or Doubt(load_model()), Sources()
+        self._books = Bookkeeper(self._doubt, self._sources)
+        self.evidence: CodedUnit | None = None
+        "What was decoded of the received bytes of the last unit, before anything was made of it."
 
     @property
     def spec(self) -> CodecSpec:
@@ -124,14 +136,15 @@ class GvcDecoder:
 
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """Exactly `span.frames` frames; never raises over what the parts hold."""
-        coded = read_coded(unit, span)
+        coded = self.evidence = read_coded(unit, span)
         if "no-keyframes" in self._without:
             coded.patches = []
         if "no-features" in self._without:
             coded.offsets, coded.lows = coded.offsets[:1], coded.lows[:1]
         # F's own size is cheaper to work at, until there is something larger to show.
         self._full_size = self._full_size or bool(coded.patches)
-        self._chips.keep(coded.patches, unit.descriptors, span.first_frame)
+        in_patches = self._sources.number(span.boot_id, unit.unit_no, SourcePart.PATCH)
+        self._chips.keep(coded.patches, unit.descriptors, span.first_frame, in_patches)
         pending = list(range(span.frames))
         for before, moment, pair in self._moments(coded, unit, span):
             offset = moment.frame - span.first_frame
@@ -139,23 +152,31 @@ class GvcDecoder:
                 yield self._between(before, moment, pair, unit, span, coded, pending.pop(0))
             if pending and pending[0] == offset:
                 pending.pop(0)
-                yield self._books.shown(moment, unit, span, _factor(coded, span))
+                assert moment.known is not None
+                factor = _factor(coded, span)
+                yield self._books.shown(moment, unit, span, factor, moment.known.score)
         for at in pending:
-            yield self._beyond(unit, span, at, coded.patches)
+            yield self._beyond(unit, span, at, coded)
 
     def _moments(self, coded: CodedUnit, unit: ReceivedUnit, span: UnitSpan) -> Iterator[_Step]:
         """Each coded moment in turn."""
         greys = [grey(low, self._settings.flow_width_px) for low in coded.lows]
         canvas = [self._canvas(low, span) for low in coded.lows]
-        before = self._on_canvas(canvas[0], greys[0]) if canvas else None
-        pair = self._pair(before.grey, greys[0]) if before is not None else None
+        before = self._on_canvas(canvas[0], greys[0], span) if canvas else None
+        pair = None
+        if before is not None:
+            first = span.first_frame + coded.offsets[0]
+            pair = self._pair(before.grey, greys[0], span, first - before.frame)
+        context = self._context(coded, span)
+        patched = self._sources.number(span.boot_id, unit.unit_no, SourcePart.PATCH)
         for index, offset in enumerate(coded.offsets):
             frame = span.first_frame + offset
             past, ahead = None, None
             if before is not None and pair is not None:
                 past = pair.onto_b(before, (frame - before.frame) / float(span.fps))
             if index + 1 < len(canvas):
-                ahead = self._pair(greys[index], greys[index + 1])
+                apart = coded.offsets[index + 1] - offset
+                ahead = self._pair(greys[index], greys[index + 1], span, apart)
             nothing = (None, None)
             following = ahead.onto_a(canvas[index + 1]) if ahead is not None else nothing
             evidence = Evidence(
@@ -163,12 +184,16 @@ class GvcDecoder:
                 mono=coded.mono,
                 factor=_factor(coded, span), bits_per_coded_pixel=coded.bits_per_coded_pixel,
                 look=self._is_due(frame, span, pair),
+                origin=self._sources.number(span.boot_id, unit.unit_no, coded.parts[index]),
             )  # fmt: skip
             moment = self._restoration.restore(evidence, frame, greys[index])
             keep_objects(moment, canvas[index], unit.descriptors, offset, (span.width, span.height))
             self._restoration.paint(moment, past, pair)
             if self._full_size:
-                paste(moment, [p for p in coded.patches if p.offset == offset])
+                paste(moment, [p for p in coded.patches if p.offset == offset], patched)
+            cut = pair is None or pair.cut or any(p.offset == offset for p in coded.patches)
+            kept = None if cut else self._doubt.kept(context, frame, float(span.fps))
+            moment.known = kept or self._known(context, moment, coded.lows[index], pair, ahead)
             yield before, moment, pair
             self._memory = before = moment
             pair = ahead
@@ -182,53 +207,81 @@ class GvcDecoder:
         self._looked = frame
         return True
 
-    def _pair(self, a: U8, b: U8) -> Pair:
-        if "no-motion" in self._without:
-            zero = np.zeros((*a.shape, 2), np.float32)
-            ones = np.ones(a.shape, np.float32)
-            return Pair(PairMotion(zero, zero), ones, ones, cut=False)
-        return find_pair(self._engine, a, b)
+    def _pair(self, a: U8, b: U8, span: UnitSpan, frames: int) -> Pair:
+        return find_pair(
+            self._engine, a, b, passed_s=max(1, frames) / float(span.fps), width=span.width,
+            grid=tile_grid(span.height, span.width),
+        )  # fmt: skip
+
+    def _context(self, coded: CodedUnit, span: UnitSpan) -> Context:
+        return Context(
+            grid=tile_grid(span.height, span.width), factor=_factor(coded, span),
+            bits_per_coded_pixel=coded.bits_per_coded_pixel,
+            coded_hz=float(span.fps) / max(1, coded.step), classical=False, quality=self._quality,
+        )  # fmt: skip
+
+    def _known(
+        self, context: Context, moment: Moment, low: U8, before: Pair | None, after: Pair | None
+    ) -> Known:
+        planes = facts.moment(
+            context, moment.shown, low, before.facts if before is not None else None,
+            after.facts if after is not None else None, expected_error=moment.sure,
+            made_up=moment.made_up, asked=moment.texture, received=moment.received,
+            age_s=moment.age_s,
+        )  # fmt: skip
+        return self._doubt.coded(context, moment.frame, planes)
 
     def _canvas(self, low: U8, span: UnitSpan) -> U8:
         """A coded picture at the size that is worked at."""
         return resize(low, span.width, span.height) if self._full_size else low
 
-    def _on_canvas(self, picture: U8, like: U8) -> Moment | None:
+    def _on_canvas(self, picture: U8, like: U8, span: UnitSpan) -> Moment | None:
         """The memory at this unit's sizes: they may differ from the last unit's."""
         if self._memory is None or "no-memory" in self._without:
             return None
         h, w = picture.shape[:2]
-        return resized(self._memory, w, h, (like.shape[0], like.shape[1]))
+        memory = resized(self._memory, w, h, (like.shape[0], like.shape[1]))
+        if memory.known is not None:
+            memory.known = self._doubt.on_grid(memory.known, tile_grid(span.height, span.width))
+        return memory
 
     def _between(
         self, before: Moment | None, moment: Moment, pair: Pair | None, unit: ReceivedUnit,
         span: UnitSpan, coded: CodedUnit, at: int,
     ) -> DecodedFrame:  # fmt: skip
         """A frame before `moment`, by motion between it and the moment before."""
-        frame = span.first_frame + at
-        if before is None or pair is None or before.frame >= frame:
-            shown = self._books.held(moment, unit, span, at)
+        frame, fps = span.first_frame + at, float(span.fps)
+        assert moment.known is not None
+        if before is None or before.known is None or pair is None or before.frame >= frame:
+            score = self._doubt.beyond(moment.known, frame, fps, moved=False)
+            shown = self._books.held(moment, unit, span, at, score)
         else:
             alpha = (frame - before.frame) / (moment.frame - before.frame)
             nearest = min(frame - before.frame, moment.frame - frame)
             filled = pair.between(before, moment, alpha)
-            shown = self._books.between(filled, unit, span, at, nearest)
+            ends = (before.frame, moment.frame)
+            score = self._doubt.between(before.known, moment.known, ends, pair.facts, frame, fps)
+            shown = self._books.between(filled, unit, span, at, nearest, score)
         # The picture of a patch's own moment was lost, or never sent.
-        return self._books.with_patches(shown, [p for p in coded.patches if p.offset == at])
+        mine = [p for p in coded.patches if p.offset == at]
+        return self._books.with_patches(shown, mine, span)
 
     def _beyond(
-        self, unit: ReceivedUnit, span: UnitSpan, at: int, patches: list[PlacedPatch]
+        self, unit: ReceivedUnit, span: UnitSpan, at: int, coded: CodedUnit
     ) -> DecodedFrame:
         """A frame that no coded picture reaches: the memory, moved by what D tells of the camera."""
         moment, there = self._moved(unit, span, at)
-        mine = [p for p in patches if p.offset == at]
+        known = moment.known or self._doubt.unseen(self._context(coded, span))
+        score = self._doubt.beyond(known, moment.frame, float(span.fps), moved=there is not None)
+        mine = [p for p in coded.patches if p.offset == at]
         if there is not None:
             self._chips.place(moment, unit.descriptors, span.first_frame, float(span.fps))
-        paste(moment, mine)
+        paste(moment, mine, self._sources.number(span.boot_id, unit.unit_no, SourcePart.PATCH))
         if mine or (there is not None and at == span.frames - 1):
             # What was received here, and how far the camera went, must not be forgotten.
+            moment.known = replace(known, score=score)
             self._memory = moment
-        return self._books.beyond(moment, there, unit, span, at)
+        return self._books.beyond(moment, there, unit, span, at, score)
 
     def _moved(
         self, unit: ReceivedUnit, span: UnitSpan, at: int
@@ -240,6 +293,8 @@ class GvcDecoder:
         if m is None:
             return _blank(*size, frame, self._settings.flow_width_px), None
         m = resized(m, *size, (m.grey.shape[0], m.grey.shape[1]))
+        if m.known is not None:
+            m.known = self._doubt.on_grid(m.known, tile_grid(span.height, span.width))
         path = d.motion_path if d is not None and "no-motion" not in self._without else None
         start = max(0, m.frame - span.first_frame)
         known = span.first_frame - m.frame <= _PATH_GAP_S * span.fps
@@ -248,7 +303,11 @@ class GvcDecoder:
         if matrix is None:
             return moved(m, np.eye(3), frame, passed_s), None
         covered = cv2.warpPerspective(np.full(size[::-1], 255, np.uint8), matrix, size)
-        return moved(m, matrix, frame, passed_s), covered > 127
+        there = moved(m, matrix, frame, passed_s)
+        if m.known is not None:
+            scale = np.diag([1 / TILE_PX, 1 / TILE_PX, 1.0])
+            there.known = self._doubt.moved(m.known, scale @ matrix @ np.linalg.inv(scale))
+        return there, covered > 127
 
 
 def _factor(coded: CodedUnit, span: UnitSpan) -> float:
@@ -263,5 +322,5 @@ def _blank(width: int, height: int, frame: int, flow_width_px: int) -> Moment:
     return Moment(
         frame=frame, picture=picture, shown=picture, grey=grey(picture, flow_width_px),
         made_up=zeros[0], received=zeros[1], sure=zeros[2], free=np.ones(shape, np.float32),
-        age_s=np.full(shape, UNKNOWN_AGE_S, np.float32),
+        age_s=np.full(shape, UNKNOWN_AGE_S, np.float32), origin=np.full(shape, NOWHERE, np.float32),
     )  # fmt: skip

@@ -14,10 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders.fusion import resize
-from gvc_base.decoders.motion import F32, FlowEngine, PairMotion, agreement, resize_flow, warp
+from gvc_base.decoders.motion import (
+    F32,
+    FlowEngine,
+    PairMotion,
+    agreement,
+    resize_flow,
+    warp,
+    warp_nearest,
+)
+from gvc_base.marks.doubt import Known
+from gvc_base.marks.facts import PairFacts, pair_facts
 from gvc_base.neural.layout import CELL_PX
 
 __all__ = [
+    "HALF",
     "UNKNOWN_AGE_S",
     "Carried",
     "Filled",
@@ -33,6 +44,10 @@ U8 = NDArray[np.uint8]
 
 UNKNOWN_AGE_S = 1e6
 "Age of what was never seen."
+
+HALF = 0.5
+"""Share of received pixels above which a cell goes back to them. It moves by the nearest cell, as
+`origin` does, so that the two stay together."""
 
 _SCENE_CUT = 0.1
 "Mean agreement of both flows below which nothing is moved from one picture to the other."
@@ -62,10 +77,14 @@ class Moment:
     "float32, same grid: size of the error that the network expects, 0..1 of full scale; 0 unknown."
     texture: F32 | None = None
     "float32[TEXTURE_BANDS, h/4, w/4]: texture that the network asks for; None without a network."
+    origin: F32
+    "float32[h/4, w/4]: numbers of `Sources`, which received bytes each cell was made from."
     mono: bool = False
     "Of a source without colour."
     context: F32 | None = None
     "float32[CONTEXT_PLANES, h/4, w/4]: what the refiner is told; None without a network."
+    known: Known | None = None
+    "What is known of its tiles, at the frame of the coded picture that it goes back to."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +97,7 @@ class Carried:
     received: F32
     age_s: F32
     "Age at the later moment."
+    origin: F32
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +111,7 @@ class Filled:
     received: F32
     age_s: F32
     sure: F32
+    origin: F32
 
 
 def cell_shape(height: int, width: int) -> tuple[int, int]:
@@ -107,6 +128,8 @@ class Pair:
     "On A's grid: how well the way to B and back closes."
     trust_b: F32
     cut: bool
+    facts: PairFacts
+    "The same on the grid of tiles, for `p_wrong`."
 
     def onto_b(self, a: Moment, passed_s: float) -> Carried:
         """A's content where B sees it, `passed_s` seconds later."""
@@ -117,8 +140,9 @@ class Pair:
         cells = cv2.resize(kept, (columns, rows))
         return Carried(
             np.asarray(warp(a.picture, resize_flow(flow, w, h)), np.uint8), kept,
-            np.asarray(warp(a.received, small) * cells, np.float32),
+            np.asarray(warp_nearest(a.received, small) * cells, np.float32),
             np.asarray(warp(a.age_s, small) + np.float32(passed_s), np.float32),
+            warp_nearest(a.origin, small),
         )  # fmt: skip
 
     def onto_a(self, picture: U8) -> tuple[U8, F32]:
@@ -136,7 +160,7 @@ class Pair:
         if self.cut:
             return Filled(
                 near.shown, near.made_up, np.zeros_like(self.trust_a), near.received, near.age_s,
-                near.sure,
+                near.sure, near.origin,
             )  # fmt: skip
         to_a, to_b = self.motion.at(alpha)
         trust = np.minimum(warp(self.trust_a, to_a), warp(self.trust_b, to_b))
@@ -149,13 +173,19 @@ class Pair:
         rows, columns = a.received.shape
         flow_a, flow_b = resize_flow(to_a, columns, rows), resize_flow(to_b, columns, rows)
         cells = cv2.resize(share.astype(np.float32), (columns, rows))
-        received = cells * warp(a.received, flow_a) + (1 - cells) * warp(b.received, flow_b)
+        from_a, from_b = warp_nearest(a.received, flow_a), warp_nearest(b.received, flow_b)
+        received = cells * from_a + (1 - cells) * from_b
         age = np.where(cells >= 0.5, warp(a.age_s, flow_a), warp(b.age_s, flow_b))
+        # Of the side that outweighs the other, unless its mark would be about the other side's pixels.
+        of_a = cells >= 0.5
+        other = (np.where(of_a, from_a, from_b) > HALF) != (received > HALF)
+        of_a ^= other
+        origin = np.where(of_a, warp_nearest(a.origin, flow_a), warp_nearest(b.origin, flow_b))
         sure = cells * warp(a.sure, flow_a) + (1 - cells) * warp(b.sure, flow_b)
         made_up = cells * warp(a.made_up, flow_a) + (1 - cells) * warp(b.made_up, flow_b)
         return Filled(
             mixed, made_up.astype(np.float32), trust, received.astype(np.float32),
-            age.astype(np.float32), sure.astype(np.float32),
+            age.astype(np.float32), sure.astype(np.float32), origin,
         )  # fmt: skip
 
     def _kept(self, trust: F32) -> F32:
@@ -173,9 +203,13 @@ def resized(m: Moment, width: int, height: int, grey_shape: tuple[int, int]) -> 
         shown=resize(m.shown, width, height), grey=resize(m.grey, grey_shape[1], grey_shape[0]),
         made_up=np.asarray(cv2.resize(m.made_up, size), np.float32),
         free=np.asarray(cv2.resize(m.free, size), np.float32),
-        received=np.asarray(cv2.resize(m.received, size), np.float32),
+        received=np.asarray(
+            cv2.resize(m.received, size, interpolation=cv2.INTER_NEAREST), np.float32
+        ),
         age_s=np.asarray(cv2.resize(m.age_s, size), np.float32),
         sure=np.asarray(cv2.resize(m.sure, size), np.float32),
+        origin=np.asarray(cv2.resize(m.origin, size, interpolation=cv2.INTER_NEAREST), np.float32),
+        known=m.known,
     )  # fmt: skip
 
 
@@ -186,8 +220,8 @@ def moved(m: Moment, matrix: NDArray[np.float64], frame: int, passed_s: float) -
     scale = np.diag([columns / w, rows / h, 1.0])
     small = scale @ matrix @ np.linalg.inv(scale)
 
-    def cells(plane: F32) -> F32:
-        return np.asarray(cv2.warpPerspective(plane, small, (columns, rows)), np.float32)
+    def cells(plane: F32, how: int = cv2.INTER_LINEAR) -> F32:
+        return np.asarray(cv2.warpPerspective(plane, small, (columns, rows), flags=how), np.float32)
 
     def pixels(picture: U8) -> U8:
         out = cv2.warpPerspective(picture, matrix, (w, h), borderMode=cv2.BORDER_REPLICATE)
@@ -198,14 +232,28 @@ def moved(m: Moment, matrix: NDArray[np.float64], frame: int, passed_s: float) -
     grey = np.asarray(cv2.cvtColor(resize(shown, grey_w, grey_h), cv2.COLOR_BGR2GRAY), np.uint8)
     return Moment(
         frame=frame, picture=pixels(m.picture), shown=shown, grey=grey, made_up=cells(m.made_up),
-        free=np.ones((rows, columns), np.float32), received=cells(m.received),
+        free=np.ones((rows, columns), np.float32), received=cells(m.received, cv2.INTER_NEAREST),
         age_s=cells(m.age_s) + np.float32(passed_s), sure=cells(m.sure),
+        origin=cells(m.origin, cv2.INTER_NEAREST),
+        known=m.known,
     )  # fmt: skip
 
 
-def find_pair(engine: FlowEngine, a: U8, b: U8) -> Pair:
-    """Motion between two grey pictures of one size."""
-    there, back = engine.flow(a, b), engine.flow(b, a)
+def find_pair(
+    engine: FlowEngine | None, a: U8, b: U8, *, passed_s: float, width: int, grid: tuple[int, int]
+) -> Pair:
+    """Motion between two grey pictures of one size.
+
+    Args:
+        engine: None: nothing moves, whatever they show.
+        passed_s: seconds from A to B. width, grid: of the shown picture, for `facts`.
+    """
+    if engine is None:
+        there = back = np.zeros((*a.shape, 2), np.float32)
+    else:
+        there, back = engine.flow(a, b), engine.flow(b, a)
     trust_a, trust_b = agreement(there, back), agreement(back, there)
     cut = float(trust_a.mean() + trust_b.mean()) < 2 * _SCENE_CUT
-    return Pair(PairMotion(there, back), trust_a, trust_b, cut)
+    motion = PairMotion(there, back)
+    facts = pair_facts(a, b, motion, (trust_a, trust_b), passed_s, width, grid)
+    return Pair(motion, trust_a, trust_b, cut, facts)

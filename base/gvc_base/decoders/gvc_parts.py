@@ -16,6 +16,7 @@ from gvc_base.decoders.av1 import decode_units
 from gvc_base.decoders.vvc import decode_access_units
 from gvc_protocol.codec import ReceivedUnit, UnitSpan
 from gvc_protocol.gvc1 import Patch, ReceivedGvc, Tool, decodable, picture_offset, read_unit
+from gvc_protocol.marks import SourcePart
 
 __all__ = ["CodedUnit", "PlacedPatch", "place_patch", "read_coded"]
 
@@ -48,8 +49,12 @@ class CodedUnit:
     offsets: list[int] = field(default_factory=list)
     "Source frame of each picture, counted from the unit's first; rising."
     lows: list[U8] = field(default_factory=list)
+    parts: list[SourcePart] = field(default_factory=list)
+    "Where the bytes of each picture travelled."
     patches: list[PlacedPatch] = field(default_factory=list)
     bits_per_coded_pixel: float = 0.0
+    step: int = 1
+    "Source frames from one coded picture to the next, as the edge chose them."
 
     @property
     def mono(self) -> bool:
@@ -69,12 +74,16 @@ def read_coded(unit: ReceivedUnit, span: UnitSpan) -> CodedUnit:
     parsed = read_unit(unit.keyframe, unit.features)
     if parsed is None:
         return out
+    early = {p.display for p in parsed.pictures if p.in_keyframe}
+    out.step = parsed.step
     for display, picture in _pictures(parsed, span):
         offset = picture_offset(display, parsed.step, parsed.last)
         # One picture past the span still helps to fill the gap before it.
         if offset < span.frames + parsed.step and (not out.offsets or offset > out.offsets[-1]):
             out.offsets.append(offset)
             out.lows.append(picture)
+            in_k = display in early
+            out.parts.append(SourcePart.KEYFRAME if in_k else SourcePart.FEATURES)
     sizes = [picture.size for picture in parsed.pictures]
     pixels = parsed.width * parsed.height * max(1, len(sizes))
     out.bits_per_coded_pixel = sum(sizes) * 8 / pixels

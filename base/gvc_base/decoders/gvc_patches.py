@@ -25,23 +25,34 @@ __all__ = ["Chips", "paste"]
 U8 = NDArray[np.uint8]
 
 
-def paste(moment: Moment, patches: Sequence[PlacedPatch]) -> None:
-    """Put received pixels into the moment of their own frame; its canvas must have the source's size."""
+def paste(moment: Moment, patches: Sequence[PlacedPatch], origin: float) -> None:
+    """Put received pixels into the moment of their own frame; its canvas must have the source's size.
+
+    Args:
+        origin: number of the bytes that they came in (`gvc_base.marks.sources`).
+    """
     for patch in patches:
-        _put(moment, patch.pixels, patch.x, patch.y, age_s=0.0, full_size=patch.full_size)
+        _put(
+            moment, patch.pixels, patch.x, patch.y, age_s=0.0, full_size=patch.full_size,
+            origin=origin,
+        )  # fmt: skip
 
 
 def _put(
-    moment: Moment, pixels: U8, x: int, y: int, *, age_s: float, full_size: bool
-) -> tuple[slice, slice] | None:
-    """Pixels with their upper left corner at (x, y); returns the cells that now hold received pixels."""
+    moment: Moment, pixels: U8, x: int, y: int, *, age_s: float, full_size: bool, origin: float
+) -> None:
+    """Pixels with their upper left corner at (x, y), and what is known of them.
+
+    Full-size ones are received in the cells that they fill; smaller ones were enlarged, so that no cell
+    that they touch holds received pixels any more.
+    """
     high, wide = moment.picture.shape[:2]
     left, top = max(0, -x), max(0, -y)
     pixels = pixels[top : high - y, left : wide - x]
     x, y = x + left, y + top
     h, w = pixels.shape[:2]
     if h <= 0 or w <= 0:
-        return None
+        return
     moment.picture, moment.shown = moment.picture.copy(), moment.shown.copy()
     moment.picture[y : y + h, x : x + w] = moment.shown[y : y + h, x : x + w] = pixels
     # Whole cells only, except at the picture's own edge.
@@ -50,10 +61,13 @@ def _put(
     last_column = -(-right // CELL_PX) if right == wide else right // CELL_PX
     area = np.s_[-(-y // CELL_PX) : last_row, -(-x // CELL_PX) : last_column]
     moment.made_up[area] = 0
-    if not full_size:
-        return None
-    moment.received[area], moment.age_s[area] = 1, age_s
-    return area
+    if full_size:
+        moment.received[area], moment.age_s[area] = 1, age_s
+        moment.origin[area] = origin
+        return
+    touched = np.s_[y // CELL_PX : -(-bottom // CELL_PX), x // CELL_PX : -(-right // CELL_PX)]
+    moment.received[touched] = 0
+    moment.age_s[area], moment.origin[area] = age_s, origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,7 @@ class _Chip:
     "Where the track was when the chip was cut."
     frame: int
     full_size: bool
+    origin: float
 
 
 class Chips:
@@ -74,8 +89,9 @@ class Chips:
         self._chips: dict[int, _Chip] = {}
 
     def keep(
-        self, patches: Sequence[PlacedPatch], descriptors: Descriptors | None, first_frame: int
-    ) -> None:
+        self, patches: Sequence[PlacedPatch], descriptors: Descriptors | None, first_frame: int,
+        origin: float,
+    ) -> None:  # fmt: skip
         """Remember which patch shows which object; objects that no track tells of are forgotten."""
         tracks = descriptors.tracks if descriptors is not None else ()
         known = {track.track_id for track in tracks}
@@ -88,7 +104,7 @@ class Chips:
                     continue
                 self._chips[track.track_id] = _Chip(
                     patch.pixels, patch.x, patch.y, box, first_frame + patch.offset,
-                    patch.full_size,
+                    patch.full_size, origin,
                 )  # fmt: skip
 
     def place(
@@ -106,7 +122,10 @@ class Chips:
             y = chip.y + (2 * box.y + box.height - 2 * chip.box.y - chip.box.height) // 2
             # Never 0: moved pixels are carried ones, not received at this place.
             age_s = max(1e-2, (moment.frame - chip.frame) / fps)
-            _put(moment, chip.pixels, x, y, age_s=age_s, full_size=chip.full_size)
+            _put(
+                moment, chip.pixels, x, y, age_s=age_s, full_size=chip.full_size,
+                origin=chip.origin,
+            )  # fmt: skip
 
 
 def _covers(patch: PlacedPatch, wide: int, high: int, box: TrackPoint) -> bool:

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.decoders.gvc_fuse import Carried, Moment, Pair, cell_shape
+from gvc_base.decoders.gvc_fuse import HALF, Carried, Moment, Pair, cell_shape
 from gvc_base.decoders.motion import F32, resize_flow
+from gvc_base.marks.sources import NOWHERE
 from gvc_base.neural.layout import PLANES, Plane, age_value, cost_value, scale_value
 from gvc_base.neural.runtime import Refiner, Restorer
 from gvc_base.neural.texture import MovingNoise, lay_over, noise_bands, white_noise
@@ -64,6 +65,8 @@ class Evidence:
     factor: float
     "How many times F is smaller than the source, a side."
     bits_per_coded_pixel: float
+    origin: float = NOWHERE
+    "Number of the bytes that `current` was decoded from (`gvc_base.marks.sources`)."
     look: bool = True
     "Ask the network; else what it said of the last moment holds on, and the evidence is shown as it is."
 
@@ -103,8 +106,11 @@ class Restoration:
         moment = Moment(
             frame=frame, picture=current, shown=current, grey=grey, received=received, age_s=age_s,
             made_up=np.zeros(shape, np.float32), free=np.ones(shape, np.float32),
-            sure=np.zeros(shape, np.float32),
+            sure=np.zeros(shape, np.float32), origin=np.full(shape, evidence.origin, np.float32),
         )  # fmt: skip
+        if past is not None:
+            old = received > HALF
+            moment.origin[old] = past.origin[old]
         plain = current
         if past is not None and received.max(initial=0) > 0:
             plain = _mixed(past.picture, current, received)

@@ -16,7 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FlowEngine", "PairMotion", "agreement", "compose", "pixel_grid", "resize_flow", "warp"]
+__all__ = [
+    "FlowEngine", "PairMotion", "agreement", "compose", "pixel_grid", "resize_flow", "warp",
+    "warp_nearest",
+]  # fmt: skip
 
 F32 = NDArray[np.float32]
 
@@ -52,6 +55,14 @@ def warp(source: NDArray[Any], flow: F32, *, cubic: bool = False) -> NDArray[Any
     how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
     remap: Any = cv2.remap  # its stub does not know that a two-channel map needs no second one
     out: NDArray[Any] = remap(source, at, None, how, borderMode=cv2.BORDER_REPLICATE)
+    return out
+
+
+def warp_nearest(source: F32, flow: F32) -> F32:
+    """The same without mixing: each sample is one of the source's values."""
+    at = pixel_grid(*flow.shape[:2]) + flow
+    remap: Any = cv2.remap
+    out: F32 = remap(source, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return out
 
 

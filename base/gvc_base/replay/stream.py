@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gvc_base.alarms import watch
 from gvc_base.archive_read import ArchiveReads
 from gvc_base.decoders import Backend, make_decoder
 from gvc_base.replay.clock import ReplayClock
@@ -270,7 +271,7 @@ class ReplayStream:
 
     def _decoder_for(self, job: DecodeJob) -> UnitDecoder:
         if self._decoder is None or self._decoder.spec != job.spec:
-            self._decoder = make_decoder(job.spec, self._sight.quality, self._sight.backend)
+            self._decoder = watch(make_decoder(job.spec, self._sight.quality, self._sight.backend))
             self.label = self._decoder.label
         return self._decoder
 

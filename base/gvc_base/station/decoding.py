@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import cv2
 
+from gvc_base.alarms import watch
 from gvc_base.decoders import make_decoder
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
@@ -129,7 +130,8 @@ class DecodeThread:
     def _decoder_for(self, spec: CodecSpec) -> UnitDecoder:
         if self._decoder is None or self._decoder.spec != spec:
             options = self._shared.options
-            self._decoder = make_decoder(spec, options.quality, options.backend)
+            decoder = make_decoder(spec, options.quality, options.backend)
+            self._decoder = watch(decoder, options.detector)
             self.label = self._report.decoder = self._decoder.label
             self._on_decoder(self._decoder)
         return self._decoder

@@ -16,6 +16,7 @@ from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.queues import DecodeBudget
 from gvc_profiles.links import ByteLink
 from gvc_profiles.model import LinkProfile
+from gvc_profiles.sight.detector import Detector
 from gvc_protocol.auth import LinkKey, auth_label
 from gvc_protocol.codec import Quality
 from gvc_protocol.ledger import AirtimeLedger
@@ -41,6 +42,8 @@ class StationOptions:
     "MP4 of the live picture; None for none."
     decoders: int = 1
     "Frames that are decoded at one time."
+    detector: Detector | None = None
+    "Looks at what is shown for objects that the sender did not tell of."
     fov_deg: float = DEFAULT_FOV_DEG
     ground_m: float | None = None
     "Height of the ground above the ellipsoid; None for the lowest that was heard."

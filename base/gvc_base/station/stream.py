@@ -209,8 +209,9 @@ class StreamRun:
         if d is None:
             return
         span = UnitSpan(
-            first_frame=d.first_frame, frames=d.frames, fps=d.fps, width=d.width, height=d.height
-        )
+            first_frame=d.first_frame, frames=d.frames, fps=d.fps, width=d.width, height=d.height,
+            boot_id=boot_id,
+        )  # fmt: skip
         spec = CodecSpec(codec_id=d.codec_id, bitstream_version=d.bitstream_version)
 
         def show() -> None:

@@ -43,6 +43,7 @@ from gvc_protocol.classical import (
 )
 from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
 from gvc_protocol.errors import LocalProtocolError, UserError
+from gvc_protocol.truth import Proxy
 
 __all__ = ["MINIMUM_PAYLOAD", "ClassicalEncoder"]
 
@@ -93,6 +94,7 @@ class ClassicalEncoder:
         self._sampled: list[Picture] = []
         self._newest: Picture | None = None
         self._full: Picture | None = None
+        self._shown: list[tuple[int, Picture]] = []
         self._reset(0, 0)
 
     @property
@@ -157,10 +159,16 @@ class ClassicalEncoder:
         self._sampled, self._newest, self._full = [], None, None
         return keyframe, features
 
+    def take_shown(self) -> tuple[Proxy, list[tuple[int, Picture]]]:
+        """See `gvc_edge.verify.ShowsSent`."""
+        shown, self._shown = self._shown, []
+        return Proxy.CODED, shown
+
     def _reset(self, unit_no: int, payload: int) -> None:
         self._unit_no, self._payload = unit_no, payload
         self._count, self._full_at = 0, 0
         self._sampled, self._newest, self._full = [], None, None
+        self._shown = []
 
     def _bpp(self) -> float:
         """Bits a source pixel that the budget allows."""
@@ -189,6 +197,7 @@ class ClassicalEncoder:
     ) -> tuple[bytes, bytes]:
         """Give bytes that the stream has no use for to a better still."""
         packed = features.pack() if features is not None else b""
+        self._shown = list(zip(features.offsets, pictures, strict=False)) if features else []
         spare = self._payload - len(packed) - len(keyframe)
         if self._full is not None and spare > _SPARE_SHARE * self._payload:
             still = self._still.code(self._full, self._payload - len(packed) - _STILL_HEAD)

@@ -40,6 +40,7 @@ from gvc_protocol.gvc1 import BITSTREAM_VERSION, MAX_LAYER, MAX_STEP, GvcUnit, T
 from gvc_protocol.gvc1 import Picture as CodedPicture
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
+from gvc_protocol.truth import Proxy
 
 __all__ = ["MINIMUM_PAYLOAD", "GvcEncoder"]
 
@@ -67,7 +68,7 @@ class _Coded:
     quantiser: float
     error: float
     pictures: list[Picture]
-    "As the base decodes them, in display order; only kept where they are compared again."
+    "As the base decodes them, in display order."
 
 
 class GvcEncoder:
@@ -112,6 +113,7 @@ class GvcEncoder:
         self._level = 0
         self._vvc_failed = False
         self._bounds, self._fresh = (0, _LOWEST), False
+        self._shown: list[tuple[int, Picture]] = []
         self.fallbacks = 0
         "Units for which VVenC failed and AV1 stood in."
 
@@ -128,6 +130,11 @@ class GvcEncoder:
     def ladder(self) -> int:
         """Where the last unit stood: see `Descriptors.ladder`."""
         return self._level
+
+    def take_shown(self) -> tuple[Proxy, list[tuple[int, Picture]]]:
+        """See `gvc_edge.verify.ShowsSent`."""
+        shown, self._shown = self._shown, []
+        return (Proxy.CARRIED_STILL if self._level == _LOWEST else Proxy.CODED), shown
 
     def refresh(self) -> None:
         """The next unit counts on nothing that was sent before, and all of it has K's protection."""
@@ -149,6 +156,7 @@ class GvcEncoder:
         self._open, self._payload, self._count = True, payload_bytes, 0
         self._sampled, self._newest, self._vvc_failed = [], None, False
         self._index, self._qp = self._plan(payload_bytes)
+        self._shown = []
         self._stills = STEPS[self._index].level >= _STILLS and payload_bytes >= MINIMUM_PAYLOAD
         if not (self._known or self._live or self._stills):
             self._from_finer()
@@ -258,8 +266,12 @@ class GvcEncoder:
         ):
             self._level = _LOWEST
             self._lowest.sent()
+            self._shown = [(0, slide.still)]
             return slide.unit
-        return coded.unit if coded is not None else None
+        if coded is None:
+            return None
+        self._shown = list(zip(self._offsets(coded), coded.pictures, strict=True))
+        return coded.unit
 
     def _offsets(self, coded: _Coded) -> Sequence[int]:
         """Frames that the stream has a picture of; the lowest step may have kept the first alone."""
@@ -400,5 +412,4 @@ class GvcEncoder:
             float(np.mean(cv2.absdiff(a, b).astype(np.float32) ** 2))
             for a, b in zip(self._sampled, pictures, strict=True)
         ]
-        kept = pictures if self._stills else []
-        return _Coded(unit, size, quantiser, sum(errors) / len(errors), kept)
+        return _Coded(unit, size, quantiser, sum(errors) / len(errors), pictures)

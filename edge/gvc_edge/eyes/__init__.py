@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gvc_edge.eyes.detector import Detector, Found, load_detector
 from gvc_edge.eyes.eyes import Eyes, Seen
+from gvc_profiles.sight.detector import Detector, Found, load_detector
 
 __all__ = ["Detector", "Eyes", "Found", "Seen", "load_detector"]

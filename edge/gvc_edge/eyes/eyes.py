@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_edge.eyes.detector import Detector
 from gvc_edge.eyes.motion import Fit, Registration, Step
 from gvc_edge.eyes.movers import Blob, MoverFinder, find_hot_spots
 from gvc_edge.eyes.planes import Matrix, apply, inverse
 from gvc_edge.eyes.surroundings import Surroundings
 from gvc_edge.eyes.thin import thin
 from gvc_edge.eyes.tracks import Live, Sighting, Tracker
+from gvc_profiles.sight.detector import Detector
 from gvc_protocol.motion_path import RESIDUAL_UNKNOWN, UNITS_PER_PX, ControlPoint, MotionPath
 from gvc_protocol.objects import MAX_TRACKS, ObjectClass, Track, TrackPoint
 

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_edge.eyes.yolo import decode
+from gvc_profiles.sight.yolo import decode
 from gvc_protocol.errors import UserError
 from tests.bench.codec.metrics import Clip, check_pair, sampled
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_edge.eyes.detector import Found
-from gvc_edge.eyes.onnx_head import read_head
+from gvc_profiles.sight.detector import Found
+from gvc_profiles.sight.onnx_head import read_head
 from gvc_protocol.errors import UserError
 from gvc_protocol.objects import ObjectClass
 

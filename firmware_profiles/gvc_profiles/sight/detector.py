@@ -60,7 +60,7 @@ def load_detector(spec: str) -> Detector | None:
         raise UserError(
             f"unknown detector {spec!r}; use movers, people or the path of an .onnx file"
         )
-    from gvc_edge.eyes.yolo import YoloDetector
+    from gvc_profiles.sight.yolo import YoloDetector
 
     return YoloDetector(Path(spec))
 

@@ -1,0 +1,249 @@
+"""A decoder that is watched: the same pictures, with the sender's claims and the alarms on them.
+
+    decoder -> frames
+    what it decoded of the received bytes -> Evidence, apart from the network and its memory
+    D: truth map, objects -> claims that still hold, alarms   (some six looks a second)
+
+Nothing here changes a pixel or a mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, cast, runtime_checkable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.alarms.look import Told, contradictions, missed, reduced, told_at
+from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch
+from gvc_profiles.sight.compare import wrong_cells
+from gvc_profiles.sight.detector import Detector
+from gvc_profiles.sight.evidence import Evidence, small_grey, work_size
+from gvc_protocol.codec import CodecId, CodecSpec, DecodedFrame, ReceivedUnit, UnitDecoder, UnitSpan
+from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
+from gvc_protocol.truth import Alarm, AlarmKind, Truth
+
+__all__ = ["HasEvidence", "WatchedDecoder", "watch"]
+
+U8 = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+_LOOKS_PER_S = 6.0
+_DETECT_S = 1.0
+_PATH_GAP_S = 0.5
+"As the decoder has it: a picture older than this before the unit is not moved by the unit's path."
+_LEAST_OVERLAP = 0.2
+_CHIP_UNITS = 8
+_CHIP_AGE_MS = 100
+"An object moves little in that time: its place in a coded picture this old still shows it."
+
+
+@runtime_checkable
+class HasEvidence(Protocol):
+    """A decoder that hands over what it decoded of the received bytes alone."""
+
+    @property
+    def evidence(self) -> CodedUnit | None:
+        """Of the unit whose first frame was given last."""
+
+
+def watch(decoder: UnitDecoder, detector: Detector | None = None) -> UnitDecoder:
+    """The decoder, watched; as it is where it hands over no evidence.
+
+    Args:
+        detector: looks at the shown picture about once a second.
+    """
+    return WatchedDecoder(decoder, detector) if isinstance(decoder, HasEvidence) else decoder
+
+
+class WatchedDecoder:
+    """See `watch`. A `UnitDecoder` itself."""
+
+    def __init__(self, inner: UnitDecoder, detector: Detector | None = None) -> None:
+        self._inner, self._detector = inner, detector
+        self._before: tuple[U8, int] | None = None
+        "The plain picture that came last, and the frame that it stands at."
+        self._received: tuple[U8, int] | None = None
+        "The coded picture that came last, and its frame."
+        self._chips: dict[int, tuple[int, PlacedPatch]] = {}
+        self._looked = self._detected = -(1 << 62)
+        self._alarms: tuple[Alarm, ...] = ()
+        self._agree: NDArray[np.bool_] | None = None
+
+    @property
+    def spec(self) -> CodecSpec:
+        return self._inner.spec
+
+    @property
+    def label(self) -> str:
+        return self._inner.label
+
+    @property
+    def inner(self) -> UnitDecoder:
+        """What decodes."""
+        return self._inner
+
+    @property
+    def evidence(self) -> CodedUnit | None:
+        """See `HasEvidence`."""
+        return self._inner.evidence if isinstance(self._inner, HasEvidence) else None
+
+    def state(self) -> tuple[object, ...]:
+        """What is remembered from unit to unit, for `restore`."""
+        return (self._before, dict(self._chips), self._detected, self._alarms, self._received)
+
+    def restore(self, state: tuple[object, ...]) -> None:
+        """Go on from what `state` gave."""
+        before, chips, detected, alarms, received = cast(Any, state)
+        self._before, self._chips, self._received = before, dict(chips), received
+        self._detected, self._alarms = detected, alarms
+
+    def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
+        """The inner decoder's frames, with claims and alarms."""
+        plain: Evidence | None = None
+        coded = CodedUnit()
+        for frame in self._inner.decode(unit, span):
+            if plain is None:
+                coded = self.evidence or coded
+                plain = self._evidence(coded, unit, span)
+                self._keep_chips(coded, unit)
+                self._looked = -(1 << 62)
+            offset = frame.frame_no - span.first_frame
+            if (frame.frame_no - self._looked) * _LOOKS_PER_S >= span.fps:
+                self._looked = frame.frame_no
+                self._look(frame, offset, plain, coded, unit, span)
+            picture, age_ms = self._newest(coded, offset, span)
+            yield replace(
+                frame, truth=self._claims(frame, unit), alarms=self._alarms, plain=picture,
+                plain_age_ms=age_ms,
+            )  # fmt: skip
+        if plain is not None:
+            last = plain.at(span.frames - 1)
+            self._before = None if last is None else (last, span.first_frame + span.frames - 1)
+
+    def _newest(self, coded: CodedUnit, offset: int, span: UnitSpan) -> tuple[U8 | None, int]:
+        """The coded picture of this moment or the newest before it, and its age in milliseconds."""
+        for at, picture in zip(coded.offsets, coded.lows, strict=True):
+            if at > offset:
+                break
+            self._received = (picture, span.first_frame + at)
+        if self._received is None:
+            return None, 0
+        picture, frame_no = self._received
+        since = round(float((span.first_frame + offset - frame_no) * 1000 / span.fps))
+        return picture, min(AGE_UNKNOWN_MS, max(0, since))
+
+    def _evidence(self, coded: CodedUnit, unit: ReceivedUnit, span: UnitSpan) -> Evidence:
+        size, source = work_size(span.width, span.height), (span.width, span.height)
+        before, path = None, unit.descriptors.motion_path if unit.descriptors else None
+        if self.spec.codec_id == CodecId.CLASSICAL:
+            path = None  # its decoder holds the picture where nothing comes
+        if self._before is not None and self._before[0].shape == size[::-1]:
+            before = (self._before[0], self._before[1] - span.first_frame)
+            if not coded.offsets and -before[1] > _PATH_GAP_S * span.fps:
+                path = None
+        return Evidence(
+            coded.offsets, coded.lows, size=size, source=source, path=path, before=before
+        )
+
+    def _look(
+        self, frame: DecodedFrame, offset: int, plain: Evidence, coded: CodedUnit,
+        unit: ReceivedUnit, span: UnitSpan,
+    ) -> None:  # fmt: skip
+        """Judge one frame; what is found holds until the next look."""
+        told, alarms = told_at(unit.descriptors, offset), []
+        expected = plain.at(offset)
+        self._agree = None
+        if expected is not None:
+            size = work_size(span.width, span.height)
+            shown = reduced(frame.pixels, plain.detail or 1.0, size)
+            alarms += contradictions(
+                expected, shown, frame.mark, told, (span.width, span.height),
+                coded=offset in plain.coded,
+            )  # fmt: skip
+            self._agree = ~wrong_cells(expected, small_grey(frame.pixels, size))
+        chips = [
+            (t.box, self._chips[t.track_id][1])
+            for t in told if t.track_id is not None and t.track_id in self._chips
+        ]  # fmt: skip
+        alarms += missed(frame.pixels, told, chips, alarms)
+        alarms += self._detect(frame, told, span)
+        picture, age_ms = self._newest(coded, offset, span)
+        self._alarms = tuple(
+            replace(a, chip=self._chip(a, picture if age_ms <= _CHIP_AGE_MS else None, span))
+            if a.kind == AlarmKind.MISSED else a
+            for a in alarms
+        )  # fmt: skip
+
+    def _chip(self, alarm: Alarm, received: U8 | None, span: UnitSpan) -> U8 | None:
+        """Received pixels of a missed object: its own chip, else its place in the coded picture."""
+        if alarm.track_id is not None and (kept := self._chips.get(alarm.track_id)) is not None:
+            return kept[1].pixels
+        if received is None:
+            return None
+        h, w = received.shape[:2]
+        x0, y0 = alarm.x * w // span.width, alarm.y * h // span.height
+        x1 = -(-(alarm.x + alarm.width) * w // span.width)
+        y1 = -(-(alarm.y + alarm.height) * h // span.height)
+        cut = received[max(0, y0) : y1, max(0, x0) : x1]
+        return cut.copy() if cut.size else None
+
+    def _detect(self, frame: DecodedFrame, told: Sequence[Told], span: UnitSpan) -> list[Alarm]:
+        """What the detector finds in the shown picture and the sender did not tell of."""
+        if self._detector is None:
+            return []
+        if (frame.frame_no - self._detected) < _DETECT_S * span.fps:
+            return [a for a in self._alarms if a.why == "detector"]
+        self._detected = frame.frame_no
+        out = []
+        for found in self._detector.detect(frame.pixels):
+            box = (found.x, found.y, found.width, found.height)
+            if any(_overlap(box, t.box) >= _LEAST_OVERLAP for t in told):
+                continue
+            out.append(
+                Alarm(
+                    kind=AlarmKind.UNCONFIRMED, x=box[0], y=box[1], width=box[2], height=box[3],
+                    why="detector", strength=found.score_pct / 50, class_id=found.class_id,
+                )
+            )  # fmt: skip
+        return out
+
+    def _keep_chips(self, coded: CodedUnit, unit: ReceivedUnit) -> None:
+        """Received pixels of told objects, the newest of each, for a few units."""
+        self._chips = {
+            i: kept for i, kept in self._chips.items() if unit.unit_no - kept[0] <= _CHIP_UNITS
+        }
+        for patch in coded.patches:
+            h, w = patch.pixels.shape[:2]
+            for one in told_at(unit.descriptors, patch.offset):
+                if one.track_id is not None and _overlap((patch.x, patch.y, w, h), one.box) > 0.3:
+                    self._chips[one.track_id] = (unit.unit_no, patch)
+
+    def _claims(self, frame: DecodedFrame, unit: ReceivedUnit) -> U8:
+        """What the sender says of each tile, as far as it holds for what is shown."""
+        out = np.full(frame.mark.shape, Truth.UNTOLD, np.uint8)
+        told = unit.descriptors.truth if unit.descriptors is not None else None
+        if told is None or not unit.whole:
+            return out
+        height, width = frame.pixels.shape[:2]
+        wrong = told.tiles(height, width)
+        out[wrong & (frame.mark != Mark.RECEIVED)] = Truth.KNOWN_WRONG
+        if self._agree is not None:
+            rows, columns = frame.mark.shape
+            agree = cv2.resize(
+                self._agree.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST
+            )
+            out[~wrong & (agree > 0) & (frame.mark < Mark.LOST)] = Truth.VERIFIED
+        return out
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes x, y, width, height."""
+    w = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    h = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    if w <= 0 or h <= 0:
+        return 0.0
+    return w * h / (a[2] * a[3] + b[2] * b[3] - w * h)

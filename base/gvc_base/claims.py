@@ -1,0 +1,150 @@
+"""What the sender and the alarms say of a shown picture, drawn onto it.
+
+verified       a small tick in each block of tiles that the sender has compared and found right
+known wrong    a broken line around the tiles, and the words
+unconfirmed    a yellow box with "?": shown, and nobody saw it
+missed         a white box with the received chip in its place: seen, and not shown
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.patterns import BLACK, WHITE, YELLOW
+from gvc_base.text import MIN_CAP_PX, draw_text, text_width_px
+from gvc_protocol.codec import DecodedFrame
+from gvc_protocol.marks import TILE_PX
+from gvc_protocol.truth import Alarm, AlarmKind, Truth
+
+__all__ = ["claim_notes", "draw_claims"]
+
+Image = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+GREEN: Colour = (115, 158, 0)
+PURPLE: Colour = (167, 121, 204)
+_BLOCK = 8
+"Tiles a side that share one tick."
+_DASH_PX = 6
+_MOST_BOXES, _MOST_WORDS = 12, 6
+
+
+def claim_notes(frame: DecodedFrame) -> tuple[str, ...]:
+    """In words, the most urgent first."""
+    notes = []
+    kinds = [alarm.kind for alarm in frame.alarms]
+    for kind, name in ((AlarmKind.UNCONFIRMED, "UNCONFIRMED"), (AlarmKind.MISSED, "MISSED")):
+        if kind in kinds:
+            notes.append(f"{kinds.count(kind)} {name}")
+    if frame.truth is not None:
+        total = max(1, frame.truth.size)
+        wrong = int((frame.truth == Truth.KNOWN_WRONG).sum())
+        right = int((frame.truth == Truth.VERIFIED).sum())
+        if wrong or right:
+            notes.append(
+                f"verified {100 * right // total}%, known wrong {-(-100 * wrong // total)}%"
+            )
+    return tuple(notes)
+
+
+def draw_claims(image: Image, frame: DecodedFrame, hidden_px: int = 0) -> None:
+    """Draw onto uint8[H, W, 3] BGR, in place.
+
+    Args:
+        hidden_px: rows at the lower edge that the legend will cover; an alarm there is told above.
+    """
+    if frame.truth is not None:
+        _ticks(image, frame.truth == Truth.VERIFIED)
+        _known_wrong(image, frame.truth == Truth.KNOWN_WRONG)
+    strongest = sorted(frame.alarms, key=lambda a: -a.strength)[:_MOST_BOXES]
+    invented = {(a.x, a.y) for a in strongest if a.kind == AlarmKind.UNCONFIRMED}
+    for alarm in strongest:
+        # Where one thing stands in place of another, the warning is of what is shown.
+        if alarm.kind == AlarmKind.UNCONFIRMED or (alarm.x, alarm.y) not in invented:
+            _box(image, alarm, image.shape[0] - hidden_px)
+
+
+def _ticks(image: Image, verified: NDArray[np.bool_]) -> None:
+    """A tick in the middle of each block that is verified as a whole."""
+    rows, columns = (side // _BLOCK for side in verified.shape)
+    cut = verified[: rows * _BLOCK, : columns * _BLOCK]
+    whole = cut.reshape(rows, _BLOCK, columns, _BLOCK).all((1, 3))
+    step, middle = _BLOCK * TILE_PX, _BLOCK * TILE_PX // 2
+    for row, column in zip(*np.nonzero(whole), strict=True):
+        x, y = int(column) * step + middle, int(row) * step + middle
+        # Small: it must not hide what it vouches for.
+        shape: Any = np.array([(x - 3, y), (x - 1, y + 2), (x + 3, y - 3)], np.int32)
+        cv2.polylines(image, [shape], False, BLACK, 3, cv2.LINE_AA)
+        cv2.polylines(image, [shape], False, GREEN, 1, cv2.LINE_AA)
+
+
+def _known_wrong(image: Image, wrong: NDArray[np.bool_]) -> None:
+    """A broken line around each region, and the words at the largest."""
+    if not wrong.any():
+        return
+    height, width = image.shape[:2]
+    grown = wrong.astype(np.uint8).repeat(TILE_PX, 0).repeat(TILE_PX, 1)[:height, :width]
+    rim = grown - cv2.erode(grown, np.ones((7, 7), np.uint8), borderValue=0)
+    y, x = np.nonzero(rim)
+    dark = ((x + y) // _DASH_PX) % 2 == 0
+    image[y[dark], x[dark]] = BLACK
+    image[y[~dark], x[~dark]] = PURPLE
+    cap = max(MIN_CAP_PX, round(height * 0.021))
+    words = "known wrong"
+    count, _, stats, _ = cv2.connectedComponentsWithStats(grown, connectivity=4)
+    largest = sorted(range(1, count), key=lambda i: -int(stats[i][4]))[:_MOST_WORDS]
+    for i in largest:
+        left, top, wide, _, _ = (int(v) for v in stats[i])
+        room = text_width_px(words, cap) + 8
+        inside = wide >= room + 8
+        # A region too small for the words has them above it, or below at the picture's upper edge.
+        x0 = left + 5 if inside else max(0, min(left, width - room))
+        y0 = top + 5 if inside or top < cap + 8 else top - cap - 7
+        _label(image, words, x0, y0, cap, PURPLE)
+
+
+def _box(image: Image, alarm: Alarm, floor: int) -> None:
+    height, width = image.shape[:2]
+    hidden = alarm.y + alarm.height // 2 >= floor
+    x0, y0 = max(0, alarm.x - 3), max(0, alarm.y - 3)
+    x1, y1 = min(width - 1, alarm.x + alarm.width + 3), min(height - 1, alarm.y + alarm.height + 3)
+    if x1 <= x0 or y1 <= y0:
+        return
+    missed = alarm.kind == AlarmKind.MISSED
+    if missed and alarm.chip is not None:
+        _paste(image, alarm)
+    colour = WHITE if missed else YELLOW
+    cv2.rectangle(image, (x0, y0), (x1, y1), BLACK, 4)
+    cv2.rectangle(image, (x0, y0), (x1, y1), colour, 2)
+    text = "missed: seen by sender" if missed else "? unconfirmed"
+    if missed and alarm.chip is not None:
+        text = "missed: received chip"
+    if hidden:
+        text += ", under the legend"
+    cap = max(MIN_CAP_PX, round(height * 0.021))
+    room = text_width_px(text, cap) + 8
+    left = min(x0, max(0, width - room))
+    above = min(y0, floor) - cap - 8
+    _label(image, text, left, above if above >= 0 else min(height - cap - 6, y1 + 4), cap, colour)
+
+
+def _paste(image: Image, alarm: Alarm) -> None:
+    """The received chip in the object's place, in square pixels where it is enlarged."""
+    assert alarm.chip is not None
+    full = cv2.resize(alarm.chip, (alarm.width, alarm.height), interpolation=cv2.INTER_NEAREST)
+    height, width = image.shape[:2]
+    x0, y0 = max(0, alarm.x), max(0, alarm.y)
+    x1, y1 = min(width, alarm.x + alarm.width), min(height, alarm.y + alarm.height)
+    if x1 > x0 and y1 > y0:
+        image[y0:y1, x0:x1] = full[y0 - alarm.y : y1 - alarm.y, x0 - alarm.x : x1 - alarm.x]
+
+
+def _label(image: Image, text: str, x: int, y: int, cap: int, colour: Colour) -> None:
+    """Text on black, its upper left corner at x, y."""
+    wide = text_width_px(text, cap)
+    cv2.rectangle(image, (x, y), (x + wide + 6, y + cap + 6), BLACK, -1)
+    draw_text(image, text, x + 3, y + cap + 3, cap, colour)

@@ -1,0 +1,182 @@
+"""`p_wrong` while a decoder runs: the facts of each moment to a score, the score of each frame to p.
+
+A score is made at coded moments and in the middle of each gap that is not short, and is a straight line
+between them: pictures there differ by motion alone. Where no coded picture comes any more it is made
+anew a few times a second, since only age and drift grow. So the cost is a small share of the decoder's
+(docs/marks.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.marks import facts
+from gvc_base.marks.facts import Context, Fact, PairFacts, Scalar
+from gvc_base.marks.model import Model
+
+__all__ = ["Doubt", "Known", "Recorder"]
+
+F32 = NDArray[np.float32]
+
+Recorder = Callable[[int, F32, F32], None]
+"Given (frame, planes, scalars) of every score that is made; for training."
+
+_KEPT_S = 0.14
+"""A coded moment this soon after one that was looked at takes over what was known of it: the scene
+moves by part of a tile, and codec 0 decodes so fast that looking each time would cost a tenth of it."""
+
+_AGAIN_FRAMES = 4
+"Frames that a held picture's score is kept for."
+
+_BEFORE_ANYTHING = -(1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the tiles of a picture that goes back to one coded moment."""
+
+    frame: int
+    "Of that coded moment."
+    planes: F32
+    score: F32
+    context: Context
+
+
+@dataclass(slots=True)
+class _Gap:
+    a: Known
+    b: Known
+    middle: int
+    score: F32
+
+
+@dataclass(slots=True)
+class _Held:
+    known: Known
+    frame: int
+    kind: Scalar
+    score: F32
+
+
+class Doubt:
+    """One decoder's. Knows nothing of pixels beyond what `facts` says.
+
+    Args:
+        model: the calibration.
+        record: sees the inputs of each score, to train on.
+    """
+
+    def __init__(self, model: Model, record: Recorder | None = None) -> None:
+        self.model, self.record = model, record
+        self._looked: Known | None = None
+        self._gap: _Gap | None = None
+        self._held: _Held | None = None
+
+    def coded(self, context: Context, frame: int, planes: F32) -> Known:
+        """A coded moment."""
+        scalars = context.scalars(0.0, kind=None)
+        self._looked = Known(frame, planes, self._score(frame, planes, scalars), context)
+        return self._looked
+
+    def kept(self, context: Context, frame: int, fps: float) -> Known | None:
+        """What the moment before told, where it is so near that it holds for this one, too."""
+        last = self._looked
+        if last is None or last.context != context or not 0 < (frame - last.frame) / fps < _KEPT_S:
+            return None
+        return replace(last, frame=frame)
+
+    def between(
+        self, a: Known, b: Known, frames: tuple[int, int], pair: PairFacts, frame: int, fps: float
+    ) -> F32:
+        """Score of a frame between two moments.
+
+        Args:
+            frames: where they stand; `a` may be a memory that was moved beyond its own.
+        """
+        first, last = frames
+        gap = self._gap
+        if gap is None or gap.a is not a or gap.b is not b:
+            gap = self._gap = self._open(a, b, frames, pair, fps)
+        if frame <= gap.middle:
+            return _mixed(a.score, gap.score, (frame - first) / max(1, gap.middle - first))
+        return _mixed(gap.score, b.score, (frame - gap.middle) / max(1, last - gap.middle))
+
+    def _open(
+        self, a: Known, b: Known, frames: tuple[int, int], pair: PairFacts, fps: float
+    ) -> _Gap:
+        first, last = frames
+        middle = first + (last - first) // 2
+        if (last - first) / fps < _KEPT_S:
+            return _Gap(a, b, middle, _mixed(a.score, b.score, 0.5))
+        trust = np.minimum(pair.trust_a, pair.trust_b)
+        alpha = (middle - first) / max(1, last - first)
+        planes = facts.between(a.planes, b.planes, pair, trust, alpha)
+        since = min(middle - first, last - middle) / fps
+        scalars = b.context.scalars(since, kind=Scalar.BETWEEN)
+        return _Gap(a, b, middle, self._score(middle, planes, scalars))
+
+    def beyond(self, known: Known, frame: int, fps: float, *, moved: bool) -> F32:
+        """Score of a frame that no coded picture reaches.
+
+        Args:
+            known: of the picture that is shown. moved: along a path that D told, not merely held.
+        """
+        kind = Scalar.MOVED if moved else Scalar.HELD
+        held = self._held
+        if held is not None and held.kind == kind and 0 <= frame - held.frame < _AGAIN_FRAMES:
+            same = held.known is known or (moved and held.known.frame == known.frame)
+            if same and held.score.shape == known.score.shape:
+                return held.score
+        since = abs(frame - known.frame) / fps
+        planes = facts.aged(known.planes, since)
+        score = self._score(frame, planes, known.context.scalars(since, kind=kind))
+        self._held = _Held(known, frame, kind, score)
+        return score
+
+    def moved(self, known: Known, matrix: NDArray[np.float64]) -> Known:
+        """What is known of a picture after it was moved by a homography of tiles."""
+        both = np.concatenate([known.planes, known.score[None]])
+        carried = facts.carried(both, matrix)
+        return replace(known, planes=carried[:-1], score=carried[-1])
+
+    def on_grid(self, known: Known, grid: tuple[int, int]) -> Known:
+        """The same on another grid: the source's size may change when the edge restarts."""
+        if known.context.grid == grid:
+            return known
+        planes = np.stack([cv2.resize(p, grid[::-1]) for p in known.planes])
+        score = np.asarray(cv2.resize(known.score, grid[::-1]), np.float32)
+        context = replace(known.context, grid=grid)
+        return replace(known, planes=planes, score=score, context=context)
+
+    def unseen(self, context: Context) -> Known:
+        """What is known before anything came."""
+        planes = facts.unseen(context.grid)
+        planes[Fact.AGE] = np.log1p(np.float32(facts.FAR_AWAY_S))
+        return Known(_BEFORE_ANYTHING, planes, np.zeros(context.grid, np.float32), context)
+
+    def p_wrong(
+        self, mark: NDArray[np.uint8], score: F32, true: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float16]:
+        """Calibrated, by mark.
+
+        Args:
+            true: tiles of pixels that arrived as they are, for this very frame.
+        """
+        p = self.model.p_wrong(mark, score)
+        if true is not None:
+            p[true] = self.model.received
+        return p
+
+    def _score(self, frame: int, planes: F32, scalars: F32) -> F32:
+        if self.record is not None:
+            self.record(frame, planes, scalars)
+        return self.model.score(planes, scalars)
+
+
+def _mixed(a: F32, b: F32, share: float) -> F32:
+    return np.asarray(a + (b - a) * np.float32(share), np.float32)

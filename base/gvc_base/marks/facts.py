@@ -1,0 +1,301 @@
+"""What is known of each tile when a frame is shown: the inputs of `p_wrong`.
+
+    picture shown, coded picture -> how much structure, how far the two agree (re-projection)
+    motion between two coded moments -> trust, what is left after moving, speed
+    network -> expected error (log-variance head), texture that is missing, texture made up: the
+        deviation of noise samples is known, so none has to be drawn
+    bookkeeping -> share and age of received pixels, time to the nearest coded moment, size, bits, rate
+
+Planes are float32 on the grid of tiles; nothing here is drawn or guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.decoders.motion import F32, PairMotion, warp
+from gvc_protocol.codec import Quality
+
+__all__ = [
+    "FAR_AWAY_S", "PLANES", "SCALARS", "Context", "Fact", "PairFacts", "Scalar", "activity", "aged",
+    "between", "carried", "moment", "pair_facts", "tiles", "unseen",
+]  # fmt: skip
+
+U8 = NDArray[np.uint8]
+Grid = tuple[int, int]
+
+_FINE, _BAND = (3, 3), (13, 13)
+"Boxes that part fine detail, structure and light, pixels at half size."
+_NEAR = (5, 5)
+FAR_AWAY_S = 8.0
+"Ages and distances beyond this say nothing more."
+
+
+class Fact(IntEnum):
+    """Planes; part of the shipped model's contract, so numbers are never reused."""
+
+    FINE = 0
+    "log(1 + power) of detail finer than about 6 pixels in what is shown."
+    BAND = 1
+    "The same of structure between about 6 and 26 pixels."
+    CODED_BAND = 2
+    "The same in the coded picture, enlarged."
+    REPROJECTED = 3
+    "What is shown, reduced, less what was received: mean levels, log(1 + x)."
+    EXPECTED_ERROR = 4
+    "Of the network, share of full scale times 10."
+    MADE_UP = 5
+    "Deviation of made-up texture, share of full scale times 10."
+    RECEIVED = 6
+    AGE = 7
+    "log(1 + seconds) of received pixels."
+    LEFT_A = 8
+    "What is left of this moment after the neighbour was moved here: mean levels, log(1 + x)."
+    TRUST_A = 9
+    LEFT_B = 10
+    TRUST_B = 11
+    SPEED = 12
+    "log(1 + pixels a second)."
+    BAND_NEAR = 13
+    "BAND, mean of 5 by 5 tiles."
+    LEFT_NEAR = 14
+    "The larger of LEFT_A and LEFT_B, mean of 5 by 5 tiles."
+    TRUST = 15
+    "Of the motion that made this very frame; 1 at a coded moment."
+    DRIFT = 16
+    "log(1 + pixels) that the scene may have moved since the picture was made."
+    EDGE = 17
+    "1 at the picture's edge, 0 from 4 tiles inwards."
+    ASKED_FINE = 18
+    "Amplitude of the texture that the network misses, finest octave, share of full scale times 10."
+    ASKED_MIDDLE = 19
+    ASKED_COARSE = 20
+    ASKED_NEAR = 21
+    "The two coarser ones, mean of 5 by 5 tiles."
+    ERROR_NEAR = 22
+    "EXPECTED_ERROR, mean of 5 by 5 tiles."
+
+
+class Scalar(IntEnum):
+    """Numbers of a whole frame, after the planes."""
+
+    SINCE = 0
+    "log(1 + seconds) to the nearest coded moment."
+    BETWEEN = 1
+    MOVED = 2
+    "1: no coded picture reaches this frame; the memory was moved by what D tells."
+    HELD = 3
+    "1: not even that."
+    FACTOR = 4
+    "log2 of how many times F is smaller, a side."
+    COST = 5
+    "log2 of bits a coded pixel."
+    RATE = 6
+    "log2 of coded pictures a second."
+    CLASSICAL = 7
+    PREVIEW = 8
+    BEST = 9
+
+
+PLANES, SCALARS = len(Fact), len(Scalar)
+_ASKED = (Fact.ASKED_FINE, Fact.ASKED_MIDDLE, Fact.ASKED_COARSE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What holds for a whole unit."""
+
+    grid: Grid
+    factor: float
+    bits_per_coded_pixel: float
+    coded_hz: float
+    classical: bool
+    quality: Quality
+
+    def scalars(self, since_s: float, *, kind: Scalar | None) -> F32:
+        """The frame's numbers; `kind`: BETWEEN, MOVED or HELD, None at a coded moment."""
+        out = np.zeros(SCALARS, np.float32)
+        out[Scalar.SINCE] = np.log1p(min(FAR_AWAY_S, max(0.0, since_s)))
+        if kind is not None:
+            out[kind] = 1
+        out[Scalar.FACTOR] = np.log2(max(1.0, self.factor))
+        out[Scalar.COST] = np.log2(min(16.0, max(1e-3, self.bits_per_coded_pixel)))
+        out[Scalar.RATE] = np.log2(min(60.0, max(0.1, self.coded_hz)))
+        out[Scalar.CLASSICAL] = self.classical
+        out[Scalar.PREVIEW], out[Scalar.BEST] = self.quality == "preview", self.quality == "best"
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """Motion between two coded moments A and B, on the grid of tiles."""
+
+    left_a: F32
+    "What is left of A when B was moved there, log(1 + mean levels)."
+    left_b: F32
+    trust_a: F32
+    trust_b: F32
+    speed: F32
+    "log(1 + pixels of the source a second)."
+
+
+def tiles(plane: Any, grid: Grid) -> F32:
+    """Mean over each tile of a plane that spans the picture."""
+    out = cv2.resize(plane, grid[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(out, np.float32)
+
+
+def activity(picture: U8, grid: Grid) -> tuple[F32, F32]:
+    """(FINE, BAND) of a picture of any size."""
+    size = (grid[1] * 4, grid[0] * 4)
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    how = cv2.INTER_AREA if grey.shape[1] >= size[0] else cv2.INTER_LINEAR
+    half = np.asarray(cv2.resize(grey, size, interpolation=how), np.float32)
+    middle = cv2.blur(half, _FINE)
+    fine, band = half - middle, middle - cv2.blur(half, _BAND)
+    both = [cv2.blur(tiles(np.square(p), grid), (3, 3)) for p in (fine, band)]
+    return np.log1p(np.asarray(both[0], np.float32)), np.log1p(np.asarray(both[1], np.float32))
+
+
+def pair_facts(
+    a: U8, b: U8, motion: PairMotion, trust: tuple[F32, F32], passed_s: float, width: int,
+    grid: Grid,
+) -> PairFacts:  # fmt: skip
+    """From the grey pictures that motion was found on.
+
+    Args:
+        trust: agreement of the flows on A's and on B's grid.
+        passed_s: seconds from A to B. width: of the shown picture, pixels.
+    """
+    left_a = cv2.absdiff(a, np.asarray(warp(b, motion.a_to_b), np.uint8))
+    left_b = cv2.absdiff(b, np.asarray(warp(a, motion.b_to_a), np.uint8))
+    flow = tiles(motion.a_to_b, grid)
+    fast = np.sqrt(np.square(flow).sum(2)) * np.float32(width / a.shape[1] / max(passed_s, 1e-3))
+    return PairFacts(
+        np.log1p(tiles(left_a.astype(np.float32), grid)),
+        np.log1p(tiles(left_b.astype(np.float32), grid)),
+        tiles(trust[0], grid), tiles(trust[1], grid), np.log1p(fast),
+    )  # fmt: skip
+
+
+def moment(
+    context: Context, shown: U8, coded: U8, before: PairFacts | None, after: PairFacts | None,
+    *, expected_error: F32 | None = None, made_up: F32 | None = None, asked: F32 | None = None,
+    received: F32 | None = None, age_s: F32 | None = None,
+) -> F32:  # fmt: skip
+    """Planes of a coded moment, float32[PLANES, R, C].
+
+    Args:
+        shown: what is shown there, any size. coded: the coded picture; the same object where nothing
+            was done to it.
+        before, after: motion from the moment before and to the one after.
+        expected_error, made_up, received, age_s: on any grid that spans the picture; None for none.
+        asked: amplitudes of missing texture, float32[3, h, w], finest first.
+    """
+    grid = context.grid
+    out = np.zeros((PLANES, *grid), np.float32)
+    out[Fact.FINE], out[Fact.BAND] = activity(shown, grid)
+    out[Fact.CODED_BAND] = out[Fact.BAND]
+    if shown is not coded:
+        out[Fact.CODED_BAND] = activity(coded, grid)[1]
+        high, wide = coded.shape[:2]
+        back = cv2.resize(shown, (wide, high), interpolation=cv2.INTER_AREA)
+        apart = cv2.cvtColor(cv2.absdiff(back, coded), cv2.COLOR_BGR2GRAY)
+        out[Fact.REPROJECTED] = np.log1p(tiles(apart.astype(np.float32), grid))
+    for fact, plane, scale in (
+        (Fact.EXPECTED_ERROR, expected_error, 10.0), (Fact.MADE_UP, made_up, 10.0),
+        (Fact.RECEIVED, received, 1.0),
+    ):  # fmt: skip
+        if plane is not None:
+            out[fact] = tiles(plane, grid) * np.float32(scale)
+    if asked is not None:
+        for fact, plane in zip(_ASKED, asked, strict=True):
+            out[fact] = tiles(plane, grid) * np.float32(10)
+    if age_s is not None:
+        out[Fact.AGE] = np.log1p(np.minimum(tiles(age_s, grid), np.float32(FAR_AWAY_S)))
+    one = before or after
+    if one is not None:
+        a, b = before or after, after or before
+        assert a is not None and b is not None
+        out[Fact.LEFT_A], out[Fact.TRUST_A] = (
+            (a.left_b, a.trust_b) if a is before else (a.left_a, a.trust_a)
+        )
+        out[Fact.LEFT_B], out[Fact.TRUST_B] = (
+            (b.left_a, b.trust_a) if b is after else (b.left_b, b.trust_b)
+        )
+        out[Fact.SPEED] = one.speed
+    else:
+        out[Fact.TRUST_A] = out[Fact.TRUST_B] = 0.5
+    out[Fact.TRUST] = 1
+    out[Fact.EDGE] = _edge(grid)
+    return _pooled(out)
+
+
+def between(a: F32, b: F32, pair: PairFacts, trust: F32, alpha: float) -> F32:
+    """Planes of a frame `alpha` of the way from moment A to moment B.
+
+    Args:
+        trust: of the motion that made the frame, any grid.
+    """
+    out = a * np.float32(1 - alpha) + b * np.float32(alpha)
+    out[Fact.LEFT_A], out[Fact.TRUST_A] = pair.left_a, pair.trust_a
+    out[Fact.LEFT_B], out[Fact.TRUST_B] = pair.left_b, pair.trust_b
+    out[Fact.SPEED] = pair.speed
+    out[Fact.TRUST] = tiles(trust, (out.shape[1], out.shape[2]))
+    return _pooled(out)
+
+
+def carried(planes: F32, matrix: NDArray[np.float64]) -> F32:
+    """Planes of a picture that was moved by a homography of tiles."""
+    rows, columns = planes.shape[1:]
+    mode = cv2.BORDER_REPLICATE
+    moved = [cv2.warpPerspective(p, matrix, (columns, rows), borderMode=mode) for p in planes]
+    out = np.asarray(np.stack(moved), np.float32)
+    out[Fact.EDGE] = _edge((rows, columns))
+    return out
+
+
+def aged(planes: F32, since_s: float) -> F32:
+    """Planes of a frame that no coded picture reaches, `since_s` after the last one."""
+    out = planes.copy()
+    passed = np.float32(min(FAR_AWAY_S, since_s))
+    out[Fact.DRIFT] = np.log1p(np.expm1(out[Fact.SPEED]) * passed)
+    out[Fact.TRUST] = 0
+    return out
+
+
+def unseen(grid: Grid) -> F32:
+    """Planes of a picture that nothing was received of."""
+    out = np.zeros((PLANES, *grid), np.float32)
+    out[Fact.TRUST_A] = out[Fact.TRUST_B] = 0.5
+    out[Fact.EDGE] = _edge(grid)
+    return out
+
+
+def _pooled(planes: F32) -> F32:
+    planes[Fact.BAND_NEAR] = cv2.blur(planes[Fact.BAND], _NEAR)
+    worse = np.maximum(planes[Fact.LEFT_A], planes[Fact.LEFT_B])
+    planes[Fact.LEFT_NEAR] = cv2.blur(worse, _NEAR)
+    coarse = planes[Fact.ASKED_MIDDLE] + planes[Fact.ASKED_COARSE]
+    planes[Fact.ASKED_NEAR] = cv2.blur(coarse, _NEAR)
+    planes[Fact.ERROR_NEAR] = cv2.blur(planes[Fact.EXPECTED_ERROR], _NEAR)
+    return planes
+
+
+_edges: dict[Grid, F32] = {}
+
+
+def _edge(grid: Grid) -> F32:
+    if grid not in _edges:
+        if len(_edges) >= 4:
+            _edges.pop(next(iter(_edges)))
+        y, x = np.mgrid[0 : grid[0], 0 : grid[1]]
+        inside = np.minimum.reduce([y, x, grid[0] - 1 - y, grid[1] - 1 - x])
+        _edges[grid] = np.asarray(1 - np.minimum(inside, 4) / 4, np.float32)
+    return _edges[grid]

@@ -1,0 +1,140 @@
+"""The shipped calibration: a small network in numpy, what its score means by mark, what is trusted.
+
+`calibration/index.json` names the file by its hash; docs/marks.md is its card. The file holds arrays
+alone (.npz, no pickles):
+    w1, b1, w2, b2, w3, b3   planes and scalars -> score (higher: more likely wrong)
+    p       float32[marks, bins]: share of wrong tiles in calibration at that score, never falling
+    trusted float32[marks]: a tile of that mark is trusted at a p_wrong of at most this
+    doubted float32[]: from this p_wrong on a tile is doubted
+    received float32[]: share of wrong tiles among pixels that arrived as a patch or an answer
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.marks.facts import PLANES, SCALARS, Fact
+from gvc_base.neural.weights import read_checked
+from gvc_protocol.errors import UserError
+from gvc_protocol.marks import Mark
+
+__all__ = ["BINS", "FOLDER", "Model", "bins_of", "load_model", "model_of", "prepared"]
+
+F32 = NDArray[np.float32]
+
+FOLDER = Path(__file__).resolve().parent / "calibration"
+BINS = 128
+_AMPLITUDES = [
+    Fact.EXPECTED_ERROR, Fact.MADE_UP, Fact.ASKED_FINE, Fact.ASKED_MIDDLE, Fact.ASKED_COARSE,
+    Fact.ASKED_NEAR, Fact.ERROR_NEAR,
+]  # fmt: skip
+"In tenths of full scale: times 25.5 levels of 255."
+
+_REACH = 8.0
+"Scores beyond this, either way, are as good as this."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The arrays of a calibration file."""
+
+    layers: tuple[tuple[F32, F32], ...]
+    "(weights [out, in], bias [out]) three times; the first takes planes, then scalars."
+    p: NDArray[np.float16]
+    trusted: F32
+    doubted: float
+    received: float
+    label: str
+
+    def score(self, planes: F32, scalars: F32) -> F32:
+        """Score of each tile, float32[R, C].
+
+        Args:
+            planes: float32[PLANES, R, C] (`facts.Fact`). scalars: float32[SCALARS].
+        """
+        (w, b), *rest = self.layers
+        out = w[:, :PLANES] @ prepared(planes.reshape(PLANES, -1).copy())
+        out += (w[:, PLANES:] @ scalars + b)[:, None]
+        for weights, bias in rest:
+            np.maximum(out, 0, out=out)
+            out = weights @ out
+            out += bias[:, None]
+        return np.asarray(out.reshape(planes.shape[1:]), np.float32)
+
+    def p_wrong(self, mark: NDArray[np.uint8], score: F32) -> NDArray[np.float16]:
+        """Calibrated probability, float16 of the grid."""
+        found: NDArray[np.float16] = self.p.ravel()[bins_of(score) + mark.astype(np.int32) * BINS]
+        return found
+
+    def is_trusted(
+        self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16]
+    ) -> NDArray[np.bool_]:
+        """Tiles of which at most 1 in 20 is wrong, together."""
+        return np.asarray(p_wrong <= self.trusted.astype(np.float16)[mark], np.bool_)
+
+
+def prepared(facts: F32) -> F32:
+    """The network's inputs from facts, float32[PLANES, n], changed in place: amplitudes become
+    logarithms of power, as those of what is shown are, so that a difference is a ratio."""
+    amplitudes = facts[_AMPLITUDES]
+    facts[_AMPLITUDES] = np.log1p(np.square(amplitudes * np.float32(25.5)))
+    return facts
+
+
+def bins_of(score: F32) -> NDArray[np.int32]:
+    """Bin of each score, 0..BINS - 1."""
+    scaled = (score + np.float32(_REACH)) * np.float32(BINS / (2 * _REACH))
+    return np.asarray(np.clip(scaled, 0, BINS - 1), np.int32)
+
+
+@lru_cache(maxsize=4)
+def load_model(folder: Path = FOLDER) -> Model:
+    """The package's calibration.
+
+    Raises:
+        UserError: the file is missing, damaged or not the one of its index.
+    """
+    index = folder / "index.json"
+    try:
+        row = json.loads(index.read_text())
+        name, sha256 = str(row["file"]), str(row["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{index}: no usable calibration of the marks; reinstall gvc-field"
+        ) from error
+    data = read_checked(folder / name, sha256)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return model_of({key: file[key] for key in file.files}, f"marks-{sha256[:8]}")
+    except (ValueError, KeyError, OSError) as error:
+        raise UserError(f"{folder / name}: is no calibration of this version: {error}") from None
+
+
+def model_of(arrays: dict[str, NDArray[Any]], label: str) -> Model:
+    """The model that these arrays are.
+
+    Raises:
+        ValueError: they do not fit this version's facts. KeyError: one is missing.
+    """
+    layers = tuple(
+        (np.asarray(arrays[f"w{i}"], np.float32), np.asarray(arrays[f"b{i}"], np.float32))
+        for i in (1, 2, 3)
+    )
+    if layers[0][0].shape[1] != PLANES + SCALARS or layers[2][0].shape[0] != 1:
+        raise ValueError("the network has other inputs")
+    p = np.asarray(arrays["p"], np.float16)
+    if p.shape != (len(Mark), BINS) or arrays["trusted"].shape != (len(Mark),):
+        raise ValueError("the table has other marks")
+    return Model(
+        layers=layers, p=p, trusted=np.asarray(arrays["trusted"], np.float32),
+        doubted=float(arrays["doubted"]),
+        received=float(arrays["received"]), label=label,
+    )  # fmt: skip

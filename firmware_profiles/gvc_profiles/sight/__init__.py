@@ -1,0 +1,1 @@
+"""What both ends must see alike: detectors, the plain picture of a unit, when two pictures agree."""

@@ -1,0 +1,169 @@
+"""What a decoder shows is held against what was received: fakes are alarmed, claims are withdrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gvc_base.alarms import WatchedDecoder, watch
+from gvc_base.claims import claim_notes
+from gvc_base.decoders.gvc_parts import CodedUnit
+from gvc_base.render import overlay
+from gvc_profiles.sight.detector import Found
+from gvc_protocol.codec import (
+    CodecId,
+    CodecSpec,
+    DecodedFrame,
+    PartData,
+    ReceivedUnit,
+    UnitSpan,
+)
+from gvc_protocol.descriptors import Descriptors
+from gvc_protocol.marks import Mark, tile_grid
+from gvc_protocol.objects import ObjectClass, Track, TrackPoint
+from gvc_protocol.truth import AlarmKind, Proxy, Truth, TruthMap
+
+U8 = NDArray[np.uint8]
+WIDTH, HEIGHT = 480, 270
+GRID = tile_grid(HEIGHT, WIDTH)
+SPAN = UnitSpan(first_frame=0, frames=4, fps=Fraction(10), width=WIDTH, height=HEIGHT)
+SPEC = CodecSpec(codec_id=CodecId.GVC, bitstream_version=1)
+CAR = (200, 120, 40, 20)
+
+
+def ground() -> U8:
+    """Soft texture: nothing in it looks like an object."""
+    noise = np.random.default_rng(5).integers(0, 255, (HEIGHT // 30, WIDTH // 30, 3), np.uint8)
+    return np.asarray(cv2.resize(noise // 8 + 90, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC))
+
+
+def with_car(picture: U8, box: tuple[int, int, int, int] = CAR) -> U8:
+    out = picture.copy()
+    x, y, w, h = box
+    out[y : y + h, x : x + w] = (230, 230, 235)
+    out[y + 4 : y + h - 4, x + 8 : x + 16] = (30, 25, 20)
+    return out
+
+
+def sent(**records: object) -> ReceivedUnit:
+    """A whole unit whose D holds these records."""
+    d = Descriptors(
+        codec_id=1, bitstream_version=1, weights_prefix=b"\0\0\0\0", capture_us=0, width=WIDTH,
+        height=HEIGHT, fps=SPAN.fps, first_frame=0, frames=4, total_frames=4, **records,  # type: ignore[arg-type]
+    )  # fmt: skip
+    whole = PartData(complete=True)
+    return ReceivedUnit(unit_no=0, descriptors=d, keyframe=whole, features=whole)
+
+
+class Shows:
+    """A decoder that received one picture and shows another."""
+
+    def __init__(self, received: U8, shown: U8, mark: Mark = Mark.ENHANCED) -> None:
+        self.spec, self.label, self._shown, self._mark = SPEC, "test", shown, mark
+        self.evidence = CodedUnit(offsets=[0, 2], lows=[received, received])
+
+    def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
+        for i in range(span.frames):
+            yield DecodedFrame(
+                frame_no=i, unit_no=0, pixels=self._shown, mark=np.full(GRID, self._mark, np.uint8),
+                age_ms=np.zeros(GRID, np.uint16), p_wrong=np.zeros(GRID, np.float16),
+            )  # fmt: skip
+
+
+def track(box: tuple[int, int, int, int]) -> Track:
+    points = tuple(
+        TrackPoint(offset=i, x=box[0], y=box[1], width=box[2], height=box[3]) for i in (0, 3)
+    )
+    return Track(track_id=7, class_id=ObjectClass.VEHICLE, score_pct=90, points=points)
+
+
+def first(received: U8, shown: U8, unit: ReceivedUnit, mark: Mark = Mark.ENHANCED) -> DecodedFrame:
+    return next(iter(watch(Shows(received, shown, mark)).decode(unit, SPAN)))
+
+
+def test_the_picture_as_received_is_no_alarm_and_keeps_the_claims() -> None:
+    wrong = np.zeros((9, 16), np.bool_)
+    wrong[0, :3] = True
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, wrong=wrong))
+    frame = first(ground(), ground(), unit)
+    assert not frame.alarms and frame.truth is not None
+    assert (frame.truth[:3, :8] == Truth.KNOWN_WRONG).all()
+    assert (frame.truth[5:, :] == Truth.VERIFIED).all()
+    (note,) = claim_notes(frame)
+    assert note.startswith("verified 9") and note.endswith("known wrong 3%")
+
+
+def test_a_fake_in_the_picture_is_unconfirmed_and_no_longer_verified() -> None:
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, wrong=np.zeros((9, 16), np.bool_)))
+    frame = first(ground(), with_car(ground()), unit)
+    assert [a.kind for a in frame.alarms] == [AlarmKind.UNCONFIRMED]
+    (alarm,) = frame.alarms
+    assert abs(alarm.x - CAR[0]) < 8 and abs(alarm.width - CAR[2]) < 16
+    assert frame.truth is not None
+    inside = frame.truth[CAR[1] // 8 + 1, CAR[0] // 8 + 2]
+    assert inside == Truth.UNTOLD and (frame.truth[:4] == Truth.VERIFIED).all()
+
+
+def test_what_the_sender_told_of_is_no_fake() -> None:
+    unit = sent(tracks=(track(CAR),))
+    assert not first(ground(), with_car(ground()), unit).alarms
+
+
+def test_a_true_pixel_is_no_alarm() -> None:
+    assert not first(ground(), with_car(ground()), sent(), Mark.RECEIVED).alarms
+
+
+def test_a_mover_that_vanished_is_drawn_with_its_received_pixels() -> None:
+    unit = sent(tracks=(track(CAR),))
+    frame = first(with_car(ground()), ground(), unit)
+    (alarm,) = frame.alarms
+    assert alarm.kind == AlarmKind.MISSED and alarm.track_id == 7 and alarm.chip is not None
+    bare = overlay(replace(frame, alarms=()))
+    drawn = overlay(frame)
+    x, y, w, h = CAR
+    area = np.s_[y + 2 : y + h - 2, x + 20 : x + w - 2]
+    assert float(drawn[area].mean()) > 190 > float(bare[area].mean())
+    assert "1 MISSED" in claim_notes(frame)
+
+
+def test_a_told_object_that_nothing_shows_is_missed_even_where_nothing_was_received_of_it() -> None:
+    frame = first(ground(), ground(), sent(tracks=(track(CAR),)))
+    assert [(a.kind, a.why) for a in frame.alarms] == [(AlarmKind.MISSED, "contrast")]
+
+
+@pytest.mark.parametrize("lost", ["features", "keyframe"])
+def test_the_claim_is_withdrawn_where_packets_were_lost(lost: str) -> None:
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, wrong=np.ones((9, 16), np.bool_)))
+    broken = replace(unit, **{lost: PartData()})  # type: ignore[arg-type]
+    assert not broken.whole
+    frame = first(ground(), ground(), broken)
+    assert frame.truth is not None and not frame.truth.any()
+
+
+class _Finds:
+    def detect(self, bgr: U8) -> list[Found]:
+        x, y, w, h = CAR
+        return [
+            Found(class_id=ObjectClass.VEHICLE, score_pct=80, x=x, y=y, width=w, height=h),
+            Found(class_id=ObjectClass.VEHICLE, score_pct=80, x=20, y=30, width=w, height=h),
+        ]
+
+
+def test_what_a_detector_finds_and_the_sender_did_not_is_unconfirmed() -> None:
+    picture = with_car(ground())
+    watched = WatchedDecoder(Shows(picture, picture), _Finds())
+    frame = next(iter(watched.decode(sent(tracks=(track(CAR),)), SPAN)))
+    assert [(a.kind, a.why, a.x) for a in frame.alarms] == [(AlarmKind.UNCONFIRMED, "detector", 20)]
+
+
+def test_the_coded_picture_travels_with_its_age() -> None:
+    low = np.asarray(cv2.resize(ground(), (WIDTH // 4, HEIGHT // 4)), np.uint8)
+    frames = list(watch(Shows(low, ground())).decode(sent(), SPAN))
+    assert [f.plain_age_ms for f in frames] == [0, 100, 0, 100]
+    assert all(f.plain is low for f in frames)

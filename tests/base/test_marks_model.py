@@ -1,0 +1,203 @@
+"""The calibration: refused when damaged, never falling, and what it promises holds on fresh draws."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gvc_base.decoders.gvc import SPEC, GvcDecoder
+from gvc_base.marks import facts
+from gvc_base.marks.doubt import Doubt
+from gvc_base.marks.facts import PLANES, SCALARS, Context, PairFacts, Scalar
+from gvc_base.marks.model import FOLDER, bins_of, load_model, model_of, prepared
+from gvc_protocol.codec import ReceivedUnit
+from gvc_protocol.errors import UserError
+from gvc_protocol.gvc1 import GvcUnit
+from gvc_protocol.marks import Mark
+from tests.base.test_gvc_decoder import FRAMES, SPAN, Grey, received, unit
+from tests.bench.marks.bench import auroc
+from tests.bench.marks.calibrate import ALPHA, calibrated
+from tests.bench.marks.captures import Sending
+from tests.bench.marks.harvest import Rows, Take
+from tests.bench.marks.scenes import CALIBRATION, TEST, TRAINING
+from tests.bench.marks.train import fit, merged, score
+
+__all__ = ["unit"]
+
+GRID = (6, 9)
+CONTEXT = Context(
+    grid=GRID, factor=3.0, bits_per_coded_pixel=0.05, coded_hz=10.0, classical=False,
+    quality="standard",
+)  # fmt: skip
+
+
+def test_the_shipped_calibration_is_whole() -> None:
+    model = load_model()
+    assert model.label.startswith("marks-") and 0 < model.received < ALPHA
+    assert (np.diff(model.p.astype(np.float32), axis=1) >= 0).all()
+    assert (
+        model.p.min() > 0
+        and model.p.max() < 1
+        and model.is_trusted(
+            np.zeros((1, 1), np.uint8), np.full((1, 1), model.received, np.float16)
+        )
+    )
+    grid = np.full((1, 1), 0.01, np.float16)
+    for mark in (Mark.REGENERATED, Mark.LOST):
+        assert not model.is_trusted(np.full((1, 1), mark, np.uint8), grid).any()
+    assert ALPHA < model.doubted < 1
+
+
+def test_a_calibration_that_is_not_the_one_of_its_index_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "calibration"
+    shutil.copytree(FOLDER, folder)
+    name = json.loads((folder / "index.json").read_text())["file"]
+    (folder / name).write_bytes(b"x" + (folder / name).read_bytes()[1:])
+    with pytest.raises(UserError, match="not the file that its name says"):
+        load_model(folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        load_model(folder)
+    (folder / "index.json").write_text("{}")
+    with pytest.raises(UserError, match="no usable calibration"):
+        load_model(folder)
+
+
+def test_a_calibration_for_other_facts_is_refused() -> None:
+    model = load_model()
+    arrays = {"p": model.p, "trusted": model.trusted, "doubted": np.float32(0.5)}
+    for index, (weights, bias) in enumerate(model.layers, 1):
+        arrays |= {f"w{index}": weights, f"b{index}": bias}
+    with pytest.raises(KeyError):
+        model_of(arrays, "x")
+    arrays["received"] = np.float32(0.01)
+    assert model_of(arrays, "x").label == "x"
+    with pytest.raises(ValueError, match="other inputs"):
+        model_of({**arrays, "w1": model.layers[0][0][:, :-1]}, "x")
+    with pytest.raises(ValueError, match="other marks"):
+        model_of({**arrays, "p": model.p[:, :-1]}, "x")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40))
+def test_auroc_is_the_chance_to_order_a_pair_rightly(rows: list[tuple[int, bool]]) -> None:
+    p = np.array([float(a) for a, _ in rows])
+    wrong = np.array([b for _, b in rows])
+    if wrong.all() or not wrong.any():
+        assert np.isnan(auroc(p, wrong))
+        return
+    pairs = [(p[i] > p[j]) + 0.5 * (p[i] == p[j]) for i in np.flatnonzero(wrong)
+             for j in np.flatnonzero(~wrong)]  # fmt: skip
+    assert auroc(p, wrong) == pytest.approx(float(np.mean(pairs)))
+
+
+def takes_of(rng: np.random.Generator, count: int) -> list[tuple[Take, Rows]]:
+    """Takes whose tiles are wrong as often as a logistic of their first input, each with a bias."""
+    out = []
+    for index in range(count):
+        x = rng.normal(0, 2.5, (4000, PLANES + SCALARS)).astype(np.float32)
+        wrong = rng.random(4000) < 1 / (1 + np.exp(-(x[:, 0] + rng.normal(-2, 0.5))))
+        scene = replace(CALIBRATION[index % 12], kind=("a", "b", "c")[index % 3])
+        sending = Sending(scene=scene, bpp=0.001, latency_s=2, codec="gvc")
+        take = Take(sending=sending, quality="standard", loss_seed=0)
+        out.append((take, Rows(x, np.full(4000, Mark.ENHANCED, np.uint8), wrong)))
+    return out
+
+
+def test_what_is_trusted_is_right_on_takes_that_were_not_seen() -> None:
+    rng = np.random.default_rng(3)
+    seen, fresh = takes_of(rng, 90), takes_of(rng, 90)
+    table = calibrated(seen, [bins_of(rows.inputs[:, 0]) for _, rows in seen])
+    assert (np.diff(table.p, axis=1) >= 0).all()
+    assert table.trusted[Mark.LOST] == 0 and table.trusted[Mark.ENHANCED] > 0
+    trusted = wrong = marked = right = 0
+    for _, rows in fresh:
+        p = table.p[Mark.ENHANCED][bins_of(rows.inputs[:, 0])]
+        inside = p <= table.trusted[Mark.ENHANCED]
+        trusted, wrong = trusted + inside.sum(), wrong + rows.wrong[inside].sum()
+        marked += (p[~rows.wrong] >= table.doubted).sum()
+        right += (~rows.wrong).sum()
+    assert wrong <= ALPHA * trusted and trusted > 0.3 * 90 * 4000
+    assert 0.05 < marked / right < 0.12
+
+
+def test_a_small_network_learns_and_is_what_the_decoder_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.bench.marks.train._STEPS", 300)
+    rng = np.random.default_rng(4)
+    rows = [r for _, r in takes_of(rng, 6)]
+    layers = fit(rows)
+    said = score(layers, rows[0].inputs)
+    assert auroc(said.astype(float), rows[0].wrong) > 0.85
+    model = replace(load_model(), layers=tuple(layers))
+    planes = np.abs(rng.normal(0, 1, (PLANES, *GRID))).astype(np.float32)
+    scalars = rng.normal(0, 1, SCALARS).astype(np.float32)
+    flat = prepared(planes.reshape(PLANES, -1).copy()).T
+    inputs = np.concatenate([flat, np.tile(scalars, (len(flat), 1))], 1)
+    got = model.score(planes, scalars)
+    assert np.allclose(got.ravel(), score(layers, inputs), atol=1e-4)
+    assert got.shape == GRID
+    other = fit(rows, seed=2)
+    mean = (said + score(other, rows[0].inputs)) / 2
+    assert np.allclose(score(merged([layers, other]), rows[0].inputs), mean, atol=1e-3)
+
+
+def pair() -> PairFacts:
+    zeros = np.zeros(GRID, np.float32)
+    return PairFacts(zeros, zeros, zeros + 1, zeros + 1, zeros + 2)
+
+
+def test_scores_run_straight_from_moment_to_moment() -> None:
+    doubt = Doubt(load_model())
+    rng = np.random.default_rng(6)
+    shown = [rng.integers(0, 255, (48, 72, 3), np.uint8) for _ in range(2)]
+    a, b = (
+        doubt.coded(CONTEXT, frame, facts.moment(CONTEXT, picture, picture, pair(), None))
+        for frame, picture in zip((10, 20), shown, strict=True)
+    )
+    at = [doubt.between(a, b, (10, 20), pair(), frame, 30.0) for frame in range(10, 21)]
+    assert np.allclose(at[0], a.score) and np.allclose(at[10], b.score)
+    assert np.allclose(at[2], a.score + (at[5] - a.score) * 0.4, atol=1e-5)
+    assert not np.allclose(at[5], (a.score + b.score) / 2, atol=1e-3)
+    near = replace(b, frame=14)
+    assert np.allclose(
+        doubt.between(a, near, (10, 14), pair(), 12, 30.0), (a.score + b.score) / 2, atol=1e-5
+    )
+    held = [doubt.beyond(b, frame, 30.0, moved=False) for frame in (21, 22, 24, 25, 300)]
+    assert held[0] is held[1] and held[2] is held[0] and held[3] is not held[0]
+    moved = doubt.moved(b, np.eye(3))
+    assert np.allclose(moved.planes, b.planes, atol=1e-5) and moved.frame == b.frame
+    larger = doubt.on_grid(b, (8, 12))
+    assert larger.score.shape == (8, 12) and larger.context.grid == (8, 12)
+
+
+def test_scalars_say_what_a_frame_is() -> None:
+    scalars = CONTEXT.scalars(100.0, kind=Scalar.HELD)
+    assert scalars[Scalar.HELD] == 1 and scalars[Scalar.MOVED] == 0
+    assert scalars[Scalar.SINCE] == pytest.approx(np.log1p(facts.FAR_AWAY_S))
+    assert scalars[Scalar.FACTOR] == pytest.approx(np.log2(3))
+
+
+@pytest.mark.parametrize("quality", ["preview", "standard"])
+def test_what_is_held_is_doubted_more_than_what_came(unit: GvcUnit, quality: str) -> None:
+    network = Grey() if quality == "standard" else None
+    decoder = GvcDecoder(SPEC, quality, network)  # type: ignore[arg-type]
+    came = list(decoder.decode(received(unit), SPAN))
+    later = replace(SPAN, first_frame=FRAMES, fps=Fraction(30))
+    held = list(decoder.decode(ReceivedUnit(unit_no=1), later))
+    mean = [float(np.mean([f.p_wrong.mean() for f in frames])) for frames in (came, held)]
+    assert 0 < mean[0] < mean[1] < 1
+
+
+def test_no_scene_is_in_two_lists() -> None:
+    lists = [{(s.source, s.start_s) for s in scenes} for scenes in (TRAINING, CALIBRATION, TEST)]
+    assert not (lists[0] & lists[1] or lists[0] & lists[2] or lists[1] & lists[2])

@@ -1,0 +1,136 @@
+"""From scores on the calibration scenes to probabilities, and to the tiles that may be called trusted.
+
+p: share of wrong tiles at each score, by mark, made never to fall (pool adjacent violators). Each take
+counts alike. Trusted: conformal risk control. With the n takes of the calibration and takes of missions
+exchangeable, and each take's risk at a threshold t
+    g_i(t) = (wrong tiles trusted at t - alpha * tiles trusted at t) / tiles of the take, <= 1 - alpha
+the largest t with (sum g_i(t) + 1 - alpha) / (n + 1) <= 0 keeps the wrong share of what is trusted at
+alpha in expectation (Angelopoulos et al., Conformal Risk Control, 2022; for risks that do not fall
+steadily t is searched from below, and the first that fails ends the search). Beyond that no kind of
+scene may be above three fifths of alpha by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.marks.model import BINS
+from gvc_protocol.marks import Mark
+from tests.bench.marks.harvest import Rows, Take
+
+__all__ = ["ALPHA", "Table", "calibrated"]
+
+F64 = NDArray[np.float64]
+
+ALPHA = 0.05
+"At most this share of the tiles that are shown as trusted is wrong."
+
+_KIND_ALPHA = 0.03
+"The same for each kind of calibration scene: few scenes are of one kind, so below what is promised."
+
+_RIGHT_MARKED = 0.09
+"Share of right tiles that may be doubted; the bench allows 0.10 elsewhere."
+
+_NEVER = (Mark.REGENERATED, Mark.LOST)
+"Marks that are never trusted, however likely right: nothing received of that moment stands behind them."
+
+_LEAST_TAKES, _LEAST_TILES = 4, 2000
+"A mark seen less than this takes what all marks together gave, where that is worse."
+
+_P_LEAST, _P_MOST = 0.002, 0.998
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What goes into the calibration file, and lines for people."""
+
+    p: F64
+    trusted: F64
+    doubted: float
+    lines: list[str]
+
+
+def calibrated(judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.int32]]) -> Table:
+    """The table of scores' bins, `bins` of each take's tiles."""
+    counts = np.stack([_counts(rows, b) for (_, rows), b in zip(judged, bins, strict=True)])
+    share = counts / np.maximum(1, counts.sum((1, 2, 3), keepdims=True))
+    pooled = _rising(share.sum((0, 1)))
+    p = np.stack([_rising(share[:, mark].sum(0)) for mark in range(len(Mark))])
+    lines = []
+    for mark in Mark:
+        tiles = counts[:, mark].sum()
+        seen = int((counts[:, mark].sum((1, 2)) > 0).sum())
+        if tiles < _LEAST_TILES or seen < _LEAST_TAKES:
+            p[mark] = np.maximum(pooled, p[mark]) if tiles else pooled
+        lines.append(f"{mark.name.lower()}: {int(tiles)} tiles of {seen} takes")
+    p = np.clip(p, _P_LEAST, _P_MOST).astype(np.float16).astype(np.float64)
+    kinds = [take.sending.scene.kind for take, _ in judged]
+    trusted = np.zeros(len(Mark))
+    for mark in Mark:
+        if mark not in _NEVER:
+            trusted[mark] = _threshold(share[:, mark], p[mark], kinds)
+            lines.append(f"{mark.name.lower()}: trusted up to p = {trusted[mark]:.3f}")
+    doubted = _doubted(share, p)
+    lines.append(f"doubted from p = {doubted:.3f} on")
+    return Table(p, trusted, doubted, lines)
+
+
+def _counts(rows: Rows, bins: NDArray[np.int32]) -> F64:
+    """Tiles of a take, float64[marks, BINS, 2]: right, wrong."""
+    index = (rows.mark.astype(np.int64) * BINS + bins) * 2 + rows.wrong
+    return np.bincount(index, minlength=len(Mark) * BINS * 2).reshape(-1, BINS, 2).astype(float)
+
+
+def _rising(weights: F64) -> F64:
+    """Share of wrong in each bin, never falling: pool adjacent violators.
+
+    Args:
+        weights: float64[BINS, 2], right and wrong.
+    """
+    blocks: list[list[float]] = []  # wrong, all, bins
+    for right, wrong in weights:
+        blocks.append([wrong, right + wrong, 1])
+        while len(blocks) > 1 and _falls(blocks[-2], blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    values = [b[0] / b[1] if b[1] else 0.0 for b in blocks]
+    return np.repeat(np.maximum.accumulate(values), [int(b[2]) for b in blocks])
+
+
+def _falls(before: list[float], after: list[float]) -> bool:
+    """Empty blocks join the one before them."""
+    return after[1] == 0 or (before[1] > 0 and after[0] * before[1] <= before[0] * after[1])
+
+
+def _threshold(share: F64, p: F64, kinds: Sequence[str]) -> float:
+    """The highest p that is trusted; 0 where none is.
+
+    Args:
+        share: float64[takes, BINS, 2], right and wrong tiles of one mark as shares of the take.
+    """
+    best = 0.0
+    for level in np.unique(p):
+        inside = share[:, p <= level].sum(1)
+        risk = inside[:, 1] - ALPHA * inside.sum(1)
+        of_kind = inside[:, 1] - _KIND_ALPHA * inside.sum(1)
+        groups = [
+            sum(r for r, k in zip(of_kind, kinds, strict=True) if k == kind) for kind in set(kinds)
+        ]
+        if risk.sum() + 1 - ALPHA > 0 and level > ALPHA:
+            break
+        if risk.sum() + 1 - ALPHA <= 0 and max(groups) <= 0:
+            best = float(level)
+    return best
+
+
+def _doubted(share: F64, p: F64) -> float:
+    """The p from which a tile is doubted: the lowest that few enough right tiles reach."""
+    right = share[..., 0].sum(0)
+    for level in np.unique(p):
+        if right[p >= level].sum() <= _RIGHT_MARKED * right.sum():
+            return float(level)
+    return 1.0

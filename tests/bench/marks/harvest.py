@@ -1,0 +1,150 @@
+"""What the decoder knew of each tile, and whether the tile was wrong: what the mark is trained on.
+
+    capture -> the base's own decoder, with a recorder -> facts of a tile, its mark, wrong or not
+Rows are drawn by a seed of the capture's name; each capture gives about the same number.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.decoders import make_decoder
+from gvc_base.marks import is_wrong
+from gvc_base.marks.doubt import Doubt
+from gvc_base.marks.facts import PLANES, SCALARS
+from gvc_base.marks.model import BINS, Model, prepared
+from gvc_base.mission import Mission
+from gvc_base.recording import PCAP_PARAMS, open_recording
+from gvc_base.timeline import DecodeJob
+from gvc_protocol.codec import DecodedFrame, Quality
+from gvc_protocol.marks import Mark
+from tests.bench.marks.captures import Sending, lossy, make_capture, sendings
+from tests.bench.marks.scenes import Scene, make_clip, read_clip
+
+__all__ = ["Rows", "Take", "blank_model", "decoded", "harvest", "takes"]
+
+_TILES = 300
+"Of each frame that a score was made for."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """One way of decoding one sending."""
+
+    sending: Sending
+    quality: Quality
+    loss_seed: int
+    "0: nothing lost."
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.sending.name}-{self.quality}-{self.loss_seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Tiles: inputs float32[n, PLANES + SCALARS] as the network takes them, mark uint8[n], wrong
+    bool[n]."""
+
+    inputs: NDArray[np.float32]
+    mark: NDArray[np.uint8]
+    wrong: NDArray[np.bool_]
+
+
+def takes(scene: Scene) -> list[Take]:
+    """How a scene is decoded to train or calibrate: as a mission is, half of it through a bad link.
+
+    The network is slow, so of the two sendings of codec 1 a training scene uses it on one.
+    """
+    odd = scene.seed % 2
+    low, high, classical = sendings(scene)
+    if scene.name.endswith("-wide") or scene.kind == "drone":
+        return [Take(sending=low, quality="standard", loss_seed=0)]
+    one, other = (low, high) if odd else (high, low)
+    rows: list[tuple[Sending, Quality, int]] = [
+        (one, "standard", scene.seed // 2 % 2), (other, "preview", 1 - scene.seed // 2 % 2),
+        (classical, "standard", odd),
+    ]  # fmt: skip
+    if scene.split == "calibrate":
+        rows += [
+            (other, "standard", 1 - scene.seed // 2 % 2), (classical, "standard", 1 - odd),
+            (one, "preview", 2),
+        ]  # fmt: skip
+    return [Take(sending=s, quality=q, loss_seed=seed) for s, q, seed in rows]
+
+
+def blank_model() -> Model:
+    """A model that says nothing, to decode with before there is one."""
+    shapes = ((1, PLANES + SCALARS), (1, 1), (1, 1))
+    return Model(
+        layers=tuple((np.zeros(s, np.float32), np.zeros(s[0], np.float32)) for s in shapes),
+        p=np.ones((len(Mark), BINS), np.float16), trusted=np.zeros(len(Mark), np.float32),
+        doubted=0.0, received=1.0, label="blank",
+    )  # fmt: skip
+
+
+def decoded(capture: Path, quality: Quality, doubt: Doubt | None) -> Iterator[DecodedFrame]:
+    """Every frame of a capture, as `gvc-base decode` shows it."""
+    mission, decoder = Mission(PCAP_PARAMS), None
+    for job in _jobs(mission, capture):
+        decoder = decoder or make_decoder(job.spec, quality, "auto", doubt)
+        for frame in decoder.decode(job.unit, job.span):
+            if frame.frame_no >= job.first_new_frame:
+                yield frame
+
+
+def _jobs(mission: Mission, capture: Path) -> Iterator[DecodeJob]:
+    now = 0
+    for now, data in open_recording(capture, None).packets():
+        yield from mission.receive(data, now)
+    yield from mission.close(now, to_total=True)
+
+
+def harvest(take: Take, data: Path, folder: Path) -> Rows:
+    """The rows of one take, made once."""
+    path = folder / f"{take.name}.npz"
+    if not path.exists():
+        capture = make_capture(take.sending, data, folder)
+        if take.loss_seed:
+            capture = lossy(capture, take.loss_seed)
+        clip = read_clip(make_clip(take.sending.scene, data, folder))
+        rows = _rows(capture, take, clip)
+        part = path.with_suffix(".part.npz")
+        np.savez(part, inputs=rows.inputs.astype(np.float16), mark=rows.mark, wrong=rows.wrong)
+        part.rename(path)
+    with np.load(path) as file:
+        inputs = file["inputs"].astype(np.float32)
+        prepared(inputs.T[:PLANES])
+        return Rows(inputs, file["mark"], file["wrong"])
+
+
+def _rows(capture: Path, take: Take, clip: NDArray[np.uint8]) -> Rows:
+    rng = np.random.default_rng(zlib.crc32(take.name.encode()))
+    seen: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def record(frame: int, planes: NDArray[np.float32], scalars: NDArray[np.float32]) -> None:
+        seen[frame] = (planes, scalars)
+
+    inputs, marks, wrongs = [], [], []
+    for frame in decoded(capture, take.quality, Doubt(blank_model(), record)):
+        known = seen.pop(frame.frame_no, None)
+        if known is None or frame.frame_no >= len(clip):
+            continue
+        wrong = is_wrong(clip[frame.frame_no], frame.pixels)
+        pick = rng.permutation(wrong.size)[:_TILES]
+        planes, scalars = known
+        chosen = planes.reshape(PLANES, -1)[:, pick].T
+        inputs.append(np.concatenate([chosen, np.tile(scalars, (len(pick), 1))], 1))
+        marks.append(frame.mark.ravel()[pick])
+        wrongs.append(wrong.ravel()[pick])
+    if not marks:
+        nothing = np.zeros((0, PLANES + SCALARS), np.float32)
+        return Rows(nothing, np.zeros(0, np.uint8), np.zeros(0, np.bool_))
+    return Rows(np.concatenate(inputs), np.concatenate(marks), np.concatenate(wrongs))
