@@ -20,6 +20,7 @@ from gvc_base.decode import Outputs, decode_recording, marks_path_for
 from gvc_base.impair import impair_capture
 from gvc_base.recording import open_recording, store_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
+from gvc_base.replay_cli import replay
 from gvc_base.run_cli import run
 from gvc_base.trace_cli import trace_tile
 from gvc_base.verify_cli import verify
@@ -45,6 +46,7 @@ app.add_typer(keys_app)
 app.command()(check)
 app.command()(verify)
 app.command()(run)
+app.command()(replay)
 app.command("trace")(trace_tile)
 
 ProfileOption = Annotated[

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
-from gvc_base.station.base import LiveBase
+from gvc_base.console_cli import DEFAULT_CONSOLE, ConsoleAddress
 from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.opening import BasePlan, open_base
 from gvc_base.station.shared import StationOptions
@@ -29,8 +27,6 @@ from gvc_profiles.sight.detector import load_detector
 from gvc_protocol.errors import UserError
 
 __all__ = ["run"]
-
-_CONSOLE = "127.0.0.1:8765"
 
 
 def run(
@@ -52,7 +48,7 @@ def run(
         str | None,
         typer.Option(
             "--console", metavar="HOST:PORT",
-            help=f"Where the web console is; default: {_CONSOLE}. Beyond loopback with a token.",
+            help=f"Where the web console is; default: {DEFAULT_CONSOLE}. Beyond loopback with a token.",
         ),
     ] = None,
     no_console: Annotated[bool, typer.Option("--no-console", help="No web console.")] = False,
@@ -103,7 +99,7 @@ def run(
         stream_id=stream, snapshot=snapshot, record=record, fov_deg=fov, ground_m=ground,
         decoders=max(1, (os.cpu_count() or 2) // 2), detector=load_detector(objects),
     )  # fmt: skip
-    where = None if no_console else _Console.of(console, token)
+    where = None if no_console else ConsoleAddress.of(console, token)
     plan = BasePlan(
         radios=_radios(link, profile), archive=archive, options=options, key_path=key,
         encrypt=encrypt, folder=state or default_state_dir("gvc-base"),
@@ -115,7 +111,7 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: base.stop())
         if where is not None:
-            where.serve(stack, base)
+            where.serve(stack, LiveView(base), _say)
         for one in base.links:
             setup, port = one.setup, getattr(one.setup.link, "port", None)
             name = f"udp port {port}" if isinstance(setup.link, UdpLink) else setup.url
@@ -136,47 +132,6 @@ def _radios(links: Sequence[str], profiles: Sequence[str]) -> list[tuple[str, Li
     return list(
         zip(links, loaded if len(loaded) == len(links) else loaded * len(links), strict=True)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Console:
-    host: str
-    port: int
-    token: str | None
-    asked: bool
-    "The operator named the address: then it is that one, or an error."
-
-    @classmethod
-    def of(cls, address: str | None, token: str | None) -> _Console:
-        host, colon, port = (address or _CONSOLE).rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise UserError(f"--console {address} is no HOST:PORT; try {_CONSOLE}")
-        return cls(host, int(port), token, address is not None)
-
-    def serve(self, stack: ExitStack, base: LiveBase) -> None:
-        """Serve the console; without an address of the operator's a taken port is no reason to stop."""
-        try:
-            from gvc_base.console.app import is_loopback, serve
-        except ModuleNotFoundError as error:
-            line = f"no web console: {error.name} is not installed; pip install 'gvc-field[base]'"
-            if self.asked:
-                raise UserError(line) from None
-            _say(line)
-            return
-        token = self.token
-        if token is None and not is_loopback(self.host):
-            token = secrets.token_urlsafe(12)
-        view, port = LiveView(base), self.port
-        try:
-            server = serve(view, host=self.host, port=port, token=token, say=_say)
-        except UserError as error:
-            if self.asked:
-                raise
-            _say(f"{error}; taking a free one")
-            server = serve(view, host=self.host, port=0, token=token, say=_say)
-        stack.callback(server.close)
-        _say(f"console on {server.url}" + (f", token {token}" if token else ""))
 
 
 def _say(line: str) -> None:
