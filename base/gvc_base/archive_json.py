@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from gvc_protocol.codec import PartData
@@ -44,8 +44,11 @@ def part_state(part: PartData) -> str:
 
 
 def descriptors_to_json(descriptors: Descriptors) -> str:
-    """Part D for SQL queries; `fps` is `numerator/denominator`, bytes are hexadecimal."""
-    made = asdict(descriptors)
+    """Part D for SQL queries: `fps` is `numerator/denominator`, bytes are hexadecimal, `truth.wrong` rows
+    of 0 and 1."""
+    made = asdict(replace(descriptors, truth=None))
+    if (truth := descriptors.truth) is not None:
+        made["truth"] = {"proxy": truth.proxy, "wrong": truth.wrong.astype(int).tolist()}
     made["fps"] = f"{descriptors.fps.numerator}/{descriptors.fps.denominator}"
     made["weights_prefix"] = descriptors.weights_prefix.hex()
     made["unknown"] = [[kind, data.hex()] for kind, data in descriptors.unknown]

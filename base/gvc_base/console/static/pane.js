@@ -70,12 +70,13 @@ export class Pane {
   }
 
   fit() {
-    if (!this.header) return;
-    const ratio = this.canvas.width / this.canvas.height;
+    // Before the first picture the frame still has to hold its warning and what it waits for.
+    const ratio = this.header ? this.canvas.width / this.canvas.height : 16 / 9;
     const { clientWidth: wide, clientHeight: tall } = this.view;
     const width = Math.min(wide, tall * ratio);
     this.frame.style.width = `${width}px`;
     this.frame.style.height = `${width / ratio}px`;
+    if (!this.header) return;
     this.over.style.height = `${this.header.share * 100}%`;
     this.over.setAttribute("viewBox", `0 0 ${this.header.width} ${this.header.height}`);
   }
