@@ -162,9 +162,7 @@ def test_an_unplugged_link_comes_back_and_the_other_does_not_notice(
     assert len(told) == 2 and "unplugged" in told[0] and "back" in told[1]
 
 
-def test_a_full_disk_keeps_receiving_in_memory_and_warns(
-    tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_keeps_receiving_in_memory_and_warns(tmp_path: Path, stack: ExitStack) -> None:
     path = tmp_path / "m.db"
     flight = start_flight(stack, path, 1)
     archive, view = flight.base.shared.archive, flight.view
@@ -181,12 +179,13 @@ def test_a_full_disk_keeps_receiving_in_memory_and_warns(
     kept = rows(path, "SELECT count(*) FROM datagrams")[0][0]
     assert kept >= len(first), "a committed row is never lost"
     archive.fetch("PRAGMA max_page_count = 1073741823")
+    flight.links[0].feed([b"?"])
     wait_until(lambda: view.base().recording, "written again")
     flight.base.stop()
     wait_until(lambda: flight.report is not None, "the end")
     with Archive.open_readonly(path) as record:
         data = [d for s in record.sessions() for _, d in record.datagrams(s.id)]
-    assert data == first + rest
+    assert data == [*first, *rest, b"?"]
 
 
 def test_with_a_key_an_ask_goes_to_its_drone_only(tmp_path: Path, stack: ExitStack) -> None:
