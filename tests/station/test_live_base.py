@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gvc_base.archive import Archive
+from gvc_base.asks import ask
 from gvc_base.station.decoding import DecodeThread
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.errors import UserError
@@ -207,5 +208,10 @@ def test_with_a_key_an_ask_goes_to_its_drone_only(tmp_path: Path, stack: ExitSta
         flight.view.ask("0-1", {"ask": "text", "text": "x" * 5000})
     with pytest.raises(UserError):
         flight.view.ask("0-1", {"ask": "dance"})
+    # `gvc-base ask` has to say whom it means.
+    with pytest.raises(UserError, match="--drone: 0-1, 1-2"):
+        ask(tmp_path / "m.db", {"ask": "keyframe"}, wait_s=0)
+    number, state = ask(tmp_path / "m.db", {"ask": "keyframe", "drone": "1-2"}, wait_s=0)
+    assert state == "waiting" and number in {a.ask_id for a in flight.view.asks()}
     told = [(e.drone_id, e.text) for e in flight.view.events() if e.kind == "asked"]
-    assert [drone for drone, _ in told] == ["1-2", "0-1"]
+    assert [drone for drone, _ in told] == ["1-2", "0-1", "1-2"]
