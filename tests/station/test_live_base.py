@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gvc_base.archive import Archive
+from gvc_base.asks import ask
 from gvc_base.station.decoding import DecodeThread
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.errors import UserError
@@ -162,9 +163,7 @@ def test_an_unplugged_link_comes_back_and_the_other_does_not_notice(
     assert len(told) == 2 and "unplugged" in told[0] and "back" in told[1]
 
 
-def test_a_full_disk_keeps_receiving_in_memory_and_warns(
-    tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_keeps_receiving_in_memory_and_warns(tmp_path: Path, stack: ExitStack) -> None:
     path = tmp_path / "m.db"
     flight = start_flight(stack, path, 1)
     archive, view = flight.base.shared.archive, flight.view
@@ -181,12 +180,13 @@ def test_a_full_disk_keeps_receiving_in_memory_and_warns(
     kept = rows(path, "SELECT count(*) FROM datagrams")[0][0]
     assert kept >= len(first), "a committed row is never lost"
     archive.fetch("PRAGMA max_page_count = 1073741823")
+    flight.links[0].feed([b"?"])
     wait_until(lambda: view.base().recording, "written again")
     flight.base.stop()
     wait_until(lambda: flight.report is not None, "the end")
     with Archive.open_readonly(path) as record:
         data = [d for s in record.sessions() for _, d in record.datagrams(s.id)]
-    assert data == first + rest
+    assert data == [*first, *rest, b"?"]
 
 
 def test_with_a_key_an_ask_goes_to_its_drone_only(tmp_path: Path, stack: ExitStack) -> None:
@@ -208,5 +208,10 @@ def test_with_a_key_an_ask_goes_to_its_drone_only(tmp_path: Path, stack: ExitSta
         flight.view.ask("0-1", {"ask": "text", "text": "x" * 5000})
     with pytest.raises(UserError):
         flight.view.ask("0-1", {"ask": "dance"})
+    # `gvc-base ask` has to say whom it means.
+    with pytest.raises(UserError, match="--drone: 0-1, 1-2"):
+        ask(tmp_path / "m.db", {"ask": "keyframe"}, wait_s=0)
+    number, state = ask(tmp_path / "m.db", {"ask": "keyframe", "drone": "1-2"}, wait_s=0)
+    assert state == "waiting" and number in {a.ask_id for a in flight.view.asks()}
     told = [(e.drone_id, e.text) for e in flight.view.events() if e.kind == "asked"]
-    assert [drone for drone, _ in told] == ["1-2", "0-1"]
+    assert [drone for drone, _ in told] == ["1-2", "0-1", "1-2"]
