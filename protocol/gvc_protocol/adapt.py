@@ -38,11 +38,15 @@ _TOWARDS = 0.3
 "Of the way to the middle of the bounds, each report, where they are close enough to say."
 _TELLING = 1.6
 _WIDE = 1.15
+"The lower bound counts for so much below the upper one, where the rate comes down."
 _CREEP, _CREEP_FROM = 1.03, 0.9
 "Where the limit leaves no room for a faster pace, the rate itself is tried."
 _BOLDLY = (1.0, 1.2, 1.4)
+"Times what the link was seen to carry, report after report that finds it faster without a queue."
 _SHOWN_STEP = 0.05
 "Smaller changes of the rate are not worth an encoder's while."
+_RARE_NS = 3 * SECOND
+"Reports that come no more often are believed at once: each tells of a long time."
 _HOPELESS_LOSS = 0.5
 _SILENCE_NS = 5 * SECOND
 _FORGIVEN_NS = 60 * SECOND
@@ -128,6 +132,7 @@ class LinkController:
             self._waited_at, self._steps = now, 0
         recent = self._limits.unit_ns + 3 * self._limits.report_ns // 2
         slower = self._slower_at is not None and now - self._slower_at <= recent
+        slower = slower or self._limits.report_ns >= _RARE_NS
         if most < (known or ceiling):
             # A packet that was held up for once is not yet a slower link.
             if slower:
@@ -180,8 +185,8 @@ class LinkController:
 
     @property
     def _calm_ns(self) -> int:
-        """A link that was busy from the start was never seen empty, and every wait is measured too short;
-        after the first queue it is given so long without faster packets."""
+        """A link that was busy from the start was never seen empty, and its waits are measured too
+        short: after the first queue it has so long without faster packets."""
         return 2 * (self._limits.unit_ns + self._limits.report_ns)
 
     @property
