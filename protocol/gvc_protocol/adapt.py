@@ -32,17 +32,21 @@ _USED = 0.95
 "Of what the link is known to carry, for the encoder."
 _DRAIN = 0.55
 "Of it, while a queue drains."
-_PROBE, _PROBE_BOLD = 1.25, 1.6
+_PROBE, _PROBE_BOLD = 1.4, 1.7
 "The pace over the rate; and after the link was seen to carry more than was known."
 _TOWARDS = 0.3
 "Of the way to the middle of the bounds, each report, where they are close enough to say."
 _TELLING = 1.6
 _WIDE = 1.15
+"The lower bound counts for so much below the upper one, where the rate comes down."
 _CREEP, _CREEP_FROM = 1.03, 0.9
 "Where the limit leaves no room for a faster pace, the rate itself is tried."
-_BOLDLY = (1.05, 1.2, 1.4)
+_BOLDLY = (1.0, 1.2, 1.4)
+"Times what the link was seen to carry, report after report that finds it faster without a queue."
 _SHOWN_STEP = 0.05
 "Smaller changes of the rate are not worth an encoder's while."
+_RARE_NS = 3 * SECOND
+"Reports that come no more often are believed at once: each tells of a long time."
 _HOPELESS_LOSS = 0.5
 _SILENCE_NS = 5 * SECOND
 _FORGIVEN_NS = 60 * SECOND
@@ -61,7 +65,7 @@ class LinkController:
         "What the link carries; None while it was never seen to carry less than the limit."
         self._heard_at: int | None = None
         self._waited_at = self._steps = 0
-        self._drain_until = self._probe_until = 0
+        self._drain_until = self._probe_until = self._calm_until = 0
         self._slower_at: int | None = None
         "When a report bounded the link below what is known, last."
 
@@ -128,9 +132,12 @@ class LinkController:
             self._waited_at, self._steps = now, 0
         recent = self._limits.unit_ns + 3 * self._limits.report_ns // 2
         slower = self._slower_at is not None and now - self._slower_at <= recent
+        slower = slower or self._limits.report_ns >= _RARE_NS
         if most < (known or ceiling):
             # A packet that was held up for once is not yet a slower link.
             if slower:
+                if known is None:
+                    self._calm_until = now + self._calm_ns
                 self._known_bps = (max(least, most / _WIDE) + most) / 2
             self._slower_at = now
             return
@@ -142,9 +149,10 @@ class LinkController:
             self._steps = 0 if slower else min(self._steps + 1, len(_BOLDLY) - 1)
         elif most < _TELLING * least:
             known += _TOWARDS * ((least + most) / 2 - known)
-        elif now - self._waited_at > self._limits.unit_ns + self._limits.report_ns and (
-            least > _CREEP_FROM * known
-        ):
+        elif (
+            now >= self._calm_until and least > _CREEP_FROM * known
+            and now - self._waited_at > self._limits.unit_ns + self._limits.report_ns
+        ):  # fmt: skip
             known *= _CREEP
         self._known_bps = None if known * _USED > ceiling else known
 
@@ -169,9 +177,17 @@ class LinkController:
         waiting = gauge.waiting_ns(now, known)
         if waiting > gauge.crowded_ns:
             self._drain_until = now + int((waiting - gauge.noise_ns) / (1 - _DRAIN))
-        elif gauge.queue_ns < gauge.crowded_ns:
+            if now < self._calm_until:
+                self._calm_until = max(self._calm_until, self._drain_until + self._calm_ns)
+        elif now >= self._calm_until and gauge.queue_ns < gauge.crowded_ns:
             room = (gauge.crowded_ns + gauge.noise_ns) * (1 + self._steps) - waiting
             self._probe_until = now + int(room / (self._factor * _USED - 1))
+
+    @property
+    def _calm_ns(self) -> int:
+        """A link that was busy from the start was never seen empty, and its waits are measured too
+        short: after the first queue it has so long without faster packets."""
+        return 2 * (self._limits.unit_ns + self._limits.report_ns)
 
     @property
     def _factor(self) -> float:

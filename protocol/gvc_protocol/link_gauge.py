@@ -12,15 +12,15 @@ served it. With B_k the bytes from packet k up to the one that was stamped, and 
 leaving to that one's, the stamped packet waits W(C) = max over k of B_k / C - T_k (Lindley, "The theory
 of queues with a single server", 1952, unrolled). It waited y, give or take e, so
 
-    max over k of B_k / (T_k + y + e)  <=  C  <=  max over k of B_k / (T_k + y - e)
+    max over k of B_k / (T_k + y + e')  <=  C  <=  max over k of B_k / (T_k + y - e)
 
 and there is no upper bound where it did not wait. A packet that waited already when the span began adds
 that wait to its T. Spans are joined from the newest backwards while their bounds agree: a long span
 measures a steady link well, and one that changed a moment ago is measured since.
 
 **Losses.** A radio whose queue is full drops what comes, and that can be told from losses on the air
-only by the queue. While it is long, losses beyond the usual ones did not enter the radio, so they are
-left out of B; the air's own loss is counted while it is short.
+only by the queue. While it is about as long as the longest one seen, losses beyond the usual ones did
+not enter the radio, so they are left out of B; the air's own loss is counted while it is shorter.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ _PATH_NS = 180 * SECOND
 "The path's own delay is the least of so long."
 _HORIZON_NS = 7 * SECOND
 _TICKS_NS, _TICKS_PACKETS = 20 * MS, 0.5
+"e' of the lower bound: clocks, and a path whose own delay was never seen without a queue."
 _LEAST_NOISE_NS, _NOISE_PACKETS = 50 * MS, 1.6
-"e: turns, and a radio's packets that do not end where ours do: our last bytes may go in its next one."
+"e of the upper bound: turns, and radio packets that do not end where ours do."
 _CROWDED_NS, _CROWDED_PACKETS = 120 * MS, 2.0
 "A wait that is more than the pace's own doing."
 _FULL = 0.6
@@ -53,8 +54,8 @@ _FORGETS = 0.998
 "So much of the longest queue is left a report later."
 _FAST_NS, _SLOW_NS = 5 * SECOND, 20 * SECOND
 _LEAST_COUNT = 8
-_Z = 2.5
-_LEAST_USUAL = 0.02
+_Z, _LEAST_USUAL, _LEAST_BURST = 2.5, 0.02, 2.0
+"Standard deviations beyond the usual losses, that are the least such, in bursts of that length."
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,9 @@ class LinkGauge:
         if not lost or not self.is_full(max(map(self._wait, within))):
             return 0.0, 0.0
         usual = max(_LEAST_USUAL, self.usual_loss)
-        spread = _Z * math.sqrt(count * usual * (1 - usual) * (2 * max(2.0, self.mean_burst) - 1))
+        spread = _Z * math.sqrt(
+            count * usual * (1 - usual) * (2 * max(_LEAST_BURST, self.mean_burst) - 1)
+        )
         beyond = (lost - count * usual) / count / (1 - usual)
         spread = spread / count / (1 - usual)
         return max(0.0, beyond - spread), min(0.95, max(0.0, beyond + spread))

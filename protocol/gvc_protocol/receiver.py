@@ -148,10 +148,12 @@ class LinkReceiver:
 
     def _came_at(self, behind: int, now: int) -> int:
         """When the last byte of a datagram came that has so many bytes behind it by now."""
-        if not behind:
-            return now
-        end = self.counters.bytes_received - behind
-        return next((at for total, at in self._feeds if total >= end), now)
+        end, came = self.counters.bytes_received - behind, now
+        for total, at in reversed(self._feeds):
+            if total < end:
+                break
+            came = at
+        return came
 
     def _reject(self, reason: RejectReason, raw: bytes, now: int) -> None:
         self.counters.rejected[reason] = self.counters.rejected.get(reason, 0) + 1

@@ -37,7 +37,10 @@ from tests.protocol.simradio import fly_radio
 BAND, LIMIT_S = 0.15, 10.0
 RATES = (6_400, 12_800, 25_600, 64_000)
 LOSSES = (0.0, 0.05, 0.1, 0.2)
-PROFILES = (("sik-64", 1.0), ("sik-64", 0.5), ("sik-64", 2.0), ("xbee-900hp-200k", 1.0))
+PROFILES = (
+    ("sik-64", 1.0), ("sik-64", 0.5), ("sik-64", 2.0), ("xbee-900hp-200k", 1.0),
+    ("ebyte-e22-us915", 1.0),
+)  # fmt: skip
 "With the share of the radio's queue."
 FIRST_SEED = 100
 BEFORE_S, HALF_S, AFTER_S = 30, 60, 60
@@ -109,6 +112,8 @@ def fly_profile(name: str, queue: float, loss: float, seed: int) -> Flight:
     period = report_period_ns(rate, report_bytes())
     # A report and two turns of the air, each period, are time in which the edge cannot talk.
     report_bits, turn_s = report_bytes() * 8e9 / period, 2e6 * profile.turnaround_ms / period
+    if profile.backchannel == "windows":
+        report_bits = turn_s = 0.0  # the edge's rate is that of the time in which it sends
     packet = link_params(profile, bps=None, fec="auto").framing.mtu_bytes
     ours = packet / (packet + profile.airtime.per_packet_overhead_bytes)
     halved = BEFORE_S + seed * PHASE_S % 2
@@ -154,8 +159,11 @@ def adapt_rows(seeds: int) -> list[dict[str, object]]:
         rows = [_row(str(r), r, loss, [f.result() for f in all_]) for r, loss, all_ in plain]
         for name, queue, loss, flights in radios:
             link = name if queue == 1 else f"{name}, queue x {queue:g}"
-            rate = load(name).rate.usable_bps
-            rows.append(_row(link, rate, loss, [f.result() for f in flights]))
+            profile = load(name)
+            row = _row(link, profile.rate.usable_bps, loss, [f.result() for f in flights])
+            if profile.backchannel == "windows":
+                row["report_s"] = "window"
+            rows.append(row)
     return rows
 
 

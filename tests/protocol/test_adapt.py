@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gvc_profiles import load
 from gvc_protocol.adapt import LinkController
+from gvc_protocol.link_gauge import LinkGauge
 from gvc_protocol.params import SECOND
-from gvc_protocol.reports import REPORT_SHARE, Report, report_period_ns
+from gvc_protocol.reports import REPORT_SHARE, TICK_NS, Report, report_period_ns
 from tests.protocol.simlink import Air, fly, limits
+from tests.protocol.simradio import fly_radio
 
 FULL, HALF = 25_600, 12_800
 BAND, LIMIT_S = 0.15, 10.0
@@ -25,6 +28,57 @@ def test_it_settles_within_ten_seconds_when_the_link_halves_and_doubles(seed: in
     run = fly(air, seconds=90, seed=seed)
     assert run.settled_after(20, HALF, BAND, 60) <= LIMIT_S
     assert run.settled_after(60, FULL, BAND, 90) <= LIMIT_S
+
+
+@pytest.mark.parametrize(("seed", "loss"), [(7, 0.05), (11, 0.1), (12, 0.2)])
+def test_a_whole_radio_link_settles_and_does_not_swing(seed: int, loss: float) -> None:
+    """SiK radio, half duplex, its short queue full as soon as it halves; a loss hits two datagrams."""
+    run = fly_radio(
+        load("sik-64"), seconds=100, loss=loss, seed=seed,
+        air_bps=lambda t: HALF if 20 <= t < 60 else FULL,
+    )  # fmt: skip
+    # Less the turns of the air and the reports, a second each.
+    half, full = ((bps * 0.98 - 440) for bps in (HALF, FULL))
+    assert run.settled_after(20, half, BAND, 60) <= LIMIT_S
+    assert run.settled_after(60, full, BAND, 100) <= LIMIT_S
+    assert run.swings(35, 60, BAND * half) <= 1 and run.swings(75, 100, BAND * full) <= 1
+
+
+def test_losses_on_the_air_are_not_taken_for_a_full_radio() -> None:
+    """A long queue at the start, then a short one: what is lost beside the short one is the air's."""
+    air = Air(
+        rate_bps=lambda t: FULL if t < 10 else HALF, loss=lambda t: 0.3 if t >= 40 else 0.0,
+        queue_bytes=2048,
+    )  # fmt: skip
+    run = fly(air, seconds=100, seed=3)
+    assert min(run.rate(45, 100)) >= 0.8 * HALF and max(run.rate(45, 100)) <= 1.15 * HALF
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_full_radio_is_not_taken_for_losses_on_the_air(seed: int) -> None:
+    air = Air(rate_bps=lambda t: FULL if t < 20 else HALF, queue_bytes=925)
+    run = fly(air, seconds=60, seed=seed)
+    assert run.settled_after(20, HALF, BAND, 60) <= LIMIT_S
+    assert run.setting(59).fec_percent <= 50
+
+
+@given(st.floats(3_000, 60_000), st.lists(st.integers(20, 250), min_size=40, max_size=80))
+def test_the_gauge_bounds_what_a_queue_without_losses_carries(bps: float, sizes: list[int]) -> None:
+    """Packets at a steady pace into a queue that serves `bps`, a report after every tenth."""
+    gauge, free, sent = LinkGauge(250, SECOND), 0.0, 0.0
+    gauge.packet_ns = 250 * 8e9 / bps
+    for seq, size in enumerate(sizes):
+        gauge.note_sent(seq, size, int(sent))
+        free = max(free, sent) + size * 8e9 / bps
+        if seq % 10 == 0:
+            report = Report(
+                boot_id=1, seq=seq, heard_at=int(free) // TICK_NS & 0xFFFF, age=0,
+                received=seq + 1, lost=0, bursts=0, repaired=0, whole=0, degraded=0,
+            )  # fmt: skip
+            gauge.take(report, int(free))
+            least, most = gauge.bounds_bps
+            assert least <= 1.1 * bps and most >= 0.9 * bps
+        sent += 125 * 8e9 / 20_000
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -99,6 +99,20 @@ def test_a_stalled_stream_gives_up_the_cut_datagram_and_finds_what_it_hid() -> N
     assert receiver.next_timer() is None and receiver.skipped_bytes == 40
 
 
+def test_a_report_tells_when_a_datagram_came_that_hid_behind_a_cut_one() -> None:
+    framing = Framing(mtu_bytes=250, stream=True)
+    receiver = LinkReceiver(LinkParams(framing=framing, rate_bps=1e5, fec_percent=0))
+    receiver.receive(symbols(F, bytes(150), unit_no=1, s_max=200)[0].pack()[:40], 1 * SECOND)
+    hidden = symbols(D, bytes(30), unit_no=0, seq=5)[0]
+    receiver.receive(hidden.pack()[:20], 2 * SECOND)
+    receiver.receive(hidden.pack()[20:], 3 * SECOND)
+    assert receiver.reception(hidden.stream_id, hidden.boot_id) is None
+    receiver.handle_timer(9 * SECOND)
+    told = receiver.reception(hidden.stream_id, hidden.boot_id)
+    assert told is not None and told.highest_seq & 0xFFFFFF == hidden.seq
+    assert told.heard_ns == 3 * SECOND
+
+
 def test_a_stalled_stream_of_rs_frames_starts_anew() -> None:
     framing = Framing(mtu_bytes=120, stream=True, inner_rs=True)
     receiver = LinkReceiver(LinkParams(framing=framing, rate_bps=1e5, fec_percent=0))
