@@ -21,5 +21,7 @@ def test_any_part_d_can_be_told_as_json(described: Descriptors) -> None:
 def test_the_truth_map_is_rows_of_0_and_1() -> None:
     wrong = np.zeros((9, 16), bool)
     wrong[2, 3] = True
-    told = json.loads(descriptors_to_json(helpers.descriptors(truth=TruthMap(proxy=1, wrong=wrong))))
+    told = json.loads(
+        descriptors_to_json(helpers.descriptors(truth=TruthMap(proxy=1, wrong=wrong)))
+    )
     assert told["truth"]["proxy"] == 1 and told["truth"]["wrong"] == wrong.astype(int).tolist()

@@ -186,7 +186,5 @@ def held(scene: Scene, for_ms: int) -> Scene:
     mark = np.full_like(frame.mark, Mark.LOST)
     age = np.minimum(frame.age_ms.astype(np.int64) + for_ms, AGE_UNKNOWN_MS).astype(np.uint16)
     # What the sender said of the picture was of its own moment; alarms stay, they call for a look.
-    shown = replace(
-        frame, mark=mark, age_ms=age, p_wrong=p_wrong_from_marks(mark, age), truth=None
-    )
+    shown = replace(frame, mark=mark, age_ms=age, p_wrong=p_wrong_from_marks(mark, age), truth=None)
     return replace(scene, frame=shown, boxes=())
