@@ -10,12 +10,31 @@ from gvc_base.decoders import BACKENDS, Backend
 from gvc_protocol.codec import Quality
 from gvc_protocol.errors import UserError
 
-__all__ = ["BackendOption", "QualityOption", "backend_of", "quality_of"]
+__all__ = [
+    "BackendOption", "FovOption", "GroundOption", "QualityOption", "SecondsOption", "backend_of",
+    "checked_fov", "quality_of",
+]  # fmt: skip
 
 QualityOption = Annotated[str, typer.Option("--quality", help="preview, standard or best.")]
 BackendOption = Annotated[
     str, typer.Option("--backend", help="What runs the network: auto, cuda, torch or onnx.")
 ]
+
+FovOption = Annotated[
+    float, typer.Option("--fov", help="Camera's view across the picture, degrees, for the map.")
+]
+GroundOption = Annotated[
+    float | None,
+    typer.Option("--ground", help="Ground above the ellipsoid, m; default: lowest heard."),
+]
+SecondsOption = Annotated[float | None, typer.Option("--seconds", help="Stop after this long.")]
+
+
+def checked_fov(degrees: float) -> float:
+    """The angle. Raises UserError where no camera has it."""
+    if not 1 <= degrees <= 170:
+        raise UserError(f"--fov {degrees:g} is no camera's view; give 1 to 170 degrees")
+    return degrees
 
 
 def backend_of(name: str) -> Backend:

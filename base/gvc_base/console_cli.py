@@ -6,13 +6,28 @@ import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Annotated
+
+import typer
 
 from gvc_base.console.view import StationView
 from gvc_protocol.errors import UserError
 
-__all__ = ["DEFAULT_CONSOLE", "ConsoleAddress"]
+__all__ = ["ConsoleAddress", "ConsoleOption", "TokenOption"]
 
-DEFAULT_CONSOLE = "127.0.0.1:8765"
+_DEFAULT = "127.0.0.1:8765"
+
+ConsoleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--console", metavar="HOST:PORT",
+        help=f"Where the web console is; default: {_DEFAULT}. Beyond loopback with a token.",
+    ),
+]  # fmt: skip
+TokenOption = Annotated[
+    str | None,
+    typer.Option("--token", help="A browser must give it; default beyond loopback: made."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +47,10 @@ class ConsoleAddress:
         Raises:
             UserError: it is no address.
         """
-        host, colon, port = (address or DEFAULT_CONSOLE).rpartition(":")
+        host, colon, port = (address or _DEFAULT).rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise UserError(f"--console {address} is no HOST:PORT; try {DEFAULT_CONSOLE}")
+            raise UserError(f"--console {address} is no HOST:PORT; try {_DEFAULT}")
         return cls(host, int(port), token, address is not None)
 
     def serve(

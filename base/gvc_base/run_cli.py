@@ -12,8 +12,17 @@ from typing import Annotated
 
 import typer
 
-from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
-from gvc_base.console_cli import DEFAULT_CONSOLE, ConsoleAddress
+from gvc_base.choices import (
+    BackendOption,
+    FovOption,
+    GroundOption,
+    QualityOption,
+    SecondsOption,
+    backend_of,
+    checked_fov,
+    quality_of,
+)
+from gvc_base.console_cli import ConsoleAddress, ConsoleOption, TokenOption
 from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.opening import BasePlan, open_base
 from gvc_base.station.shared import StationOptions
@@ -44,18 +53,9 @@ def run(
     stream: Annotated[
         int | None, typer.Option("--stream", help="Follow only this camera; default: all heard.")
     ] = None,
-    console: Annotated[
-        str | None,
-        typer.Option(
-            "--console", metavar="HOST:PORT",
-            help=f"Where the web console is; default: {DEFAULT_CONSOLE}. Beyond loopback with a token.",
-        ),
-    ] = None,
+    console: ConsoleOption = None,
     no_console: Annotated[bool, typer.Option("--no-console", help="No web console.")] = False,
-    token: Annotated[
-        str | None,
-        typer.Option("--token", help="A browser must give it; default beyond loopback: made."),
-    ] = None,
+    token: TokenOption = None,
     snapshot: Annotated[
         Path | None, typer.Option("--snapshot", help="Newest picture; default: ARCHIVE.png.")
     ] = None,
@@ -66,16 +66,9 @@ def run(
     objects: Annotated[
         str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
     ] = "movers",
-    fov: Annotated[
-        float, typer.Option("--fov", help="Camera's view across the picture, degrees, for the map.")
-    ] = DEFAULT_FOV_DEG,
-    ground: Annotated[
-        float | None,
-        typer.Option("--ground", help="Ground above the ellipsoid, m; default: lowest heard."),
-    ] = None,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", help="Stop after this long.")
-    ] = None,
+    fov: FovOption = DEFAULT_FOV_DEG,
+    ground: GroundOption = None,
+    seconds: SecondsOption = None,
     key: KeyOption = None,
     encrypt: EncryptOption = False,
     state: Annotated[
@@ -92,11 +85,9 @@ def run(
 
     For a tablet: --console 0.0.0.0:8765; the token that it needs is printed.
     """
-    if not 1 <= fov <= 170:
-        raise UserError(f"--fov {fov:g} is no camera's view; give 1 to 170 degrees")
     options = StationOptions(
         quality=quality_of(quality), backend=backend_of(backend), queue_limit=max(1, queue_limit),
-        stream_id=stream, snapshot=snapshot, record=record, fov_deg=fov, ground_m=ground,
+        stream_id=stream, snapshot=snapshot, record=record, fov_deg=checked_fov(fov), ground_m=ground,
         decoders=max(1, (os.cpu_count() or 2) // 2), detector=load_detector(objects),
     )  # fmt: skip
     where = None if no_console else ConsoleAddress.of(console, token)

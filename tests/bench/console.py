@@ -17,8 +17,9 @@ from typing import Any
 
 from gvc_base.console.app import serve
 from tests.bench.machine import processor
+from tests.console.clip import Clip, make_clip
 from tests.console.conftest import CHROMIUM
-from tests.console.rehearsed import Clip, RehearsedView, make_clip
+from tests.console.rehearsed import RehearsedView
 
 OFFERED_FPS = 30.0
 SIZES = ("640x360", "848x480")

@@ -11,7 +11,7 @@ import pytest
 
 from gvc_base.console.app import Server, serve
 from gvc_base.console.view import StationView
-from tests.console.rehearsed import Clip, make_clip
+from tests.console.clip import Clip, make_clip
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)

@@ -11,7 +11,8 @@ import pytest
 from gvc_base.console.app import Server, is_loopback, serve
 from gvc_base.console.guard import new_token
 from gvc_protocol.errors import UserError
-from tests.console.rehearsed import Clip, RehearsedView
+from tests.console.clip import Clip
+from tests.console.rehearsed import RehearsedView
 
 Console = Callable[..., Server]
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from gvc_protocol.marks import Mark
+from tests.console.clip import Clip
 from tests.console.conftest import NARROW, TABLET, Open
-from tests.console.rehearsed import Clip, RehearsedView
+from tests.console.rehearsed import RehearsedView
 
 CANVAS = "#stage canvas"
 

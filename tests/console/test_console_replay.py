@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.console.clip import Clip
 from tests.console.conftest import Open
-from tests.console.rehearsed import Clip, RehearsedView
+from tests.console.rehearsed import RehearsedView
 
 
 def second(view: RehearsedView) -> float:

@@ -21,15 +21,6 @@ from gvc_protocol.codec import CodecSpec, EncodedUnit
 from gvc_protocol.descriptors import Descriptors, Detection, GlobalMotion, Telemetry, Thermal
 from gvc_protocol.erasure import parity
 from gvc_protocol.framing import Framing
-from gvc_protocol.framings.ax25 import Callsign, UiFrame
-from gvc_protocol.framings.ebyte import e22_write
-from gvc_protocol.framings.imt import join_crc, jspr_pack
-from gvc_protocol.framings.kiss import kiss_pack
-from gvc_protocol.framings.meshtastic import stream_pack
-from gvc_protocol.framings.rn2483 import rn_transmit
-from gvc_protocol.framings.sbd import sbd_write
-from gvc_protocol.framings.xbee import at_command, tx_request, xbee_pack
-from gvc_protocol.gvc1 import GvcUnit, Patch, Picture, Tool
 from gvc_protocol.motion_path import ControlPoint, MotionPath
 from gvc_protocol.objects import ObjectClass, Track, TrackPoint
 from gvc_protocol.params import LinkParams
@@ -37,6 +28,8 @@ from gvc_protocol.pcap import Record, pack_file_header, pack_record
 from gvc_protocol.sender import LinkSender
 from gvc_protocol.truth import TruthMap
 from gvc_protocol.wire import Datagram
+from tests.vectors.framing_cases import framing_table
+from tests.vectors.gvc1_cases import gvc1_table, pattern
 from tests.vectors.message_cases import message_table
 
 FOLDER = Path(__file__).resolve().parent
@@ -81,11 +74,6 @@ PATH = MotionPath(points=(
     ControlPoint(offset=30, corners=(-161, 7, -160, 8, -163, 7, -160, 5), residual=254),
     ControlPoint(offset=59, corners=(-310, -90, -320, 15, -330, 14, -318, 11)),
 ))  # fmt: skip
-
-
-def _pattern(size: int, seed: int = 1) -> bytes:
-    """Bytes of all values that a second implementation can make with one line."""
-    return bytes((seed * 37 + i * 101 + i * i) % 256 for i in range(size))
 
 
 def datagram_fields(datagram: Datagram) -> dict[str, Any]:
@@ -157,7 +145,7 @@ def _auth() -> Cases:
         "edge": text,
         "one_byte": replace(text, payload=b"x", seq=0),
         "base_over": replace(text, part=3, from_base=True, over=True, seq=(1 << 64) - 1),
-        "longest": replace(text, payload=_pattern(2047), stream_id=0xFFFF, boot_id=0xFFFF),
+        "longest": replace(text, payload=pattern(2047), stream_id=0xFFFF, boot_id=0xFFFF),
     }
     cases = []
     for name, datagram in named.items():
@@ -272,7 +260,7 @@ def _erasure() -> Cases:
     cases = []
     for k, count in shapes:
         size = 5 if k <= 16 else 2
-        data = [_pattern(size, i + k) for i in range(k)]
+        data = [pattern(size, i + k) for i in range(k)]
         cases.append({
             "name": f"k{k}_parity{count}",
             "data": [s.hex() for s in data],
@@ -283,17 +271,17 @@ def _erasure() -> Cases:
 
 def _blocks() -> Cases:
     shapes: dict[str, dict[str, Any]] = {
-        "one_symbol_d": {"part": 0, "last": True, "data": _pattern(40)},
+        "one_symbol_d": {"part": 0, "last": True, "data": pattern(40)},
         "empty": {"part": 2, "last": True, "data": b""},
-        "keyframe_no_padding": {"part": 1, "data": _pattern(96), "s_max": 20},
-        "features_padded": {"part": 2, "data": _pattern(97), "s_max": 20},
+        "keyframe_no_padding": {"part": 1, "data": pattern(96), "s_max": 20},
+        "features_padded": {"part": 2, "data": pattern(97), "s_max": 20},
         "second_block": {"part": 2, "block_no": 1, "offset": 7676, "last": True,
-                         "data": _pattern(60), "s_max": 16},
-        "last_offset": {"part": 2, "block_no": 255, "offset": (1 << 24) - 9, "data": _pattern(8)},
-        "symbols_of_2_bytes": {"part": 2, "data": _pattern(5), "s_max": 2},
-        "no_protection": {"part": 0, "data": _pattern(50), "s_max": 20, "fec": 0},
-        "strong_protection": {"part": 1, "data": _pattern(50), "s_max": 20, "fec": 150},
-        "fraction_of_a_percent": {"part": 2, "data": _pattern(200), "s_max": 20, "fec": 33.34},
+                         "data": pattern(60), "s_max": 16},
+        "last_offset": {"part": 2, "block_no": 255, "offset": (1 << 24) - 9, "data": pattern(8)},
+        "symbols_of_2_bytes": {"part": 2, "data": pattern(5), "s_max": 2},
+        "no_protection": {"part": 0, "data": pattern(50), "s_max": 20, "fec": 0},
+        "strong_protection": {"part": 1, "data": pattern(50), "s_max": 20, "fec": 150},
+        "fraction_of_a_percent": {"part": 2, "data": pattern(200), "s_max": 20, "fec": 33.34},
     }  # fmt: skip
     cases = []
     for name, shape in shapes.items():
@@ -313,7 +301,7 @@ def _blocks() -> Cases:
 
 def _salvaged() -> list[Cases]:
     """What is left of a block when symbols are lost and the parity is not enough."""
-    data = _pattern(90) + bytes(7)
+    data = pattern(90) + bytes(7)
     block = make_block(
         part=2, block_no=0, last=True, offset=0, data=data, max_symbol_bytes=20, fec_percent=0
     )
@@ -338,7 +326,7 @@ def _rs_frames() -> Cases:
     cases = []
     for mtu, size in ((64, 10), (118, 60), (257, 60), (270, 150), (300, 200)):
         framing = Framing(mtu_bytes=mtu, inner_rs=True)
-        datagram = replace(PLAIN, payload=_pattern(size)).pack()
+        datagram = replace(PLAIN, payload=pattern(size)).pack()
         (frame,) = framing.frame(datagram, 0)
         damaged = bytearray(frame)
         damaged[1] ^= 0x10
@@ -356,7 +344,7 @@ def _rs_frames() -> Cases:
 def _segments() -> Cases:
     cases = []
     for mtu, counter, size in ((14, 0, 1), (14, 15, 83), (14, 16, 5), (31, 7, 60), (63, 3, 300)):
-        datagram = replace(PLAIN, payload=_pattern(size)).pack()
+        datagram = replace(PLAIN, payload=pattern(size)).pack()
         packets = Framing(mtu_bytes=mtu).frame(datagram, counter)
         cases.append({
             "name": f"mtu{mtu}_counter{counter}_payload{size}", "mtu_bytes": mtu,
@@ -365,85 +353,13 @@ def _segments() -> Cases:
     return {"segments": cases}
 
 
-def _gvc1() -> Cases:
-    """Units of codec 1 as K and F; then parameter sets, which other DEFLATEs pack in other bytes."""
-    vvc = tuple(
-        Picture(layer=layer, display=display, body=_pattern(size, display + 1))
-        for layer, display, size in ((0, 0, 90), (0, 4, 33), (1, 2, 20), (2, 1, 9), (2, 3, 1))
-    )
-    av1 = tuple(Picture(layer=min(i, 1), display=i, body=_pattern(40 - i)) for i in range(3))
-    chip = Patch(offset=7, x=64, y=128, width=72, height=8, scale=1, obus=_pattern(30))
-    wide = Patch(offset=300, x=0, y=0, width=1280, height=720, scale=4, obus=_pattern(200))
-    named = {
-        "vvc": GvcUnit(tool=Tool.VVC, step=3, last=11, width=424, height=240, pictures=vvc),
-        "av1": GvcUnit(tool=Tool.AV1, step=15, last=30, width=64, height=64, pictures=av1),
-        "two_layers_in_k": GvcUnit(
-            tool=Tool.VVC, step=255, last=1000, width=16384, height=8, pictures=vvc,
-            layers_in_keyframe=2,
-        ),
-        "patches": GvcUnit(
-            tool=Tool.AV1, step=1, last=2, width=856, height=480, pictures=av1,
-            patches=(chip, wide),
-        ),
-        "patches_alone": GvcUnit(
-            tool=Tool.NONE, step=1, last=0, width=64, height=64, pictures=(), patches=(chip,)
-        ),
-    }  # fmt: skip
-    cases = []
-    for name, unit in named.items():
-        keyframe, features = unit.pack()
-        cases.append({
-            "name": name, "fields": gvc_fields(unit), "keyframe": keyframe.hex(),
-            "features": features.hex(),
-        })  # fmt: skip
-    return {"units": cases, "parameter_sets": [{"name": n, **c} for n, c in _SETS.items()]}
-
-
-def gvc_fields(unit: GvcUnit) -> dict[str, Any]:
-    fields = asdict(unit)
-    for picture in fields["pictures"]:
-        picture["body"] = picture["body"].hex()
-    for patch in fields["patches"]:
-        patch["obus"] = patch["obus"].hex()
-    out: dict[str, Any] = json.loads(json.dumps({**fields, "parameter_sets": ""}))
-    return out
-
-
-_SETS = {
-    "in_the_dictionary": {
-        "sets": (
-            "000001007900ad02208000008035203c46a007374dba6469149bce13656304082700131010410420"
-            "610842c442164842d4217a3d5a92f249a92c9116a22f1126a22452444992224d46588842c9085a84"
-            "2f0849a8424524212648425d49084848884245110849888425d44421228c8424c64212ea3210a041"
-            "6108203110819220d4804cc104105840082c40202102010150810080d21020101620402022080405"
-            "904020242010320202210101642020244040d02024810382062010b204088408164204091020d040"
-            "920838419022d082484388684b91ca8105840082c40202102010150810081ffa5d97f9c900000300"
-            "01000003000a1880000001008100001a901e22241fb020"
-        ),
-        "packed": "1b6d2e81830100",
-    },
-    "of_another_size": {
-        "sets": (
-            "000001007900ad02208000008035203c4ea007374dba6469149bce13656304082700131010410420"
-            "610842c442164842d4217a3d5a92f249a92c9116a22f1126a22452444992224d46588842c9085a84"
-            "2f0849a8424524212648425d49084848884245110849888425d44421228c8424c64212ea3210a041"
-            "6108203110819220d4804cc104105840082c40202102010150810080d21020101620402022080405"
-            "904020242010320202210101642020244040d02024810382062010b204088408164204091020d040"
-            "920838419022d082484388684b91ca8105840082c40202102010150810081ffa5d97f9c900000300"
-            "01000003000a1880000001008100001a901e22240eb020"
-        ),
-        "packed": "436f2ef98dc0e612df060500",
-    },
-}
-
-
 def _unit_pcap() -> bytes:
     """A unit as it leaves, then one record of everything else that a capture can hold."""
     params = LinkParams(framing=Framing(mtu_bytes=120), rate_bps=64_000, fec_percent=40)
     sender = LinkSender(params, stream_id=7, boot_id=3)
     spec = CodecSpec(codec_id=0, bitstream_version=1)
     unit = EncodedUnit(
-        unit_no=5, spec=spec, descriptors=DESCRIBED, keyframe=_pattern(500), features=_pattern(300)
+        unit_no=5, spec=spec, descriptors=DESCRIBED, keyframe=pattern(500), features=pattern(300)
     )
     end = replace(DESCRIBED, frames=0, first_frame=660, end_of_stream=True, unknown=((99, b"new"),))
     last = EncodedUnit(unit_no=6, spec=spec, descriptors=replace(end, weights_prefix=b""))
@@ -481,36 +397,13 @@ def _unit_pcap() -> bytes:
     return pack_file_header() + b"".join(records)
 
 
-def _framings() -> Cases:
-    """Radio framings; those with `source` are printed in the maker's manual or the standard."""
-    ui = UiFrame(
-        destination=Callsign("GVC"), source=Callsign("N0CALL", 7), info=bytes.fromhex("c0db00")
-    )
-    at = at_command("ND", frame_id=1)
-    tx = tx_request(b"TxData0A", frame_id=1, address=0x0013A200400A0127, no_ack=False)
-    lines = {"topic_id": 244, "message_length": 11, "request_reference": 1}
-    return {
-        "kiss": {"data": "TEST", "hex": kiss_pack(b"TEST").hex(), "source": "KISS, Chepponis"},
-        "ax25_ui_in_kiss": {"hex": kiss_pack(ui.pack()).hex()},
-        "xbee_at_nd": {"hex": xbee_pack(at, escaped=False).hex(), "source": "Digi 90002173"},
-        "xbee_tx": {"hex": xbee_pack(tx, escaped=False).hex(), "source": "Digi 90002173"},
-        "xbee_tx_escaped": {"hex": xbee_pack(tx, escaped=True).hex()},
-        "sbd_hello": {"hex": sbd_write(b"hello").hex(), "source": "Iridium ISU AT reference"},
-        "imt_crc_123456789": {"hex": join_crc(b"123456789").hex(), "source": "CRC-16/XMODEM check"},
-        "imt_originate": {"text": jspr_pack("PUT", "messageOriginate", lines).decode()},
-        "rn2483_tx": {"text": rn_transmit(b"\x01\xab").decode()},
-        "meshtastic_stream": {"hex": stream_pack(b"abc").hex()},
-        "ebyte_e22_write": {"hex": e22_write(bytes.fromhex("00000062001200")).hex()},
-    }
-
-
 def build() -> dict[str, bytes]:
     """Every vector file and its bytes."""
     tables = {
         "datagrams.json": _datagrams(), "descriptors.json": _descriptors(),
         "truth.json": _truth(),
         "erasure.json": _erasure(), "blocks.json": _blocks(), "rs_frames.json": _rs_frames(),
-        "segments.json": _segments(), "gvc1.json": _gvc1(), "framings.json": _framings(),
+        "segments.json": _segments(), "gvc1.json": gvc1_table(), "framings.json": framing_table(),
         "auth.json": _auth(), "messages.json": message_table(),
     }  # fmt: skip
     files = {name: (json.dumps(table, indent=1) + "\n").encode() for name, table in tables.items()}

@@ -10,7 +10,7 @@ The strip stands under the picture, not on it: no pixel is hidden, and none leav
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -26,6 +26,7 @@ from gvc_base.render import mark_share, overlay_beneath
 from gvc_base.text import MIN_CAP_PX, draw_text, fit_text, text_width_px
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.marks import TILE_PX, Mark, tile_grid
+from gvc_protocol.truth import Truth
 
 __all__ = ["LAYERS", "Layer", "Painted", "encode_png", "layer_of", "paint_layer"]
 
@@ -120,9 +121,20 @@ def _half(frame: DecodedFrame) -> DecodedFrame:
         cut = padded[: 2 * rows, : 2 * columns]
         return np.asarray(cut.reshape(rows, 2, columns, 2).max(axis=(1, 3)))
 
+    truth = None
+    if frame.truth is not None:
+        # Verified only where all four are, known wrong where one is.
+        truth = np.where(worst(frame.truth != Truth.VERIFIED), Truth.UNTOLD, Truth.VERIFIED)
+        truth = np.where(worst(frame.truth == Truth.KNOWN_WRONG), Truth.KNOWN_WRONG, truth)
+        truth = truth.astype(np.uint8)
+    alarms = tuple(
+        replace(a, x=a.x // 2, y=a.y // 2, width=max(1, a.width // 2), height=max(1, a.height // 2))
+        for a in frame.alarms
+    )
     return DecodedFrame(
         frame_no=frame.frame_no, unit_no=frame.unit_no, pixels=np.asarray(pixels, np.uint8),
         mark=worst(frame.mark), age_ms=worst(frame.age_ms), p_wrong=worst(frame.p_wrong),
+        truth=truth, alarms=alarms,
     )  # fmt: skip
 
 

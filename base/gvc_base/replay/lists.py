@@ -17,7 +17,7 @@ from gvc_base.archive_read import ArchiveReads
 from gvc_base.console.view import AskRow, EventRow
 from gvc_base.replay.index import Drone, ReplayIndex, ReplaySession
 from gvc_base.station.notes import asked_text, event_of
-from gvc_base.station.objects import class_name
+from gvc_base.station.objects import Box, meet, object_text
 
 __all__ = ["AskList", "RecordedEvents", "drone_of"]
 
@@ -147,7 +147,7 @@ class RecordedEvents:
 
     def _objects(self, archive: ArchiveReads, one: ReplaySession) -> Iterator[_Known]:
         known: set[tuple[int, int, int]] = set()
-        loose: dict[int, list[tuple[int, list[int]]]] = {}
+        loose: dict[int, list[tuple[int, Box]]] = {}
         for closed, stream, boot, tracks, detections, ladder in archive.fetch(
             _TRACKS, (one.row.id,)
         ):
@@ -159,36 +159,29 @@ class RecordedEvents:
                 if key in known:
                     continue
                 known.add(key)
-                name = f"{class_name(track['class_id'])} {track['track_id']}"
-                yield _object(closed, drone, f"{name}, {track['score_pct']} % sure",
-                              track["points"][0], one.row.id, chip=chips)  # fmt: skip
+                text = object_text(track["class_id"], track["score_pct"], track["track_id"])
+                yield _object(closed, drone, text, track["points"][0], one.row.id, chip=chips)
             found = [] if told else json.loads(detections or "[]")
             before = loose.get(stream, [])
             loose[stream] = [(d["class_id"], _box(d)) for d in found]
             for d in found:
-                if not any(c == d["class_id"] and _meet(b, _box(d)) for c, b in before):
-                    text = f"{class_name(d['class_id'])}, {d['score_pct']} % sure"
+                if not any(c == d["class_id"] and meet(b, _box(d)) for c, b in before):
+                    text = object_text(d["class_id"], d["score_pct"])
                     yield _object(closed, drone, text, d, one.row.id, chip=False)
 
 
 def _object(
     closed: int, drone: str, text: str, at: dict[str, Any], session_id: int, *, chip: bool
 ) -> _Known:
-    x, y, width, height = _box(at)
     row = EventRow(
-        event_id=0, time_ns=closed, drone_id=drone, kind="detection", text=text,
-        box=(x, y, width, height), chip=chip,
+        event_id=0, time_ns=closed, drone_id=drone, kind="detection", text=text, box=_box(at),
+        chip=chip,
     )  # fmt: skip
     return _Known(row, (session_id, closed) if chip else None)
 
 
-def _box(at: dict[str, Any]) -> list[int]:
-    return [int(at[name]) for name in ("x", "y", "width", "height")]
-
-
-def _meet(a: list[int], b: list[int]) -> bool:
-    across = min(a[0] + a[2], b[0] + b[2]) > max(a[0], b[0])
-    return across and min(a[1] + a[3], b[1] + b[3]) > max(a[1], b[1])
+def _box(at: dict[str, Any]) -> Box:
+    return int(at["x"]), int(at["y"]), int(at["width"]), int(at["height"])
 
 
 def _losses(drone: Drone) -> Iterator[EventRow]:

@@ -22,10 +22,10 @@ from gvc_base.replay.feed import Feed, TimedJob
 from gvc_base.replay.index import Drone, IndexedUnit, ReplayIndex, reach_ns
 from gvc_base.replay.regions import ReplayRegions
 from gvc_base.replay.screen import ReplayScreen
-from gvc_base.station.objects import boxes_at
 from gvc_base.station.playout import Scene
 from gvc_base.station.queues import DecodeBudget
 from gvc_base.station.rows import RowIndex
+from gvc_base.station.scenes import SceneMaker
 from gvc_base.timeline import DecodeJob
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import DecodedFrame, Quality, UnitDecoder
@@ -80,7 +80,7 @@ class ReplayStream:
         self._feed: Feed | None = None
         self._jobs: deque[TimedJob] = deque()
         self._decoder: UnitDecoder | None = None
-        self._capture: tuple[int, int, int] | None = None
+        self._scenes = SceneMaker()
         self._known: dict[int, dict[tuple[int, int, int], IndexedUnit]] = {}
         for unit in drone.units:
             key = (unit.closed_ns, unit.boot_id, unit.unit_no)
@@ -137,7 +137,7 @@ class ReplayStream:
         self.screen.begin()
         self._jobs.clear()
         self.passed_over = 0
-        self._decoder = self._capture = None
+        self._decoder, self._scenes = None, SceneMaker()
         at = self.drone.at(now)
         while at > 0 and not self.drone.units[at].described:
             at -= 1  # by itself it could not be shown
@@ -235,7 +235,7 @@ class ReplayStream:
             if frame.frame_no >= job.first_new_frame:
                 place = made.closed_ns + (frame.frame_no - job.span.first_frame) * period
                 self._wait_for(place, frame, period)
-                self.screen.put(self._scene(frame, job), made.closed_ns)
+                self.screen.put(self._scenes.scene(frame, job), made.closed_ns)
                 self.screen.ready(place)
             self._check()
         self.screen.ready(made.closed_ns)
@@ -251,23 +251,6 @@ class ReplayStream:
     def _check(self) -> None:
         if self._closed.is_set() or self._sight.clock.read()[0] != self._seeks:
             raise _MovedError
-
-    def _scene(self, frame: DecodedFrame, job: DecodeJob) -> Scene:
-        offset, d = frame.frame_no - job.span.first_frame, job.unit.descriptors
-        return Scene(
-            frame=frame, boot_id=job.boot_id, fps=job.span.fps, offset=offset,
-            capture_us=self._captured(frame.frame_no, job), empty=job.empty,
-            boxes=boxes_at(d, offset), telemetry=None if d is None else d.telemetry,
-        )  # fmt: skip
-
-    def _captured(self, frame_no: int, job: DecodeJob) -> int:
-        d = job.unit.descriptors
-        if d is not None:
-            self._capture = (job.boot_id, d.first_frame, d.capture_us)
-        if self._capture is None or self._capture[0] != job.boot_id or not self._capture[2]:
-            return 0
-        _, first, at_us = self._capture
-        return max(0, at_us + round((frame_no - first) * 1_000_000 / job.span.fps))
 
     def _decoder_for(self, job: DecodeJob) -> UnitDecoder:
         if self._decoder is None or self._decoder.spec != job.spec:

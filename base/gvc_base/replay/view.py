@@ -36,18 +36,18 @@ from gvc_base.replay.later import answer_of, chip_of
 from gvc_base.replay.lists import AskList, RecordedEvents, next_of
 from gvc_base.replay.stream import ReplayStream, Sight, latency_s
 from gvc_base.station.ground import DEFAULT_FOV_DEG
+from gvc_base.station.notes import note_detail, note_text
 from gvc_base.station.queues import DecodeBudget
+from gvc_base.station.scenes import tile_source
 from gvc_protocol.auth import LinkKey, auth_label
 from gvc_protocol.codec import Quality
 from gvc_protocol.errors import UserError
-from gvc_protocol.marks import Mark
 from gvc_protocol.params import MS
 
 __all__ = ["ReplayOptions", "ReplayView"]
 
 _JUST_AFTER_NS = 100 * MS
 "A jump goes here behind its goal: the picture of a unit is shown a little after it came."
-_MOST_NOTE_BYTES = 4096
 _JUMPS = ("event", "loss", "low-trust")
 _NO_FPS = Fraction(0)
 _CLOCKS = (
@@ -242,18 +242,7 @@ class ReplayView:
     def tile(self, drone_id: str, row: int, column: int) -> TileSource | None:
         """See `StationView.tile`."""
         stream = self._stream(drone_id)
-        scene = stream.screen.scene()
-        if scene is None:
-            return None
-        frame = scene.frame
-        if not (0 <= row < frame.mark.shape[0] and 0 <= column < frame.mark.shape[1]):
-            return None
-        unit_no = -1 if scene.empty else frame.unit_no
-        return TileSource(
-            mark=Mark(int(frame.mark[row, column])).name.lower(),
-            age_ms=int(frame.age_ms[row, column]), p_wrong=float(frame.p_wrong[row, column]),
-            unit_no=unit_no, part="", datagrams=stream.rows.of(scene.boot_id, unit_no),
-        )  # fmt: skip
+        return tile_source(stream.screen.scene(), row, column, stream.rows)
 
     # --- the operator
 
@@ -278,20 +267,11 @@ class ReplayView:
         Raises:
             UserError: the note is empty or too long, or the archive is being written or read-only.
         """
-        stream, text = self._stream(drone_id), text.strip()
-        if not bookmark and not text:
-            raise UserError("a note needs a text")
-        if len(text.encode("utf-8", "replace")) > _MOST_NOTE_BYTES:
-            raise UserError(f"a note has at most {_MOST_NOTE_BYTES} bytes")
+        stream, text = self._stream(drone_id), note_text(text, bookmark=bookmark)
         now, scene = self.clock.now(), stream.screen.scene()
         unit = stream.unit_now() or stream.drone.units[0]
-        about: dict[str, Any] = {
-            "text": text, "drone": drone_id, "stream_id": stream.drone.stream_id,
-            "written_us": time.time_ns() // 1000,
-        }  # fmt: skip
-        if scene is not None:
-            about |= {"boot": scene.boot_id, "unit": scene.frame.unit_no,
-                      "frame": scene.frame.frame_no}  # fmt: skip
+        about = note_detail(text, drone_id, stream.drone.stream_id, scene)
+        about["written_us"] = time.time_ns() // 1000
         kind = "bookmark" if bookmark else "note"
         with Archive.create_or_open(self._archive.path, signer=self._options.signer()) as archive:
             archive.record_event(unit.session_id, now, kind, about)

@@ -13,9 +13,10 @@ from gvc_base.decoders import make_decoder
 from gvc_base.render import overlay
 from gvc_base.report import DecodeReport
 from gvc_base.station.files import LiveRecording
-from gvc_base.station.objects import NewObject, ObjectRows, boxes_at
+from gvc_base.station.objects import NewObject, ObjectRows
 from gvc_base.station.playout import Scene
 from gvc_base.station.queues import DecodeQueue
+from gvc_base.station.scenes import SceneMaker
 from gvc_base.station.shared import Shared
 from gvc_base.station.tally import MarkTally
 from gvc_base.timeline import DecodeJob
@@ -45,7 +46,7 @@ class DecodeThread:
         self._on_unit, self._on_scene, self._on_object = on_unit, on_scene, on_object
         self._decoder: UnitDecoder | None = None
         self._objects = ObjectRows()
-        self._capture: tuple[int, int, int] | None = None
+        self._scenes = SceneMaker()
         self.label = ""
         self.newest: Scene | None = None
         "Last frame that was decoded."
@@ -105,27 +106,12 @@ class DecodeThread:
             self._on_object(found, job)
 
     def _show(self, frame: DecodedFrame, job: DecodeJob) -> None:
-        offset, d = frame.frame_no - job.span.first_frame, job.unit.descriptors
-        scene = Scene(
-            frame=frame, boot_id=job.boot_id, fps=job.span.fps, offset=offset,
-            capture_us=self._captured(frame.frame_no, job), empty=job.empty,
-            boxes=boxes_at(d, offset), telemetry=None if d is None else d.telemetry,
-        )  # fmt: skip
+        scene = self._scenes.scene(frame, job)
         self.newest = scene
         self._report.frames += 1
         self._report.seconds += float(1 / job.span.fps)
         self._on_scene(scene)
         self._recording.write(scene, job.span)
-
-    def _captured(self, frame_no: int, job: DecodeJob) -> int:
-        """Unix time of a frame's exposure: of D, or reckoned from the last D of this boot."""
-        d = job.unit.descriptors
-        if d is not None:
-            self._capture = (job.boot_id, d.first_frame, d.capture_us)
-        if self._capture is None or self._capture[0] != job.boot_id or not self._capture[2]:
-            return 0
-        _, first, at_us = self._capture
-        return max(0, at_us + round((frame_no - first) * 1_000_000 / job.span.fps))
 
     def _decoder_for(self, spec: CodecSpec) -> UnitDecoder:
         if self._decoder is None or self._decoder.spec != spec:

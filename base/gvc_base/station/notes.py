@@ -1,12 +1,16 @@
-"""What the channel back notes, as rows of the operator's list."""
+"""What the channel back notes, as rows of the operator's list; and what the operator notes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["asked_text", "event_of"]
+from gvc_base.station.playout import Scene
+from gvc_protocol.errors import UserError
 
+__all__ = ["asked_text", "event_of", "note_detail", "note_text"]
+
+_MOST_NOTE_BYTES = 4096
 _Box = tuple[int, int, int, int]
 
 
@@ -47,3 +51,25 @@ def event_of(kind: str, about: Mapping[str, Any]) -> tuple[str, str, _Box | None
         trust = "" if about["trusted"] else " (unauthenticated)"
         return "text", f"from the edge{trust}: {about['text']}", None
     return None
+
+
+def note_text(text: str, *, bookmark: bool) -> str:
+    """What the operator wrote, without blanks around it.
+
+    Raises:
+        UserError: a note without a text, or one that is too long.
+    """
+    text = text.strip()
+    if not bookmark and not text:
+        raise UserError("a note needs a text")
+    if len(text.encode("utf-8", "replace")) > _MOST_NOTE_BYTES:
+        raise UserError(f"a note has at most {_MOST_NOTE_BYTES} bytes")
+    return text
+
+
+def note_detail(text: str, drone_id: str, stream_id: int, scene: Scene | None) -> dict[str, Any]:
+    """A note's detail in the archive, with the picture that was on the screen."""
+    about: dict[str, Any] = {"text": text, "drone": drone_id, "stream_id": stream_id}
+    if scene is not None:
+        about |= {"boot": scene.boot_id, "unit": scene.frame.unit_no, "frame": scene.frame.frame_no}
+    return about

@@ -8,27 +8,38 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
+import numpy as np
 
 from gvc_base.decoders.gvc_parts import place_patch
+from gvc_base.patterns import paint
 from gvc_base.timeline import DecodeJob
 from gvc_protocol.codec import CodecId
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.gvc1 import Patch, read_unit
-from gvc_protocol.marks import TILE_PX
+from gvc_protocol.marks import TILE_PX, Mark, tile_grid
 from gvc_protocol.objects import ObjectClass, Track, TrackPoint
 
-__all__ = ["NewObject", "ObjectRows", "boxes_at", "class_name"]
+__all__ = ["Box", "NewObject", "ObjectRows", "boxes_at", "meet", "object_text"]
+
+Box = tuple[int, int, int, int]
+"x, y, width, height."
 
 _MOST_KNOWN = 4096
 _HOLD_FRAMES = 1
 
 
-def class_name(class_id: int) -> str:
+def _class_name(class_id: int) -> str:
     """`mover`, `person`, ...; `class 12` for one of a later version."""
     try:
         return ObjectClass(class_id).name.lower().replace("_", " ")
     except ValueError:
         return f"class {class_id}"
+
+
+def object_text(class_id: int, score_pct: int, track_id: int | None = None) -> str:
+    """An object in the operator's list: `mover 9, 84 % sure`."""
+    number = "" if track_id is None else f" {track_id}"
+    return f"{_class_name(class_id)}{number}, {score_pct} % sure"
 
 
 def boxes_at(d: Descriptors | None, offset: int) -> tuple[dict[str, Any], ...]:
@@ -46,12 +57,10 @@ def boxes_at(d: Descriptors | None, offset: int) -> tuple[dict[str, Any], ...]:
     return tuple(rows)
 
 
-def _row(
-    number: int, class_id: int, score_pct: int, box: tuple[int, int, int, int]
-) -> dict[str, Any]:
+def _row(number: int, class_id: int, score_pct: int, box: Box) -> dict[str, Any]:
     x, y, width, height = box
     return {
-        "id": number, "kind": class_name(class_id), "x": x, "y": y, "width": width,
+        "id": number, "kind": _class_name(class_id), "x": x, "y": y, "width": width,
         "height": height, "state": "confirmed", "score": score_pct / 100,
     }  # fmt: skip
 
@@ -61,9 +70,9 @@ class NewObject:
     """An object to be listed."""
 
     text: str
-    box: tuple[int, int, int, int]
+    box: Box
     chip: bytes | None
-    "PNG, received pixels only."
+    "PNG of received pixels; where they came smaller than what they show, its marks are burned in."
 
 
 class ObjectRows:
@@ -72,7 +81,7 @@ class ObjectRows:
     def __init__(self) -> None:
         # (boot, track) -> whether its chip came
         self._known: dict[tuple[int, int], bool] = {}
-        self._loose: deque[tuple[int, tuple[int, int, int, int]]] = deque(maxlen=64)
+        self._loose: deque[tuple[int, Box]] = deque(maxlen=64)
 
     def of(self, job: DecodeJob) -> Iterator[NewObject]:
         """Rows that this unit makes."""
@@ -89,8 +98,7 @@ class ObjectRows:
                 continue
             again = "picture of " if key in self._known else ""
             self._known[key] = chip is not None
-            name = f"{class_name(track.class_id)} {track.track_id}"
-            text = f"{again}{name}, {track.score_pct} % sure"
+            text = again + object_text(track.class_id, track.score_pct, track.track_id)
             yield NewObject(text=text, box=track.points[0].box, chip=chip)
         while len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]
@@ -102,12 +110,13 @@ class ObjectRows:
         for found in d.detections:
             box = (found.x, found.y, found.width, found.height)
             self._loose.append((found.class_id, box))
-            if not any(c == found.class_id and _meet(b, box) for c, b in before):
-                text = f"{class_name(found.class_id)}, {found.score_pct} % sure"
+            if not any(c == found.class_id and meet(b, box) for c, b in before):
+                text = object_text(found.class_id, found.score_pct)
                 yield NewObject(text=text, box=box, chip=None)
 
 
-def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+def meet(a: Box, b: Box) -> bool:
+    """Whether two boxes share a pixel."""
     across = min(a[0] + a[2], b[0] + b[2]) > max(a[0], b[0])
     return across and min(a[1] + a[3], b[1] + b[3]) > max(a[1], b[1])
 
@@ -126,7 +135,12 @@ def _chip(patches: list[Patch], track: Track) -> bytes | None:
             continue
         placed = place_patch(patch)
         if placed is not None:
-            done, png = cv2.imencode(".png", placed.pixels)
+            pixels = placed.pixels
+            if not placed.full_size:
+                pixels = paint(
+                    pixels, np.full(tile_grid(*pixels.shape[:2]), Mark.ENHANCED, np.uint8)
+                )
+            done, png = cv2.imencode(".png", pixels)
             return png.tobytes() if done else None
     return None
 

@@ -28,11 +28,13 @@ from gvc_base.p_wrong import p_wrong_from_marks
 from gvc_base.patterns import paint
 from gvc_base.regions import RegionFiles, paste
 from gvc_base.station.playout import Scene
+from gvc_base.truth_score import settled
 from gvc_protocol.codec import DecodedFrame, UnitSpan
 from gvc_protocol.gvc1 import Patch
-from gvc_protocol.marks import AGE_UNKNOWN_MS, TILE_PX, Mark, pixels_to_tiles, tile_grid
+from gvc_protocol.marks import AGE_UNKNOWN_MS, TILE_PX, Mark, SourcePart, pixels_to_tiles, tile_grid
 from gvc_protocol.messages import RegionAnswer
 from gvc_protocol.motion_path import MotionPath
+from gvc_protocol.truth import Truth
 
 __all__ = ["CameraPath", "LiveRegions"]
 
@@ -212,7 +214,9 @@ class LiveRegions(RegionFiles):
             frame = scene.frame
             for unit_no, patch in mine:
                 if (unit_no, patch.offset) == (frame.unit_no, scene.offset):
-                    frame = paste(frame, [patch], patch.offset)
+                    frame = settled(
+                        paste(frame, [patch], patch.offset, scene.boot_id), [patch], patch.offset
+                    )
                 elif patch.full_size and unit_no <= frame.unit_no:
                     matrix = self._path.between(
                         scene.boot_id, unit_no, patch.offset, frame.unit_no, scene.offset
@@ -220,14 +224,16 @@ class LiveRegions(RegionFiles):
                     span = self._path.span(scene.boot_id, unit_no)
                     if matrix is not None and span is not None:
                         passed = frame.frame_no - span.first_frame - patch.offset
-                        frame = _carried(frame, patch, matrix, round(1000 * passed / scene.fps))
+                        age_ms = round(1000 * passed / scene.fps)
+                        frame = _carried(frame, patch, matrix, age_ms, (scene.boot_id, unit_no))
         return scene if frame is scene.frame else replace(scene, frame=frame)
 
 
 def _carried(
-    frame: DecodedFrame, patch: PlacedPatch, matrix: NDArray[np.float64], age_ms: int
-) -> DecodedFrame:
-    """The frame with a patch of `age_ms` ago moved to where it is now."""
+    frame: DecodedFrame, patch: PlacedPatch, matrix: NDArray[np.float64], age_ms: int,
+    came_of: tuple[int, int],
+) -> DecodedFrame:  # fmt: skip
+    """The frame with a patch of `age_ms` ago, of (boot, unit) `came_of`, moved to where it is now."""
     if not 0 < age_ms < AGE_UNKNOWN_MS:
         return frame
     high, wide = frame.pixels.shape[:2]
@@ -250,7 +256,15 @@ def _carried(
     mark[put], age[put] = Mark.CARRIED, age_ms
     p_wrong = frame.p_wrong.copy()
     p_wrong[put] = p_wrong_from_marks(mark[put], age[put])
-    return replace(frame, pixels=pixels, mark=mark, age_ms=age, p_wrong=p_wrong)
+    boot, unit = frame.source_boot.copy(), frame.source_unit.copy()
+    part, truth = frame.source_part.copy(), frame.truth
+    boot[put], unit[put], part[put] = *came_of, SourcePart.ANSWER
+    if truth is not None:  # it was said of other pixels
+        truth = np.where(put, np.uint8(Truth.UNTOLD), truth)
+    return replace(
+        frame, pixels=pixels, mark=mark, age_ms=age, p_wrong=p_wrong, truth=truth,
+        source_boot=boot, source_unit=unit, source_part=part,
+    )  # fmt: skip
 
 
 def _tiles(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[np.float32]:

@@ -21,13 +21,14 @@ from gvc_base.resume import missing_of
 from gvc_base.station.decoding import DecodeThread
 from gvc_base.station.files import LiveRecording, write_snapshot
 from gvc_base.station.ground import GroundMap
-from gvc_base.station.notes import event_of
+from gvc_base.station.notes import event_of, note_detail
 from gvc_base.station.objects import NewObject
 from gvc_base.station.playout import Scene
 from gvc_base.station.queues import DecodeQueue
 from gvc_base.station.regions_live import LiveRegions
 from gvc_base.station.rows import RowIndex
 from gvc_base.station.samples import LinkFacts, LinkSamples, UnitCount
+from gvc_base.station.scenes import tile_source
 from gvc_base.station.screen import Screen
 from gvc_base.station.shared import LinkSetup, Shared
 from gvc_base.station.tally import MarkTally
@@ -36,7 +37,6 @@ from gvc_base.timeline import DecodeJob
 from gvc_profiles.links import LinkState
 from gvc_protocol.codec import CodecSpec, ReceivedUnit, UnitDecoder, UnitSpan
 from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
-from gvc_protocol.marks import Mark
 from gvc_protocol.reports import Reception
 
 __all__ = ["StreamRun"]
@@ -278,10 +278,7 @@ class StreamRun:
     def keep_note(self, kind: Literal["note", "bookmark"], text: str) -> EventRow:
         """Put a note or bookmark at the shown moment into the archive, synced, and onto the list."""
         now, scene = self._shared.now(), self.screen.scene()
-        about: dict[str, Any] = {"text": text, "drone": self.drone_id, "stream_id": self.stream_id}
-        if scene is not None:
-            about |= {"boot": scene.boot_id, "unit": scene.frame.unit_no,
-                      "frame": scene.frame.frame_no}  # fmt: skip
+        about = note_detail(text, self.drone_id, self.stream_id, scene)
         archive = self._shared.archive
         archive.record_event(self._setup.session_id, now, kind, about)
         archive.flush()
@@ -305,18 +302,7 @@ class StreamRun:
 
     def tile(self, row: int, column: int) -> TileSource | None:
         """See `StationView.tile`."""
-        scene = self.screen.scene()
-        if scene is None:
-            return None
-        frame = scene.frame
-        if not (0 <= row < frame.mark.shape[0] and 0 <= column < frame.mark.shape[1]):
-            return None
-        unit_no = -1 if scene.empty else frame.unit_no
-        return TileSource(
-            mark=Mark(int(frame.mark[row, column])).name.lower(),
-            age_ms=int(frame.age_ms[row, column]), p_wrong=float(frame.p_wrong[row, column]),
-            unit_no=unit_no, part="", datagrams=self.rows.of(scene.boot_id, unit_no),
-        )  # fmt: skip
+        return tile_source(self.screen.scene(), row, column, self.rows)
 
     def state(self) -> DroneState:
         """See `StationView.drones`."""

@@ -19,13 +19,11 @@ from gvc_base.console.view import (
     Transport,
 )
 from gvc_base.station.base import LiveBase
-from gvc_base.station.notes import asked_text
+from gvc_base.station.notes import asked_text, note_text
 from gvc_base.station.stream import StreamRun
 from gvc_protocol.errors import UserError
 
 __all__ = ["LiveView"]
-
-_MOST_NOTE_BYTES = 4096
 
 
 class LiveView:
@@ -105,11 +103,7 @@ class LiveView:
 
     def note(self, drone_id: str, text: str, *, bookmark: bool) -> EventRow:
         """See `StationView.note`."""
-        stream, text = self._stream(drone_id), text.strip()
-        if not bookmark and not text:
-            raise UserError("a note needs a text")
-        if len(text.encode("utf-8", "replace")) > _MOST_NOTE_BYTES:
-            raise UserError(f"a note has at most {_MOST_NOTE_BYTES} bytes")
+        stream, text = self._stream(drone_id), note_text(text, bookmark=bookmark)
         return stream.keep_note("bookmark" if bookmark else "note", text)
 
     def transport(self) -> Transport | None:
