@@ -38,7 +38,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -153,7 +153,8 @@ def unprivileged(folder: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    modes = {up: up.stat().st_mode for up in (folder, *folder.parents[:2])}
+    modes = {up: up.stat().st_mode for up in (folder, *folder.parents)}
+    modes = {up: mode for up, mode in modes.items() if mode & 0o055 != 0o055}
     for up, mode in modes.items():
         up.chmod(mode | 0o055)
     os.seteuid(65534)

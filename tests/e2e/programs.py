@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SCENE", "Started", "port_of", "start_base", "start_edge", "wait_for"]
+__all__ = ["SCENE", "SECONDS", "Started", "port_of", "start_base", "start_edge", "wait_for"]
 
-SCENE = "synthetic:flood?seed=5&seconds=300&size=320x192&fps=10"
+SECONDS = 120  # decoding fills the whole scene, so a long one costs time
+SCENE = f"synthetic:flood?seed=5&seconds={SECONDS}&size=320x192&fps=10"
 Started = Callable[..., subprocess.Popen[str]]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Ran
-from tests.e2e.programs import Started, port_of, start_base, start_edge, wait_for
+from tests.e2e.programs import SECONDS, Started, port_of, start_base, start_edge, wait_for
 
 
 class Relay:
@@ -99,9 +99,9 @@ def test_what_a_cut_lost_comes_later(
     out = base("decode", archive, "--out", tmp_path / "v.mp4", "--key", key, "--quality", "preview",
                "--json")  # fmt: skip
     assert out.code == 0, out.err
-    # The source goes on for 300 units of a second; all that were sent are there, and whole. The last
+    # The source goes on for SECONDS units of a second; all that were sent are there, and whole. The last
     # one is short, so that the rest may be one more.
-    unsent = 300 - _sent(archive)
+    unsent = SECONDS - _sent(archive)
     assert out.json["units_degraded"] == 0 and out.json["units_lost"] - unsent in (0, 1)
     without = base("decode", archive, "--out", tmp_path / "w.mp4", "--quality", "preview", "--json")
     assert without.json["units_lost"] + without.json["units_degraded"] >= unsent + 2
