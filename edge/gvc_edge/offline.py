@@ -65,7 +65,9 @@ def fill_report(report: SendReport, sender: LinkSender, params: LinkParams, seco
     report.units_sent, report.packets_sent = counters.units, counters.datagrams
     report.symbols_dropped = counters.dropped_symbols
     report.seconds = seconds
-    report.air_bps = counters.air_bytes * 8 / seconds if seconds else 0.0
+    # What waits when the source ends goes on being sent: a rate over the source alone would be too high.
+    sending = max(seconds, counters.sending_ns / 1e9)
+    report.air_bps = counters.air_bytes * 8 / sending if sending else 0.0
     smallest = params.framing.framed_bytes(OVERHEAD_BYTES + 1)
     report.header_bytes_per_packet = OVERHEAD_BYTES + (TAG_BYTES if params.tagged else 0)
     if params.framing.inner_rs:

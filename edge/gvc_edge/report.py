@@ -18,7 +18,7 @@ class SendReport:
     "Everything on the air: payload, headers, parity, framing, what the radio adds."
     payload_bytes: int = 0
     air_bps: float = 0.0
-    "Air bytes over the duration of the source."
+    "Air bytes over the time of sending, or over the duration of the source where that is longer."
     units_sent: int = 0
     units_decoded: int | None = None
     units_degraded: int | None = None

@@ -51,6 +51,14 @@ class SenderCounters:
     units: int = 0
     messages: int = 0
     dropped_symbols: int = 0
+    first_sent_ns: int | None = None
+    on_air_until_ns: int = 0
+    "When the last packet has left, at the link's rate."
+
+    @property
+    def sending_ns(self) -> int:
+        """From the first packet's start to the last one's end."""
+        return 0 if self.first_sent_ns is None else self.on_air_until_ns - self.first_sent_ns
 
 
 @dataclass(slots=True)
@@ -239,13 +247,21 @@ class LinkSender:
             self._pacer.spend(air, now)
             if self._ledger is not None:
                 self._ledger.spend(len(packet), now)
-            self.counters.air_bytes += air
+            self._count_sent(air, now)
             self._sending += air
             if seq is not None:
                 self._sent.append((seq, self._sending))
                 self._sending = 0
                 self._windows.sent(now, int(air * 8 * SECOND / self._params.rate_bps))
             out.append(packet)
+
+    def _count_sent(self, air: int, now: int) -> None:
+        counters = self.counters
+        counters.air_bytes += air
+        if counters.first_sent_ns is None:
+            counters.first_sent_ns = now
+        ends = max(now, counters.on_air_until_ns) + int(air * 8 * SECOND / self._params.rate_bps)
+        counters.on_air_until_ns = ends
 
     def next_timer(self) -> int | None:
         """When to call `datagrams_to_send` again, or None when nothing waits."""
