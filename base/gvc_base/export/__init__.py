@@ -1,0 +1,1 @@
+"""Exports of a recorded mission for other programs: see docs/interop.md."""
