@@ -43,8 +43,12 @@ def overlay(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint8]:
     return out
 
 
-def overlay_beneath(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint8]:
+def overlay_beneath(frame: DecodedFrame, *, status: str = "", title: str = "") -> NDArray[np.uint8]:
     """The frame with its marks, and the legend under it instead of on it.
+
+    Args:
+        status: said after what the frame says of itself, as far as there is room.
+        title: said before all of that.
 
     Returns:
         A new uint8[H + legend, W, 3] BGR: no pixel of the picture is hidden.
@@ -56,7 +60,7 @@ def overlay_beneath(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint
     out = np.zeros((height + strip, width, 3), np.uint8)
     out[:height] = paint(frame.pixels, frame.mark)
     draw_claims(out[:height], frame)
-    draw_legend(out, mark_share(frame), _notes(frame, status))
+    draw_legend(out, mark_share(frame), (title, *_notes(frame, status)))
     return out
 
 

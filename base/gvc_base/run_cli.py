@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from gvc_base.archive_seal import load_signer
 from gvc_base.choices import (
     BackendOption,
     FovOption,
@@ -110,7 +111,18 @@ def run(
             _say(f"listening on {name}, profile {setup.profile.id}, {trust}, archive {archive}")
         report = base.run(seconds=seconds)
     report.out = str(archive)
-    print(report.as_json() if as_json else f"{archive}: {report.as_text()}")
+    # Printed after the archive was closed: it is on disk then, and signed.
+    print(report.as_json() if as_json else f"{archive}: {_kept(plan)}; {report.as_text()}")
+    if not as_json:
+        _say(f"to see it again: gvc-base replay {archive}")
+
+
+def _kept(plan: BasePlan) -> str:
+    try:
+        signer = load_signer(plan.folder, make=False)
+    except UserError:
+        signer = None
+    return "closed, not signed" if signer is None else f"closed, signed by {signer.fingerprint}"
 
 
 def _radios(links: Sequence[str], profiles: Sequence[str]) -> list[tuple[str, LinkProfile]]:

@@ -37,6 +37,17 @@ def test_one_glance_tells_good_degraded_lost(clip: Clip, open_page: Open) -> Non
         assert badge.inner_text() == f"{shape} {told}", "a shape and a word, not a colour alone"
     assert "LOST - last good unit" in page.inner_text("#stage .cover")
     assert "LOST" in page.inner_text("#announce"), "a change is read out"
+    # In plain words, what to do; and the picture goes on growing old.
+    advice = page.inner_text("#advice")
+    for words in ("LINK LOST", "picture is old", "nothing to press", "antenna", "by voice"):
+        assert words in advice, words
+    view.fleet["0-0"].can_ask = False
+    page.wait_for_function(
+        "() => !document.querySelector('#advice').textContent.includes('asked for again')"
+    )
+    assert "asked for again" in advice, "only where somebody can be asked"
+    view.fleet["0-0"].health = "good"
+    page.wait_for_selector("#advice", state="hidden")
 
 
 def test_link_strip_shows_each_figure_with_its_plot(clip: Clip, open_page: Open) -> None:

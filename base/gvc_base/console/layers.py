@@ -2,7 +2,8 @@
 
     marks      the picture, patterns over what was not received (the default)
     heat       the picture in grey, under it how likely each tile is wrong
-    received   received tiles only, the rest left out
+    received   what arrived and nothing else, with its marks: received pixels, elsewhere the coded
+               picture in blocks, grey where there is none
     plain      the picture alone; the strip and the console say that the marks are off
 
 The strip stands under the picture, not on it: no pixel is hidden, and none leaves without the strip.
@@ -22,6 +23,7 @@ from gvc_base.console.plain import ms, plain
 from gvc_base.console.view import Shown
 from gvc_base.legend import WARNING, legend_height_px
 from gvc_base.patterns import BLACK, WHITE, YELLOW
+from gvc_base.received import received_only
 from gvc_base.render import mark_share, overlay_beneath
 from gvc_base.text import MIN_CAP_PX, draw_text, fit_text, text_width_px
 from gvc_protocol.codec import DecodedFrame
@@ -38,7 +40,6 @@ _JPEG_QUALITY = 88
 _HEAT_OPACITY = (0.25, 0.75)
 "How much of the heat covers a tile that is surely right, and one that is surely wrong."
 
-_LEFT_OUT = (40, 34, 30)
 _STRIP_SHARE = 0.075
 
 
@@ -65,7 +66,8 @@ def paint_layer(shown: Shown, layer: Layer, *, half: bool, label: str) -> Painte
             mark of the four that it stands for.
         label: what the sender is, authenticated or not; stands in the strip.
     """
-    frame = _half(shown.frame) if half else shown.frame
+    whole = received_only(shown.frame) if layer == "received" else shown.frame
+    frame = _half(whole) if half else whole
     image = _draw(frame, layer, label)
     done, data = cv2.imencode(
         ".jpg", image,
@@ -75,7 +77,7 @@ def paint_layer(shown: Shown, layer: Layer, *, half: bool, label: str) -> Painte
     )  # fmt: skip
     assert done
     height, width = shown.frame.pixels.shape[:2]
-    shares = mark_share(shown.frame)
+    shares = mark_share(whole)
     header = {
         "serial": shown.serial, "layer": layer, "half": half, "boot": shown.boot_id,
         "width": width, "height": height, "unit": shown.frame.unit_no,
@@ -90,7 +92,8 @@ def paint_layer(shown: Shown, layer: Layer, *, half: bool, label: str) -> Painte
 
 def encode_png(shown: Shown, layer: Layer, label: str) -> bytes:
     """The layer without loss, strip and all: what is saved says what it is."""
-    done, data = cv2.imencode(".png", _draw(shown.frame, layer, label))
+    frame = received_only(shown.frame) if layer == "received" else shown.frame
+    done, data = cv2.imencode(".png", _draw(frame, layer, label))
     assert done
     return data.tobytes()
 
@@ -101,9 +104,7 @@ def _draw(frame: DecodedFrame, layer: Layer, label: str) -> Image:
     if layer == "heat":
         return _with_strip(_heat(frame), f"chance that a tile is wrong, {label}", ramp=True)
     if layer == "received":
-        share = mark_share(frame)[Mark.RECEIVED]
-        text = f"RECEIVED ONLY: {share:.0%} of the picture, the rest is left out, {label}"
-        return _with_strip(_received(frame), text, ramp=False)
+        return overlay_beneath(frame, title="RECEIVED ONLY", status=label)
     text = f"MARKS OFF - parts of this picture may be invented, {label}"
     return _with_strip(frame.pixels, text, ramp=False)
 
@@ -167,15 +168,6 @@ def _ramp() -> tuple[Image, Image]:
     colour = cv2.applyColorMap(level.reshape(1, 256), cv2.COLORMAP_CIVIDIS)
     ink = np.floor(colour * cover[None, :, None]).astype(np.uint8)
     return ink, np.ceil(cover * 255).astype(np.uint8)
-
-
-def _received(frame: DecodedFrame) -> Image:
-    height, width = frame.pixels.shape[:2]
-    out = np.empty_like(frame.pixels)
-    out[:] = _LEFT_OUT
-    kept = np.asarray(frame.mark == Mark.RECEIVED, np.uint8)
-    cv2.copyTo(frame.pixels, _to_pixels(kept, height, width), out)
-    return out
 
 
 def _with_strip(picture: Image, text: str, *, ramp: bool) -> Image:

@@ -78,6 +78,7 @@ class LiveBase:
                     break
         finally:
             self._stop.set()
+            self.shared.say("ending: the last units are decoded and the archive is closed")
             self._door.close()
             for link in self.links:
                 link.join()

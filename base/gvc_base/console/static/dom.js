@@ -70,7 +70,7 @@ export function percent(share) {
 
 export const HEALTH = {
   good: { word: "GOOD", shape: "\u25CF", about: "units come whole and in time" },
-  degraded: { word: "DEGRADED", shape: "\u25B2", about: "units come with holes, or late" },
+  degraded: { word: "DEGRADED", shape: "\u25B2", about: "units come with holes, or late: look at the marks" },
   lost: { word: "LOST", shape: "\u2716", about: "nothing comes" },
   waiting: { word: "WAITING", shape: "\u25CB", about: "nothing came yet" },
 };

@@ -51,7 +51,7 @@ export class LinkStrip {
   update(drone, now, many) {
     const other = drone?.drone_id !== this.drone?.drone_id;
     Object.assign(this, { drone, now });
-    if (!drone) return;
+    if (!drone) { healthBadge(this.badge, "waiting"); say(this.about, HEALTH.waiting.about); return; }
     healthBadge(this.badge, drone.health);
     say(this.whose, many ? `Drone ${drone.drone_id}` : "");
     say(this.about, drone.health === "good" || !drone.sample || drone.sample.since_good_s === null

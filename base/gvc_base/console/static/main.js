@@ -1,6 +1,7 @@
 // The console: what the base tells goes to the parts, what the operator does goes to the base.
 
 import { $, announce, clock, el, HEALTH, say, toast } from "./dom.js";
+import { adviceFor } from "./advice.js";
 import { Wire } from "./wire.js";
 import { Stage } from "./stage.js";
 import { LinkStrip } from "./link.js";
@@ -44,6 +45,9 @@ class Console {
     this.lists.asks(state.asks);
     this.actions.update();
     this.replay.update(state.transport);
+    const advice = adviceFor(state, this.drone);
+    $("advice").hidden = !advice;
+    say($("advice"), advice);
   }
 
   on_samples({ drone, rows }) { this.link.add(drone, rows); }
@@ -72,7 +76,7 @@ class Console {
     document.body.classList.toggle("away", !here);
     if (here) { node.hidden = true; return; }
     node.hidden = false;
-    say(node, `\u2716 NO CONTACT WITH THE BASE for ${Math.floor(silent)} s - what you see is old`);
+    say(node, `\u2716 NO CONTACT WITH THE BASE for ${Math.floor(silent)} s - what you see is old. ${NO_CONTACT}`);
   }
 
   top({ base, drones, now_ms: now }) {
@@ -98,6 +102,7 @@ class Console {
   }
 }
 
+const NO_CONTACT = "Look at the base's terminal, then at the cable or Wi-Fi to it. The page comes back by itself.";
 const day = (ms) => new Date(ms).toISOString().slice(0, 10);
 const hours = (h) => (h < 1 ? `${Math.floor(h * 60)} min` : h > 999 ? ">999 h" : `${Math.floor(h)} h`);
 

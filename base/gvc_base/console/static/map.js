@@ -15,13 +15,13 @@ export class MapStrip {
     this.nothing = el("p", { class: "empty", text: "No position from this drone: the map stays empty." });
     const key = (name, kind) => el("span", { class: `key ${kind}` }, el("i"), name);
     const button = (text, label, factor) => el("button", { type: "button", text, "aria-label": label, onclick: () => this.zoomBy(factor) });
+    this.tools = el("div", { class: "tools" }, button("+", "Closer to the drone", 2), button("\u2212", "Further away", 0.5), button("Fit", "The whole mission", 0));
     root.append(
       el("div", { class: "keys" }, key("track", "track"), key("in view", "footprint"),
         key("real pixels, 1 min", "coverage"), key("5 min", "coverage older"), key("older", "coverage old"),
         key("object", "detection"), key("asked", "requested")),
       this.picture, this.nothing,
-      el("div", { class: "tools" }, button("+", "Closer to the drone", 2), button("\u2212", "Further away", 0.5), button("Fit", "The whole mission", 0)),
-      this.where);
+      this.tools, this.where);
     new ResizeObserver(() => this.draw()).observe(root);
     this.picture.addEventListener("pointermove", (event) => this.point(event));
     this.picture.addEventListener("pointerleave", () => { this.pointed = false; this.tell(); });
@@ -52,6 +52,7 @@ export class MapStrip {
     const points = [...allPoints(map), ...others.flatMap(([, other]) => other.track)];
     this.nothing.hidden = points.length > 0;
     this.picture.toggleAttribute("hidden", points.length === 0);
+    this.tools.hidden = points.length === 0;
     if (!points.length) { say(this.where, ""); return; }
     const width = this.picture.clientWidth || 300;
     const height = this.picture.clientHeight || 200;

@@ -1,6 +1,6 @@
 // One drone's picture: canvas, boxes, the card of a tile, the dragged box.
 
-import { clock, el, healthBadge, MARKS, percent, say, span, svg, swatch } from "./dom.js";
+import { clock, el, HEALTH, healthBadge, MARKS, percent, say, span, svg, swatch } from "./dom.js";
 import { get } from "./wire.js";
 
 const TILE = 8;
@@ -12,11 +12,14 @@ export class Pane {
     Object.assign(this, { app, drone, header: null, box: null, cursor: null, queue: null, flashed: null });
     this.name = el("strong", { text: `Drone ${drone}` });
     this.badge = el("span", { class: "badge" });
+    this.age = el("span", { class: "age" });
     this.about = el("span", { class: "about" });
     this.canvas = el("canvas", { role: "img", width: 2, height: 2 });
     this.over = svg("svg", { class: "over", preserveAspectRatio: "none", "aria-hidden": "true" });
     this.card = el("div", { class: "card", hidden: true, role: "status" });
-    this.lost = el("p", { class: "cover", hidden: true });
+    this.lostAge = el("span");
+    this.lostMore = el("span", { class: "more" });
+    this.lost = el("p", { class: "cover", hidden: true }, this.lostAge, this.lostMore);
     this.frame = el("div", {
       class: "frame", tabindex: "0", role: "application",
       "aria-label": `Picture of drone ${drone}. Arrows move over its tiles, Enter starts a box.`,
@@ -26,7 +29,7 @@ export class Pane {
     this.open = el("button", { type: "button", class: "open" }, this.name, this.badge);
     this.open.addEventListener("click", () => app.stage.enlarge(drone));
     this.root = el("figure", { class: "pane", "data-drone": drone },
-      el("figcaption", {}, this.open, this.about), this.view);
+      el("figcaption", {}, this.open, this.age, this.about), this.view);
     this.listen();
     new ResizeObserver(() => this.fit()).observe(this.view);
   }
@@ -84,20 +87,29 @@ export class Pane {
   update(state, now) {
     healthBadge(this.badge, state.health);
     const since = state.sample?.since_good_s;
-    const late = state.latency_s === null ? "" : `, ${span(state.latency_s)} behind`;
     const trusted = state.trusted === null ? "" : `, ${percent(state.trusted)} trusted`;
     say(this.about, state.unit_no < 0 ? "nothing yet"
-      : `${state.capture_us ? `shot ${clock(state.capture_us / 1000)}` : "time of shot unknown"}${late}${trusted}, unit ${state.unit_no}`);
+      : `${state.capture_us ? `taken ${clock(state.capture_us / 1000)}` : "time of exposure unknown"}${trusted}, unit ${state.unit_no}`);
+    say(this.age, this.oldness(state, now));
     this.about.title = `${state.link_url}, ${state.profile_id}, ${state.label}, ${state.decoder}`;
     this.open.setAttribute("aria-label", `Drone ${this.drone}, ${state.health}`);
     this.lost.hidden = state.health !== "lost" && state.health !== "waiting";
     if (!this.lost.hidden) {
-      say(this.lost, state.health === "waiting" ? "WAITING - nothing came yet"
-        : `\u2716 LOST${since == null ? "" : ` - last good unit ${span(since)} ago`}`);
+      const { shape, word } = HEALTH[state.health];
+      say(this.lostAge, `${shape} ${word}`);
+      say(this.lostMore, state.health === "waiting" ? " - nothing came yet" : since == null ? "" : ` - last good unit ${span(since)} ago`);
     }
     this.state = state;
-    if (this.cursor && now - (this.askedAt ?? 0) > 900) this.showTile(this.cursor);
+    if (this.cursor && !this.dismissed && now - (this.askedAt ?? 0) > 900) this.showTile(this.cursor);
     this.drawOver();
+  }
+
+  /** How old the picture is: it ages while nothing comes. */
+  oldness(state, now) {
+    if (!this.header) return "";
+    const held = this.app.state.transport ? 0 : Math.max(0, (now - this.header.shown_ms) / 1000);
+    if (state.latency_s !== null) return `${span(state.latency_s + held)} old`;
+    return held > 5 ? `shown for ${span(held)}` : "";
   }
 
   // --- what lies over the picture ---------------------------------------------------------------
@@ -183,6 +195,7 @@ export class Pane {
 
   cancel() {
     this.from = this.box = null;
+    this.dismissed = true;
     this.hideCard();
     this.drawOver();
   }
@@ -199,6 +212,7 @@ export class Pane {
 
   hover(tile, event) {
     this.cursor = tile;
+    this.dismissed = false;
     if (event) {
       const area = this.frame.getBoundingClientRect();
       this.placeCard(event.clientX - area.left, event.clientY - area.top);
@@ -281,7 +295,7 @@ export class Pane {
     const [row, column] = tile;
     let source = null;
     try { source = await get(`tile/${encodeURIComponent(this.drone)}/${row}/${column}`); } catch { /* the picture went on */ }
-    if (this.cursor !== tile || this.box) return;
+    if (this.cursor !== tile || this.box || this.dismissed) return;
     if (!source) { this.hideCard(); return; }
     this.card.classList.remove("asking");
     this.card.replaceChildren(...tileCard(source));

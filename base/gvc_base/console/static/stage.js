@@ -9,9 +9,11 @@ const KEPT = 600;
 const BANNERS = {
   marks: "MARKS ON",
   heat: "HEAT: how likely each tile is wrong",
-  received: "RECEIVED ONLY: what did not arrive is left out",
-  plain: "\u26A0 MARKS OFF - parts of this picture may be invented",
+  received: "RECEIVED ONLY: nothing made up",
+  plain: "\u26A0 MARKS OFF - parts of this picture may be made up. M brings the marks back",
 };
+
+const NOTHING = "No drone heard yet. The base listens and records; this page shows the first picture by itself.";
 
 export class Stage {
   constructor(app) {
@@ -55,20 +57,22 @@ export class Stage {
     banner.dataset.layer = this.layer;
     this.whose = el("span");
     const parts = [el("strong", {}, BANNERS[this.layer], this.whose)];
-    if (this.layer === "marks") {
+    if (this.layer === "marks" || this.layer === "received") {
       this.legend = Object.keys(MARKS).map((mark) => {
         const share = el("span", { class: "share" });
         return { mark, share, node: el("span", { class: "entry", title: MARKS[mark] }, swatch(mark), `${mark} `, share) };
       });
       parts.push(el("span", { class: "legend", "aria-hidden": "true" }, ...this.legend.map((entry) => entry.node)));
     } else this.legend = [];
-    if (this.layer === "heat") parts.push(el("span", { class: "ramp", "aria-hidden": "true" }, el("i", { text: "sure" }), el("b"), el("i", { text: "likely wrong" })));
+    if (this.layer === "heat") parts.push(el("span", { class: "ramp", "aria-hidden": "true" }, el("i", { text: "surely right" }), el("b"), el("i", { text: "surely wrong" })));
     banner.replaceChildren(...parts);
     this.showShares();
   }
 
   showShares() {
-    const marks = this.app.drone?.mark_share ?? {};
+    // Of the layer that is shown, once it is.
+    const header = this.pane?.header;
+    const marks = (header?.layer === this.layer ? header.marks : this.app.drone?.mark_share) ?? {};
     for (const { mark, share, node } of this.legend) {
       const value = marks[mark] ?? marks[mark.toUpperCase()] ?? 0;
       const text = this.app.drone ? percent(value) : "";
@@ -77,7 +81,7 @@ export class Stage {
     }
     // Several pictures, one legend: it says whose.
     const many = (this.app.state?.drones.length ?? 0) > 1;
-    say(this.whose, many && this.layer === "marks" ? `, drone ${this.app.selected}` : "");
+    say(this.whose, many && this.legend.length ? `, drone ${this.app.selected}` : "");
   }
 
   setAll(all) {
@@ -103,6 +107,7 @@ export class Stage {
       if (!this.panes.has(id)) this.panes.set(id, new Pane(this.app, id));
     }
     $("nothing").hidden = drones.length > 0;
+    say($("nothing"), NOTHING);
     $("all").hidden = drones.length < 2;
     if (!this.chosen) this.all = drones.length > 1;
     const all = this.all && drones.length > 1;
