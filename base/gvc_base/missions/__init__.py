@@ -1,0 +1,1 @@
+"""Archives as missions: what is there, two of them made one, and what was made from them."""
