@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+import threading
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,10 +28,20 @@ from gvc_protocol.errors import UserError
 from gvc_protocol.marks import TILE_PX, Mark
 from gvc_protocol.truth import Truth
 
-__all__ = ["EVENT", "RegionScore", "RunningScore", "read_scores", "score_region", "settled"]
+__all__ = [
+    "EVENT",
+    "RegionScore",
+    "RunningScore",
+    "cut",
+    "read_scores",
+    "score_of",
+    "score_region",
+    "settled",
+]
 
 EVENT = "truth_score"
-"Kind of the archive's event; its detail is `RegionScore.as_json`."
+"""Kind of the archive's event; its detail is `RegionScore.as_json`, with the ask's `id` and the camera's
+`stream_id`. Finer pixels of the same ask make another one, which takes the place of the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,36 +78,66 @@ class RegionScore:
         return said + (f", and had vouched for {self.unmarked} of them" if self.unmarked else "")
 
 
-@dataclass(slots=True)
 class RunningScore:
-    """All regions so far."""
+    """All regions so far. Thread-safe. A region of one moment counts once, as its newest true pixels
+    have it."""
 
-    regions: int = 0
-    tiles: int = 0
-    wrong: int = 0
-    unmarked: int = 0
-    expected: float = 0.0
-    levels_sum: float = 0.0
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._scores: dict[tuple[Hashable, ...], RegionScore] = {}
 
-    def add(self, score: RegionScore) -> None:
-        """Count one in."""
-        self.regions += 1
-        self.tiles += score.tiles
-        self.wrong += score.wrong
-        self.unmarked += score.unmarked
-        self.expected += score.expected
-        self.levels_sum += score.levels * score.tiles
+    def add(self, score: RegionScore, camera: Hashable = 0) -> None:
+        """Count one in; `camera` tells places of one boot and unit apart."""
+        s = score
+        key = (camera, s.boot_id, s.unit_no, s.frame_no, s.x, s.y, s.width, s.height)
+        with self._mutex:
+            self._scores[key] = score
+
+    def figures(self) -> dict[str, float]:
+        """Sums: `regions`, `tiles`, `wrong`, `unmarked`, `expected`, and `levels` on average."""
+        with self._mutex:
+            rows = list(self._scores.values())
+        tiles = sum(s.tiles for s in rows)
+        return {
+            "regions": len(rows), "tiles": tiles, "wrong": sum(s.wrong for s in rows),
+            "unmarked": sum(s.unmarked for s in rows),
+            "expected": round(sum(s.expected for s in rows), 2),
+            "levels": round(sum(s.levels * s.tiles for s in rows) / max(1, tiles), 2),
+        }  # fmt: skip
 
     def text(self) -> str:
-        """One line for the console; empty while no truth has come."""
-        if not self.regions:
+        """One line for the operator; empty while no truth has come."""
+        f = self.figures()
+        if not f["regions"]:
             return ""
+        many = "s" if f["regions"] > 1 else ""
         return (
-            f"truth came for {self.regions} region{'s' if self.regions > 1 else ''}: the picture had "
-            f"been wrong in {self.wrong} of {self.tiles} tiles ({100 * self.wrong / self.tiles:.0f} %, "
-            f"expected {100 * self.expected / self.tiles:.0f} %), unmarked {self.unmarked}; off by "
-            f"{self.levels_sum / self.tiles:.0f} of 255 levels"
+            f"truth came for {f['regions']} region{many}: the picture had "
+            f"been wrong in {f['wrong']} of {f['tiles']} tiles ({100 * f['wrong'] / f['tiles']:.0f} %, "
+            f"expected {100 * f['expected'] / f['tiles']:.0f} %), unmarked {f['unmarked']}; off by "
+            f"{f['levels']:.0f} of 255 levels"
         )
+
+
+def cut(
+    frame: DecodedFrame, box: tuple[int, int, int, int]
+) -> tuple[DecodedFrame, int, int] | None:
+    """A copy of the whole tiles about a box (x, y, width, height), and where it begins (x, y); None
+    where nothing of the box is in the picture."""
+    high, wide = frame.pixels.shape[:2]
+    x, y = (max(0, side) // TILE_PX * TILE_PX for side in box[:2])
+    right, below = min(wide, box[0] + box[2]), min(high, box[1] + box[3])
+    if right <= x or below <= y:
+        return None
+    right, below = (-(-side // TILE_PX) * TILE_PX for side in (right, below))
+    tiles = np.s_[y // TILE_PX : below // TILE_PX, x // TILE_PX : right // TILE_PX]
+    whole = DecodedFrame(
+        frame_no=frame.frame_no, unit_no=frame.unit_no,
+        pixels=frame.pixels[y:below, x:right].copy(), mark=frame.mark[tiles].copy(),
+        age_ms=frame.age_ms[tiles].copy(), p_wrong=frame.p_wrong[tiles].copy(),
+        truth=None if frame.truth is None else frame.truth[tiles].copy(),
+    )  # fmt: skip
+    return whole, x, y
 
 
 def score_region(
@@ -157,6 +198,18 @@ def settled(frame: DecodedFrame, patches: Sequence[PlacedPatch], offset: int) ->
     return replace(frame, alarms=left, truth=truth)
 
 
+def score_of(detail: Mapping[str, Any]) -> RegionScore:
+    """The score in an event's detail.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is not one.
+    """
+    made = {name: detail[name] for name in RegionScore.__dataclass_fields__}
+    if not all(isinstance(v, int | float) for v in made.values()):
+        raise ValueError("a score is made of numbers")
+    return RegionScore(**made)
+
+
 def read_scores(archive: Path) -> RunningScore:
     """The running score of a mission archive.
 
@@ -164,13 +217,12 @@ def read_scores(archive: Path) -> RunningScore:
         UserError: it cannot be read.
     """
     out = RunningScore()
-    names = RegionScore.__dataclass_fields__
+    sql = "SELECT session_id, detail FROM events WHERE kind = ? ORDER BY rowid"
     try:
         with closing(sqlite3.connect(f"{archive.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            rows = db.execute("SELECT detail FROM events WHERE kind = ? ORDER BY rowid", (EVENT,))
-            for (detail,) in rows:
+            for session, detail in db.execute(sql, (EVENT,)):
                 about = json.loads(detail)
-                out.add(RegionScore(**{name: about[name] for name in names}))
+                out.add(score_of(about), (session, about.get("stream_id")))
     except sqlite3.Error as error:
         raise UserError(f"cannot read {archive}: {error}") from None
     except (ValueError, KeyError, TypeError):

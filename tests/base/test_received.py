@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders.gvc_parts import PlacedPatch
 from gvc_base.received import Stills, received_only, received_still
-from gvc_base.truth_score import EVENT, RunningScore, read_scores, score_region, settled
+from gvc_base.truth_score import EVENT, RunningScore, cut, read_scores, score_region, settled
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.errors import UserError
 from gvc_protocol.marks import Mark
@@ -105,13 +105,27 @@ def test_the_archive_keeps_the_running_score(tmp_path: Path) -> None:
             running.add(score)
             detail = json.dumps(score.as_json())
             db.execute("INSERT INTO events VALUES (1, 2, ?, ?)", (EVENT, detail))
-    assert read_scores(path) == running and "for 3 regions" in running.text()
+            # Finer pixels of the same box: they take the place of the ones before.
+            running.add(score)
+            db.execute("INSERT INTO events VALUES (1, 3, ?, ?)", (EVENT, detail))
+    assert running.figures()["regions"] == 3 and running.figures()["tiles"] == 72
+    assert read_scores(path).figures() == running.figures() and "for 3 regions" in running.text()
     with sqlite3.connect(path) as db:
         db.execute("UPDATE events SET detail = '{}'")
     with pytest.raises(UserError, match="cannot read"):
         read_scores(path)
     with pytest.raises(UserError, match="cannot read"):
         read_scores(tmp_path / "none.db")
+
+
+def test_a_cut_has_the_marks_of_its_tiles() -> None:
+    whole = replace(frame(picture(1), received=True), pixels=picture(4))
+    made = cut(whole, (21, 18, 10, 10))
+    assert made is not None
+    part, x, y = made
+    assert (x, y) == (16, 16) and np.array_equal(part.pixels, whole.pixels[16:32, 16:32])
+    assert (part.mark[:, 0] == Mark.REGENERATED).all() and (part.mark[:, 1] == Mark.RECEIVED).all()
+    assert cut(whole, (96, 0, 8, 8)) is None
 
 
 def test_an_alarm_is_settled_by_the_truth() -> None:

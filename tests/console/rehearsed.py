@@ -30,6 +30,7 @@ from gvc_base.console.view import (
     Shown,
     TileSource,
     Transport,
+    TruthSoFar,
 )
 from gvc_base.p_wrong import p_wrong_from_marks
 from gvc_base.render import mark_share
@@ -70,6 +71,7 @@ class RehearsedView:
         self._frozen_at = frozen_at
         self.fleet = {f"0-{i}": _Drone(f"0-{i}", 7 * i) for i in range(drones)}
         self.warnings: tuple[str, ...] = ()
+        self.truth: TruthSoFar | None = None
         self.fault: Exception | None = None
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.refusal = ""
@@ -117,7 +119,7 @@ class RehearsedView:
         return BaseState(
             mode="live" if live else "replay", label=self.label, archive="mission.db",
             recording=self.recording, disk_free_bytes=self.disk_free, disk_hours=self.disk_hours,
-            warnings=self.warnings,
+            warnings=self.warnings, truth=self.truth,
         )  # fmt: skip
 
     def drones(self) -> tuple[DroneState, ...]:

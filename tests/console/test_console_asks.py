@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gvc_base.console.view import TruthSoFar
 from tests.console.clip import Clip
 from tests.console.conftest import Open
 from tests.console.rehearsed import RehearsedView
@@ -46,6 +47,12 @@ def test_drag_a_box_and_watch_the_real_pixels_arrive(clip: Clip, open_page: Open
     assert image.get_attribute("src") != coarse, "the finer picture took the place of the coarse"
     assert image.evaluate("i => [i.naturalWidth, i.naturalHeight]") == [w, h]
     assert "31 % wrong" in page.inner_text("#asks .about")
+    assert page.locator("#truth").is_hidden()
+    view.truth = TruthSoFar(regions=1, tiles=200, wrong=24, unmarked=3, expected=18.2)
+    page.wait_for_selector("#truth")
+    told = page.inner_text("#truth")
+    assert told.startswith("12 % wrong of 200 tiles") and "expected 9 %" in told
+    assert told.endswith("wrong though vouched for: 3")
     # The large picture shows them, and its marks have changed.
     page.wait_for_function("() => gvc.drone.mark_share.received > 0.03")
     page.wait_for_selector(".over .asked.done", state="attached")

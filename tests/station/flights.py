@@ -27,12 +27,21 @@ from gvc_profiles.clock import steady_clock
 from gvc_profiles.links import Received
 from gvc_profiles.params import link_params
 from gvc_protocol.auth import LinkKey
-from gvc_protocol.codec import CodecSpec, EncodedUnit
+from gvc_protocol.codec import CodecSpec, EncodedUnit, SourceFrame
 from gvc_protocol.descriptors import Descriptors, Telemetry
 from gvc_protocol.replay import ReplayGuard
 from gvc_protocol.sender import LinkSender
 
-__all__ = ["FPS", "Flight", "MemoryLink", "packets", "start_flight", "wait_until"]
+__all__ = [
+    "FPS",
+    "UNIT_FRAMES",
+    "Flight",
+    "MemoryLink",
+    "packets",
+    "source_frames",
+    "start_flight",
+    "wait_until",
+]
 
 FPS, UNIT_FRAMES, UNITS = 4, 4, 4
 WIDTH, HEIGHT = 160, 96
@@ -70,9 +79,15 @@ class MemoryLink:
 
 
 @cache
-def _units() -> tuple[tuple[bytes, bytes], ...]:
+def source_frames() -> tuple[SourceFrame, ...]:
+    """What the cameras of all flights saw."""
     query = parse_flood_query(f"seed=3&seconds={UNITS}&size={WIDTH}x{HEIGHT}&fps={FPS}")
-    frames = list(FloodSource(query, start_us=0, seconds=None, crop_even=False).frames())
+    return tuple(FloodSource(query, start_us=0, seconds=None, crop_even=False).frames())
+
+
+@cache
+def _units() -> tuple[tuple[bytes, bytes], ...]:
+    frames = source_frames()
     encoder = ClassicalEncoder(
         width=WIDTH, height=HEIGHT, fps=Fraction(FPS), frames_per_unit=UNIT_FRAMES, still_every=1
     )

@@ -14,10 +14,20 @@ import pytest
 
 from gvc_base.archive import Archive
 from gvc_base.asks import ask
+from gvc_base.replay.view import ReplayOptions, ReplayView
 from gvc_base.station.decoding import DecodeThread
+from gvc_base.truth_score import read_scores
+from gvc_edge.regions import encode_layer
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.errors import UserError
-from tests.station.flights import packets, start_flight, wait_until
+from gvc_protocol.messages import RegionAnswer
+from tests.station.flights import (
+    UNIT_FRAMES,
+    packets,
+    source_frames,
+    start_flight,
+    wait_until,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -215,3 +225,45 @@ def test_with_a_key_an_ask_goes_to_its_drone_only(tmp_path: Path, stack: ExitSta
     assert state == "waiting" and number in {a.ask_id for a in flight.view.asks()}
     told = [(e.drone_id, e.text) for e in flight.view.events() if e.kind == "asked"]
     assert [drone for drone, _ in told] == ["1-2", "0-1", "1-2"]
+
+
+def test_true_pixels_are_held_against_what_was_shown(tmp_path: Path, stack: ExitStack) -> None:
+    """In the running base, its archive, a start after it and a replay alike."""
+    key, path, box = LinkKey(bytes(range(32))), tmp_path / "m.db", (16, 16, 64, 64)
+    with ExitStack() as mission:
+        flight = start_flight(mission, path, 1, key=key)
+        flight.links[0].feed(packets(key=key))
+        wait_until(lambda: flight.shows("0-0", 4), "the picture")
+        view, (stream,) = flight.view, flight.base.streams
+        assert view.base().truth is None
+        asked = view.ask("0-0", {"ask": "region", "box": list(box)})
+        shown = view.shown("0-0")
+        assert shown is not None
+        unit_no = shown.frame.unit_no
+        true = source_frames()[unit_no * UNIT_FRAMES].pixels.copy()
+        true[40:56, 40:56] = 255 - true[40:56, 40:56]  # there is something that was not shown
+        for layer, (scale, crf) in enumerate(((2, 38.0), (1, 34.0), (1, 6.0))):
+            patch = encode_layer(true, box, offset=0, scale=scale, crf=crf, most_bytes=1 << 16)
+            assert patch is not None
+            stream.regions.write(
+                RegionAnswer(
+                    command_id=asked.ask_id, boot_id=1, unit_no=unit_no, layer=layer, last=layer == 2,
+                    patch=patch.pack(),
+                )
+            )  # fmt: skip
+            assert (view.base().truth is None) == (layer == 0), "enlarged pixels are no truth"
+        truth, (row,) = view.base().truth, view.asks()
+        assert truth is not None and (truth.regions, truth.tiles) == (1, 64), "both layers are one"
+        assert 0 < truth.wrong <= 64 and 0 < truth.expected < 64
+        assert f"wrong in {truth.wrong} of 64 tiles" in row.about
+    kept = [json.loads(d) for (d,) in rows(path, "SELECT detail FROM events WHERE kind = "
+                                                 "'truth_score' ORDER BY rowid")]  # fmt: skip
+    assert [(k["id"], k["unit_no"], k["tiles"]) for k in kept] == [(asked.ask_id, unit_no, 64)] * 2
+    assert kept[-1]["wrong"] == truth.wrong
+    assert read_scores(path).figures()["wrong"] == truth.wrong
+    again = ReplayView(path, ReplayOptions(key=key))
+    stack.callback(again.close)
+    assert again.base().truth is None, "nothing was known yet"
+    again.seek(again.clock.last_ns)
+    assert again.base().truth == truth
+    assert [a.about for a in again.asks()] == [row.about]

@@ -29,6 +29,7 @@ __all__ = [
     "StationView",
     "TileSource",
     "Transport",
+    "TruthSoFar",
 ]
 
 Health = Literal["good", "degraded", "lost", "waiting"]
@@ -181,6 +182,20 @@ class AskRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TruthSoFar:
+    """How far the pictures of this mission had been from true pixels that were asked for. No sample of
+    all tiles: people ask where they doubt."""
+
+    regions: int
+    tiles: int
+    wrong: int
+    unmarked: int
+    "Wrong tiles that were shown as received or as verified."
+    expected: float
+    "Wrong tiles that `p_wrong` had foreseen, added up."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaseState:
     """The station as a whole."""
 
@@ -192,6 +207,8 @@ class BaseState:
     disk_hours: float | None
     "How long the free space lasts at the present rate."
     warnings: tuple[str, ...] = ()
+    truth: TruthSoFar | None = None
+    "None until true pixels of a picture that was shown have come."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

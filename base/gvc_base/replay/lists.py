@@ -18,13 +18,14 @@ from gvc_base.console.view import AskRow, EventRow
 from gvc_base.replay.index import Drone, ReplayIndex, ReplaySession
 from gvc_base.station.notes import asked_text, event_of
 from gvc_base.station.objects import Box, meet, object_text
+from gvc_base.truth_score import EVENT, RegionScore, RunningScore, score_of
 
 __all__ = ["AskList", "RecordedEvents", "drone_of"]
 
 _EVENTS = (
     "SELECT time_ns, kind, detail FROM events WHERE session_id = ? AND kind IN ('session_started',"
     " 'note', 'bookmark', 'asked', 'ask_given_up', 'acknowledged', 'region_answer',"
-    " 'unit_recovered', 'text_received', 'archive_gap', 'alarm') ORDER BY time_ns"
+    " 'unit_recovered', 'text_received', 'archive_gap', 'alarm', 'truth_score') ORDER BY time_ns"
 )
 _TRACKS = (
     "SELECT closed_ns, stream_id, boot_id, json_extract(descriptors, '$.tracks'),"
@@ -33,6 +34,7 @@ _TRACKS = (
     " AND descriptors IS NOT NULL AND (instr(descriptors, '\"tracks\": []') = 0"
     " OR instr(descriptors, '\"detections\": []') = 0) ORDER BY rowid"
 )
+_OF_ASKS = ("asked", "acknowledged", "region_answer", "ask_given_up", EVENT)
 _CHIPS = 3
 "Step of the ladder on which objects are sent as pictures."
 
@@ -211,17 +213,23 @@ class AskList:
 
     def __init__(self, archive: ArchiveReads, index: ReplayIndex) -> None:
         self._events: list[tuple[int, str, str, int, dict[str, Any]]] = []
+        self._scores: list[tuple[int, str, RegionScore]] = []
         for one in index.sessions:
             for time_ns, kind, text in archive.fetch(_EVENTS, (one.row.id,)):
-                if kind not in ("asked", "acknowledged", "region_answer", "ask_given_up"):
+                if kind not in _OF_ASKS:
                     continue
                 try:
                     detail = json.loads(text)
                     drone = drone_of(index, one, detail)
+                    if kind == EVENT:
+                        score = score_of(detail)
+                        self._scores.append((time_ns, drone, score))
+                        detail = {"about": score.text(), "id": detail["id"]}
                     self._events.append((time_ns, kind, drone, int(detail["id"]), detail))
                 except (ValueError, KeyError, TypeError, RecursionError):
                     continue
         self._events.sort(key=lambda event: event[0])
+        self._scores.sort(key=lambda row: row[0])
 
     def at(self, time_ns: int) -> tuple[AskRow, ...]:
         """The rows as they stood then."""
@@ -242,6 +250,14 @@ class AskList:
             elif key in rows:
                 rows[key] = _later(rows[key], kind, detail)
         return tuple(sorted(rows.values(), key=lambda row: row.asked_ns))
+
+    def scores(self, time_ns: int) -> RunningScore:
+        """How far the pictures had been from the truth, as far as it was known then."""
+        out = RunningScore()
+        for when, drone, score in self._scores:
+            if when <= time_ns:
+                out.add(score, drone)
+        return out
 
     def boxes(self, drone_id: str, time_ns: int) -> list[dict[str, Any]]:
         """Details of the regions that were asked for by then, each with its `time_ns`."""
@@ -264,6 +280,8 @@ class AskList:
 def _later(row: AskRow, kind: str, detail: dict[str, Any]) -> AskRow:
     if kind == "ask_given_up":
         return replace(row, state="given up")
+    if kind == EVENT:
+        return replace(row, about=detail["about"])
     if kind == "acknowledged":
         return replace(row, state=str(detail.get("state")))
     if detail.get("status"):

@@ -36,7 +36,7 @@ from gvc_base.replay.later import answer_of, chip_of
 from gvc_base.replay.lists import AskList, RecordedEvents, next_of
 from gvc_base.replay.stream import ReplayStream, Sight, latency_s
 from gvc_base.station.ground import DEFAULT_FOV_DEG
-from gvc_base.station.notes import note_detail, note_text
+from gvc_base.station.notes import note_detail, note_text, truth_so_far
 from gvc_base.station.queues import DecodeBudget
 from gvc_base.station.scenes import tile_source
 from gvc_protocol.auth import LinkKey, auth_label
@@ -160,6 +160,7 @@ class ReplayView:
         return BaseState(
             mode="replay", label=self._label(), archive=str(self._archive.path), recording=False,
             disk_free_bytes=free, disk_hours=None, warnings=tuple(warnings),
+            truth=truth_so_far(self._asks.scores(self.clock.now())),
         )  # fmt: skip
 
     def _label(self, session_id: int | None = None) -> str:

@@ -1,14 +1,17 @@
-"""What the channel back notes, as rows of the operator's list; and what the operator notes."""
+"""What the channel back notes, as rows of the operator's list; what the operator notes; what the truth
+said."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from gvc_base.console.view import TruthSoFar
 from gvc_base.station.playout import Scene
+from gvc_base.truth_score import RunningScore
 from gvc_protocol.errors import UserError
 
-__all__ = ["asked_text", "event_of", "note_detail", "note_text"]
+__all__ = ["asked_text", "event_of", "note_detail", "note_text", "truth_so_far"]
 
 _MOST_NOTE_BYTES = 4096
 _Box = tuple[int, int, int, int]
@@ -51,6 +54,17 @@ def event_of(kind: str, about: Mapping[str, Any]) -> tuple[str, str, _Box | None
         trust = "" if about["trusted"] else " (unauthenticated)"
         return "text", f"from the edge{trust}: {about['text']}", None
     return None
+
+
+def truth_so_far(score: RunningScore) -> TruthSoFar | None:
+    """As the console shows it; None while nothing was compared."""
+    f = score.figures()
+    if not f["tiles"]:
+        return None
+    return TruthSoFar(
+        regions=int(f["regions"]), tiles=int(f["tiles"]), wrong=int(f["wrong"]),
+        unmarked=int(f["unmarked"]), expected=f["expected"],
+    )  # fmt: skip
 
 
 def note_text(text: str, *, bookmark: bool) -> str:

@@ -18,6 +18,7 @@ from gvc_base.station.commits import GroupCommit
 from gvc_base.station.events import EventList
 from gvc_base.station.queues import DecodeBudget
 from gvc_base.station.shared import LinkSetup, Shared, StationOptions
+from gvc_base.truth_score import RunningScore, read_scores
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
 from gvc_profiles.boots import next_boot_id
 from gvc_profiles.clock import steady_clock
@@ -99,6 +100,7 @@ def open_base(
         archive=archive, commits=GroupCommit(archive), options=plan.options, events=EventList(now),
         budget=DecodeBudget(plan.options.decoders), say=say, now=now, key=key,
         guard=None if replay is None else replay.guard, alone=len(setups) == 1,
+        scores=_scores(archive.path, say),
     )  # fmt: skip
     return LiveBase(shared, setups, replay=replay, on_ack=on_ack)
 
@@ -108,6 +110,15 @@ def _params(plan: BasePlan, url: str, profile: LinkProfile, key: LinkKey | None)
         profile, bps=None, fec="auto", packets=url.startswith("udp:"), tagged=key is not None,
         encrypted=plan.encrypt,
     )  # fmt: skip
+
+
+def _scores(path: Path, say: Callable[[str], None]) -> RunningScore:
+    """Of the mission so far, where the base goes on in its archive."""
+    try:
+        return read_scores(path)
+    except UserError as error:
+        say(f"the running score begins anew: {error}")
+        return RunningScore()
 
 
 def _boot(plan: BasePlan, key: LinkKey) -> int:

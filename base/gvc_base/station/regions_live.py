@@ -3,7 +3,7 @@
     RegionAnswer -> file beside the archive
                  -> `picture`: all that came of one ask, what is missing hatched
                  -> `apply`: in its own frame as it is; in later frames moved there by its motion
-                 -> `about`: how far off the picture was that the operator had seen
+                 -> `about`, `on_score`: how far off the picture was that the operator had seen
 
 Moved pixels are of another moment: they are put only where the picture of this moment, coarse as it may
 be, agrees with them tile by tile, and are marked carried with their age. What has changed since stays as
@@ -28,7 +28,7 @@ from gvc_base.p_wrong import p_wrong_from_marks
 from gvc_base.patterns import paint
 from gvc_base.regions import RegionFiles, paste
 from gvc_base.station.playout import Scene
-from gvc_base.truth_score import settled
+from gvc_base.truth_score import RegionScore, cut, score_region, settled
 from gvc_protocol.codec import DecodedFrame, UnitSpan
 from gvc_protocol.gvc1 import Patch
 from gvc_protocol.marks import AGE_UNKNOWN_MS, TILE_PX, Mark, SourcePart, pixels_to_tiles, tile_grid
@@ -38,7 +38,6 @@ from gvc_protocol.truth import Truth
 
 __all__ = ["CameraPath", "LiveRegions"]
 
-U8 = NDArray[np.uint8]
 _MOST_ASKS = 64
 _MOST_UNITS = 128
 _MOST_PATCHES = 12
@@ -95,8 +94,8 @@ class _Ask:
     box: tuple[int, int, int, int]
     boot_id: int
     unit_no: int
-    before: dict[int, tuple[U8, float]] = field(default_factory=dict)
-    "By offset: pixels of the box as they were shown, and the p_wrong that they carried."
+    before: dict[int, tuple[DecodedFrame, int, int]] = field(default_factory=dict)
+    "By offset: the box as it was shown with its marks, and where that begins."
     pieces: dict[tuple[int, int, int], tuple[int, PlacedPatch]] = field(default_factory=dict)
     "By offset and place: layer and pixels."
     about: str = ""
@@ -105,9 +104,16 @@ class _Ask:
 class LiveRegions(RegionFiles):
     """Region answers of one stream. Thread-safe."""
 
-    def __init__(self, archive: Path, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, archive: Path, on_change: Callable[[], None],
+        on_score: Callable[[int, RegionScore], None] = lambda _ask, _score: None,
+    ) -> None:  # fmt: skip
+        """Args:
+        on_score: called with (ask, score) when true pixels of a box were compared with what had been
+            shown there; again with the same box when finer ones come.
+        """
         super().__init__(archive)
-        self._on_change = on_change
+        self._on_change, self._on_score = on_change, on_score
         self._mutex = threading.Lock()
         self._asks: OrderedDict[int, _Ask] = OrderedDict()
         self._newest: deque[tuple[int, int, PlacedPatch]] = deque(maxlen=_MOST_PATCHES)
@@ -124,11 +130,14 @@ class LiveRegions(RegionFiles):
         self, ask_id: int, boot_id: int, unit_no: int, box: tuple[int, int, int, int],
         scenes: Sequence[Scene],
     ) -> None:  # fmt: skip
-        """A region was asked for; `scenes` are pictures that were shown, to be compared later."""
+        """A region was asked for; `scenes` are pictures of late, to be compared with what comes."""
         made = _Ask(box=box, boot_id=boot_id, unit_no=unit_no)
         for scene in scenes:
             if (scene.boot_id, scene.frame.unit_no) == (boot_id, unit_no):
-                made.before[scene.offset] = _crop(scene.frame, box)
+                # With what was answered there before: that is what the operator sees.
+                shown = cut(self.apply(scene).frame, box)
+                if shown is not None:
+                    made.before[scene.offset] = shown
         with self._mutex:
             self._asks[ask_id] = made
             while len(self._asks) > _MOST_ASKS:
@@ -156,8 +165,12 @@ class LiveRegions(RegionFiles):
             key = (placed.offset, placed.x, placed.y)
             if key not in ask.pieces or ask.pieces[key][0] <= answer.layer:
                 ask.pieces[key] = (answer.layer, placed)
-            ask.about = _compared(ask)
+            score = _compared(ask, placed)
+            if score is not None:
+                ask.about = score.text()
             self._newest.append((answer.boot_id, answer.unit_no, placed))
+        if score is not None:
+            self._on_score(answer.command_id, score)
         self._on_change()
         return path
 
@@ -277,36 +290,15 @@ def _tiles(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[np.float32]
     )
 
 
-def _crop(frame: DecodedFrame, box: tuple[int, int, int, int]) -> tuple[U8, float]:
-    x, y, w, h = box
-    t = TILE_PX
-    tiles = frame.p_wrong[y // t : -(-(y + h) // t), x // t : -(-(x + w) // t)]
-    p_wrong = float(tiles.astype(np.float32).mean()) if tiles.size else 0.0
-    return frame.pixels[y : y + h, x : x + w].copy(), p_wrong
-
-
-def _compared(ask: _Ask) -> str:
-    """Received pixels against what had been shown of the same frame."""
-    x, y, _, _ = ask.box
-    total, count, worst, sure = 0.0, 0, 0.0, 0.0
-    for _, piece in ask.pieces.values():
-        before = ask.before.get(piece.offset)
-        if before is None or not piece.full_size:
-            continue
-        left, top = max(x, piece.x), max(y, piece.y)
-        right = min(x + before[0].shape[1], piece.x + piece.pixels.shape[1])
-        below = min(y + before[0].shape[0], piece.y + piece.pixels.shape[0])
-        if right <= left or below <= top:
-            continue
-        had = before[0][top - y : below - y, left - x : right - x].astype(np.float32)
-        true = piece.pixels[top - piece.y : below - piece.y, left - piece.x : right - piece.x]
-        error = np.abs(had - true.astype(np.float32))
-        total, count, sure = total + float(error.sum()), count + error.size, before[1]
-        grid = tile_grid(*error.shape[:2])
-        worst = max(worst, float(_tiles(error.astype(np.uint8), *grid).mean(axis=2).max()))
-    if not count:
-        return ""
-    return (
-        f"the picture had been off by {total / count:.0f} of 255 levels on average, {worst:.0f} in its "
-        f"worst tile; it had said {100 * sure:.0f} % likely wrong"
-    )
+def _compared(ask: _Ask, patch: PlacedPatch) -> RegionScore | None:
+    """Received pixels against what had been shown of the same frame; None where that is not kept, or
+    the pixels are no true ones."""
+    before = ask.before.get(patch.offset)
+    if before is None:
+        return None
+    frame, x, y = before
+    inside = replace(patch, x=patch.x - x, y=patch.y - y)
+    if inside.x < 0 or inside.y < 0:
+        return None
+    found = score_region(frame, inside, ask.boot_id, ask.unit_no)
+    return None if found is None else replace(found, x=patch.x, y=patch.y)

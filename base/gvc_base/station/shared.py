@@ -14,6 +14,7 @@ from gvc_base.station.commits import GroupCommit
 from gvc_base.station.events import EventList
 from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.queues import DecodeBudget
+from gvc_base.truth_score import RunningScore
 from gvc_profiles.links import ByteLink
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.sight.detector import Detector
@@ -81,6 +82,8 @@ class Shared:
     guard: ReplayGuard | None = None
     "One for all links: what was recorded on one link must not be believed on another."
     believing: threading.Lock = field(default_factory=threading.Lock)
+    scores: RunningScore = field(default_factory=RunningScore)
+    "How far the pictures of this archive had been from the truth."
     alone: bool = True
     "One link only: its first camera has the plain file names."
 

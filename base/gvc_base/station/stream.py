@@ -34,6 +34,7 @@ from gvc_base.station.shared import LinkSetup, Shared
 from gvc_base.station.tally import MarkTally
 from gvc_base.stream_units import StreamUnits
 from gvc_base.timeline import DecodeJob
+from gvc_base.truth_score import EVENT, RegionScore
 from gvc_profiles.links import LinkState
 from gvc_protocol.codec import CodecSpec, ReceivedUnit, UnitDecoder, UnitSpan
 from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
@@ -67,7 +68,9 @@ class StreamRun:
         self._samples, self._facts = LinkSamples(), LinkFacts()
         self._ground = GroundMap(fov_deg=shared.options.fov_deg, ground_m=shared.options.ground_m)
         path = shared.archive.path
-        self.regions = LiveRegions(path, on_change=lambda: self.screen.refresh())
+        self.regions = LiveRegions(
+            path, on_change=lambda: self.screen.refresh(), on_score=self._scored
+        )
         self.screen = Screen(shared.now, self.regions.apply)
         plain = first and shared.alone
         self._snapshot = self._named(shared.options.snapshot or path.with_suffix(".png"), plain)
@@ -202,6 +205,15 @@ class StreamRun:
             self._shared.events.add(
                 row[0], row[1], drone_id=self.drone_id, time_ns=now, box=row[2], chip=chip
             )
+
+    def _scored(self, ask_id: int, score: RegionScore) -> None:
+        """True pixels were compared with what had been shown."""
+        session, about = self._setup.session_id, {"id": ask_id, "stream_id": self.stream_id}
+        self._shared.archive.record_event(
+            session, self._shared.now(), EVENT, {**about, **score.as_json()}
+        )
+        self._shared.scores.add(score, (session, self.stream_id))
+        self._say(f"region {ask_id}: {score.text()}")
 
     def _recovered(self, boot_id: int, unit: ReceivedUnit) -> None:
         """A lost unit came: not onto the screen, which shows the newest moment, but into the list."""

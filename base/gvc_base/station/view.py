@@ -19,7 +19,7 @@ from gvc_base.console.view import (
     Transport,
 )
 from gvc_base.station.base import LiveBase
-from gvc_base.station.notes import asked_text, note_text
+from gvc_base.station.notes import asked_text, note_text, truth_so_far
 from gvc_base.station.stream import StreamRun
 from gvc_protocol.errors import UserError
 
@@ -40,6 +40,7 @@ class LiveView:
             mode="live", label=self._shared.label, archive=str(self._shared.archive.path),
             recording=self._shared.archive.health.ok, disk_free_bytes=storage.free_bytes,
             disk_hours=storage.hours, warnings=self._base.warnings(),
+            truth=truth_so_far(self._shared.scores),
         )  # fmt: skip
 
     def drones(self) -> tuple[DroneState, ...]:

@@ -12,10 +12,12 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import gvc_base.alarms
+import gvc_edge.eyes
+import gvc_profiles.sight
 from gvc_base.alarms import WatchedDecoder
 from gvc_base.decoders import make_decoder
 from gvc_base.decoders.gvc_parts import CodedUnit
@@ -110,36 +115,45 @@ class _Scene:
 def measure(
     data: Path, out: Path, *, count: int, seed: int, quality: Any = "standard", only: str = ""
 ) -> Result:
-    """All cases; captures are kept in `out` for the next time.
+    """All cases; captures, and the counts of each scene, are kept in `out` for the next time.
 
     Args:
         data: folder with clips/.
         count: planted fakes, and as many removed movers, of all scenes together.
-        only: a clip that brings its own true boxes; the others are left out.
+        only: a clip, or CLIP-BPS; the others are left out.
     """
     out.mkdir(parents=True, exist_ok=True)
     result = Result()
-    known: dict[str, list[Sprite]] = {}
+    # Some fakes find no place, or do not come to be shown; scenes without true boxes remove none.
+    share = round(count * _MORE / len(_SCENES))
     for index, (clip, bps) in enumerate(_SCENES):
-        if only not in ("", clip):
+        if only not in ("", clip, f"{clip}-{bps}"):
             continue
-        frames, movers = source(clip, data)
-        decoded = jobs(capture(clip, bps, data, out))
-        fakes = known[clip] = sprites(frames, movers)
-        if not fakes:
-            fakes = [one for rows in known.values() for one in rows]
-        planter = Planter(fakes, seed * 1000 + index)
-        # Some fakes find no place, or do not come to be shown; scenes without true boxes remove none.
-        share = round(count * _MORE / len(_SCENES))
-        _scene(_Scene(clip, frames, movers, decoded, planter), result, share, quality)
-        print(
-            f"so far, with {clip} at {bps} bit/s:",
-            *result.lines(),
-            sep="\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        kept = out / f"{clip}-{bps}-{quality}-{share}-{seed}-{_code()}.json"
+        if not kept.exists():
+            one = Result()
+            frames, movers = source(clip, data)
+            decoded = jobs(capture(clip, bps, data, out))
+            planter = Planter(sprites(frames, movers) or _all_sprites(data), seed * 1000 + index)
+            _scene(_Scene(clip, frames, movers, decoded, planter), one, share, quality)
+            kept.write_text(json.dumps(asdict(one)))
+        one = Result(**json.loads(kept.read_text()))
+        print(f"{clip} at {bps} bit/s:", *one.lines(), sep="\n", file=sys.stderr, flush=True)
+        result.add(one)
     return result
+
+
+def _all_sprites(data: Path) -> list[Sprite]:
+    """Fakes of all clips, for one without true boxes."""
+    clips = dict.fromkeys(clip for clip, _ in _SCENES)
+    return [one for clip in clips for one in sprites(*source(clip, data))]
+
+
+def _code() -> str:
+    """Hash of what a scene's figures hang on most: a change of it measures the scene anew."""
+    parts = (gvc_base.alarms, gvc_profiles.sight, gvc_edge.eyes)
+    files = sorted(f for part in parts for f in Path(str(part.__file__)).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:8]
 
 
 def _scene(scene: _Scene, result: Result, count: int, quality: Any) -> None:
@@ -354,7 +368,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quality", default="standard")
-    parser.add_argument("--only", default="", choices=sorted({clip for clip, _ in _SCENES[:-1]}))
+    names = {name for clip, bps in _SCENES for name in (clip, f"{clip}-{bps}")}
+    parser.add_argument("--only", default="", choices=sorted(names))
     chosen = parser.parse_args(arguments)
     result = measure(
         chosen.data, chosen.out, count=chosen.count, seed=chosen.seed, quality=chosen.quality,

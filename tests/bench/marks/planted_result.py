@@ -34,6 +34,25 @@ class Result:
     clips: dict[str, list[int]] = field(default_factory=dict)
     "By clip: fakes, alarmed, movers removed, reported, looks, false alarms."
 
+    def add(self, other: Result) -> None:
+        """Count another scene in."""
+        for mine, its in ((self.planted, other.planted), (self.clips, other.clips)):
+            for name, row in its.items():
+                kept = mine.setdefault(name, [0] * len(row))
+                kept[:] = [a + b for a, b in zip(kept, row, strict=True)]
+        for name in ("removed", "unseen", "verified", "known_wrong"):
+            row = [a + b for a, b in zip(getattr(self, name), getattr(other, name), strict=True)]
+            setattr(self, name, row)
+        self.vanished += other.vanished
+        self.frames += other.frames
+        self.false_unconfirmed += other.false_unconfirmed
+        self.false_missed += other.false_missed
+        self.wrong += other.wrong
+        self.tiles += other.tiles
+        self.map_bytes += other.map_bytes
+        self.decode_s += other.decode_s
+        self.watch_s += other.watch_s
+
     def lines(self) -> list[str]:
         """For people."""
         out = []

@@ -119,6 +119,20 @@ export class Lists {
     for (const node of [...list.children]) if (!known.has(node.dataset.ask)) node.remove();
   }
 
+  /** How far the pictures had been from what was asked for and came. */
+  truth(score) {
+    const node = $("truth");
+    node.hidden = !score;
+    if (!score || node.dataset.told === JSON.stringify(score)) return;
+    node.dataset.told = JSON.stringify(score);
+    const share = (part) => `${Math.round((100 * part) / score.tiles)} %`;
+    node.title = "True pixels that were asked for against what had been shown there. People ask where they doubt: other places are better than this.";
+    node.replaceChildren(
+      el("b", { text: `${share(score.wrong)} wrong` }),
+      ` of ${score.tiles} tiles asked for (${score.regions} region${score.regions > 1 ? "s" : ""}); expected ${share(score.expected)}; wrong though vouched for: `,
+      el("b", { text: `${score.unmarked}` }));
+  }
+
   tellChanges(asks) {
     const before = new Map((this.drawnAsks ? JSON.parse(this.drawnAsks) : []).map((ask) => [ask.ask_id, ask.state]));
     for (const ask of asks) {

@@ -43,6 +43,7 @@ class Console {
     this.link.update(this.drone, state.now_ms, state.drones.length > 1);
     this.map.update(this.selected, state.now_ms, state.drones);
     this.lists.asks(state.asks);
+    this.lists.truth(state.base.truth);
     this.actions.update();
     this.replay.update(state.transport);
     const advice = adviceFor(state, this.drone);
