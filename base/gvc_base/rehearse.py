@@ -143,7 +143,7 @@ class Rehearsal:
 
     def _edge_args(self, source: Path, url: str) -> list[str]:
         args = [
-            "gvc_edge", "run", "--source", str(source), "--link", url,
+            "gvc_edge", "run", "--config", "none", "--source", str(source), "--link", url,
             "--profile", self._profile_name, "--latency", str(self._latency), "--fec", self._fec,
             "--codec", self._codec,
             "--state", str(self._out / "edge-state"), "--json", *self._key_args, *self._encrypt_args,

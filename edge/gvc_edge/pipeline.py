@@ -16,7 +16,7 @@ from gvc_protocol.codec import CodecId
 from gvc_protocol.errors import UserError
 from gvc_protocol.params import SECOND, LinkParams
 
-__all__ = ["CODECS", "USUAL_LATENCY_S", "Pipeline", "make_pipeline"]
+__all__ = ["CODECS", "USUAL_LATENCY_S", "Pipeline", "long_units_line", "make_pipeline"]
 
 MIN_LATENCY_S, MAX_LATENCY_S, LONG_LATENCY_S = 0.5, 8.0, 60.0
 "Longer than the second only where the link is too slow for it, up to the third."
@@ -105,6 +105,16 @@ def make_pipeline(
         verifier=Verifier(info.width, info.height) if verify else None,
         params=replace(params, queue_ns=queue_ns),
     )  # fmt: skip
+
+
+def long_units_line(pipeline: Pipeline, asked: float | None, rate_bps: float) -> str:
+    """What the operator should know of units longer than usual, empty otherwise."""
+    if asked is not None or pipeline.unit_s <= USUAL_LATENCY_S:
+        return ""
+    return (
+        f"units of {pipeline.unit_s:g} s, the shortest in which {rate_bps:.0f} bit/s carry a "
+        "picture with ease: what is shown is that old, or older"
+    )
 
 
 def _fitting(rate_bps: float, least_bps: Callable[[float], int]) -> float:

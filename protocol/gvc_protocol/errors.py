@@ -5,7 +5,7 @@ A damaged datagram is an event (`gvc_protocol.events`), never one of these excep
 
 from __future__ import annotations
 
-__all__ = ["GvcError", "LocalProtocolError", "UserError"]
+__all__ = ["AwayError", "GvcError", "LocalProtocolError", "UserError"]
 
 
 class GvcError(Exception):
@@ -14,6 +14,10 @@ class GvcError(Exception):
 
 class UserError(GvcError):
     """Bad input from the user. Its text is one line: what is wrong and what to do. Exit code 2."""
+
+
+class AwayError(UserError):
+    """A device or host is not there now and may come: who has time can wait for it."""
 
 
 class LocalProtocolError(GvcError):

@@ -33,8 +33,8 @@ def start_base(start: Started, folder: Path, *more: object, link: str = "udp://1
 
 
 def start_edge(start: Started, folder: Path, link: str, *more: object) -> Any:
-    return start("edge", "gvc_edge", "run", "--source", SCENE, "--link", link, "--latency", 1,
-                 "--codec", "classical", "--objects", "none",
+    return start("edge", "gvc_edge", "run", "--config", "none", "--source", SCENE, "--link", link,
+                 "--latency", 1, "--codec", "classical", "--objects", "none",
                  "--state", folder / "edge-state", *more)  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ def datagrams(data: bytes) -> set[int]:
 def test_the_edge_keeps_what_is_queued(clip: Path, tmp_path: Path) -> None:
     radio = Radio(tmp_path / "ttyRADIO")
     edge = start(
-        "gvc_edge", "run", "--source", clip, "--link", f"serial:{radio.name}", "--profile",
-        "sik-64", "--latency", 1, "--state", tmp_path / "state",
+        "gvc_edge", "run", "--config", "none", "--source", clip, "--link", f"serial:{radio.name}",
+        "--profile", "sik-64", "--latency", 1, "--state", tmp_path / "state",
     )  # fmt: skip
     listen_until(radio, lambda: len(radio.heard) > 2000)
     radio.unplug()
@@ -91,11 +91,49 @@ def test_the_edge_keeps_what_is_queued(clip: Path, tmp_path: Path) -> None:
     assert len(heard) >= sent - 3 and max(heard) == sent - 1
 
 
+def test_power_on_from_a_settings_file_and_again_after_a_power_cut(tmp_path: Path) -> None:
+    """The radio comes later than the program; then the power goes, twice nothing is asked for."""
+    name, config = tmp_path / "ttyRADIO", tmp_path / "edge.toml"
+    config.write_text(
+        "source = 'synthetic:flood?seconds=60&size=160x96&fps=10'\nprofile = 'sik-64'\n"
+        f"link = 'serial:{name}'\nlatency = 1\nstate = 'state'\nobjects = 'none'\n"
+        "codec = 'classical'\nverify = false\n"
+    )
+
+    def power_on() -> tuple[subprocess.Popen[str], Iterator[str]]:
+        edge = start("gvc_edge", "run", "--config", config)
+        assert edge.stderr is not None
+        return edge, iter(edge.stderr)
+
+    def boot_of(lines: Iterator[str]) -> str:
+        return next(line for line in lines if "boot " in line).split("boot ")[1].split(",")[0]
+
+    edge, lines = power_on()
+    assert "waiting for the radio: cannot open link" in next(lines)
+    radio = Radio(name)
+    assert "the radio is there" in next(lines)
+    assert boot_of(lines) == "1"
+    listen_until(radio, lambda: len(radio.heard) > 500, limit_s=120)
+    edge.kill()
+    edge.communicate()
+    radio.heard = b""
+    edge, lines = power_on()
+    assert boot_of(lines) == "2"
+    listen_until(radio, lambda: len(radio.heard) > 500, limit_s=120)
+    edge.kill()
+    edge.communicate()
+    assert len(radio.heard) > 500
+    assert sorted(p.name for p in (tmp_path / "state/spool").iterdir()) == [
+        "boot-00001.pcap", "boot-00002.pcap",
+    ]  # fmt: skip
+
+
 def test_the_edge_can_be_stopped_while_the_radio_is_away(tmp_path: Path) -> None:
     radio = Radio(tmp_path / "ttyRADIO")
     edge = start(
-        "gvc_edge", "run", "--source", "synthetic:flood?seconds=60&size=160x96&fps=10", "--link",
-        f"serial:{radio.name}", "--profile", "sik-64", "--latency", 1, "--state", tmp_path,
+        "gvc_edge", "run", "--config", "none", "--source",
+        "synthetic:flood?seconds=60&size=160x96&fps=10", "--link", f"serial:{radio.name}",
+        "--profile", "sik-64", "--latency", 1, "--state", tmp_path,
     )  # fmt: skip
     listen_until(radio, lambda: len(radio.heard) > 500)
     radio.unplug()

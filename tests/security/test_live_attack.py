@@ -104,7 +104,7 @@ def fly(folder: Path, key: Path) -> tuple[dict[str, Any], dict[str, Any], str, A
         attacker = Attacker(port)
         attacker.start()
         edge = run(
-            "gvc_edge", "run", "--source", SOURCE, "--link", f"udp://127.0.0.1:{attacker.port}",
+            "gvc_edge", "run", "--config", "none", "--source", SOURCE, "--link", f"udp://127.0.0.1:{attacker.port}",
             "--profile", "udp", "--bps", 20_000, "--latency", 1, "--codec", "classical",
             "--objects", "none", "--key", key, "--state", folder / "edge", "--json",
         )  # fmt: skip

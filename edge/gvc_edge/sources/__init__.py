@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from gvc_edge.sources.base import FrameSource, SourceInfo, ThermalRange
@@ -17,10 +19,13 @@ __all__ = [
     "TrueBox", "open_source",
 ]  # fmt: skip
 
+_log = logging.getLogger(__name__)
+
 
 def open_source(
-    url: str, *, start_us: int, seconds: float | None = None, crop_even: bool = False
-) -> FrameSource:
+    url: str, *, start_us: int, seconds: float | None = None, crop_even: bool = False,
+    on_drop: Callable[[str], None] = _log.warning,
+) -> FrameSource:  # fmt: skip
     """Open a source.
 
     Args:
@@ -29,9 +34,11 @@ def open_source(
         start_us: Unix time of the first frame, microseconds; cameras stamp their own.
         seconds: stop after this long; None for the whole.
         crop_even: drop the last row or column of an odd size instead of refusing it.
+        on_drop: gets one line when a camera goes away and one when it is back.
 
     Raises:
         UserError: what is wrong with the source, and what to do.
+        AwayError: a camera that is not there, or gives no picture.
     """
     if url.startswith("synthetic:"):
         scene, _, query = url.removeprefix("synthetic:").partition("?")
@@ -47,9 +54,11 @@ def open_source(
             parse_flood_query(query), start_us=start_us, seconds=seconds, crop_even=crop_even
         )
     if url.startswith("v4l2:"):
-        return V4l2Source(url.removeprefix("v4l2:"), seconds=seconds, crop_even=crop_even)
+        return V4l2Source(
+            url.removeprefix("v4l2:"), seconds=seconds, crop_even=crop_even, on_drop=on_drop
+        )
     if url.startswith(("rtsp://", "rtsps://")):
-        return RtspSource(url, seconds=seconds, crop_even=crop_even)
+        return RtspSource(url, seconds=seconds, crop_even=crop_even, on_drop=on_drop)
     if is_tiff(Path(url)):
         return TiffSource(Path(url), start_us=start_us, seconds=seconds, crop_even=crop_even)
     return FileSource(Path(url), start_us=start_us, seconds=seconds, crop_even=crop_even)

@@ -19,9 +19,10 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from gvc_edge.address import without_login
 from gvc_edge.sources.base import SourceInfo, check_seconds, even_size
 from gvc_protocol.codec import SourceFrame
-from gvc_protocol.errors import UserError
+from gvc_protocol.errors import AwayError, UserError
 
 __all__ = ["RtspSource", "V4l2Source"]
 
@@ -110,7 +111,7 @@ class _LiveSource:
 
 
 class V4l2Source(_LiveSource):
-    """A local camera. Raises UserError when there is none or it gives no picture."""
+    """A local camera. Raises AwayError when there is none or it gives no picture."""
 
     def __init__(
         self, device: str, *, seconds: float | None, crop_even: bool,
@@ -118,7 +119,7 @@ class V4l2Source(_LiveSource):
     ) -> None:  # fmt: skip
         super().__init__(seconds, on_drop)
         if not Path(device).exists():
-            raise UserError(f"no such camera: {device or '(none)'}; see `ls /dev/video*`")
+            raise AwayError(f"no such camera: {device or '(none)'}; see `ls /dev/video*`")
         if not Path(device).is_char_device():
             raise UserError(f"{device} gives no picture: it is not a camera; see `ls /dev/video*`")
         self._device, self._lock = device, threading.Lock()
@@ -126,7 +127,7 @@ class V4l2Source(_LiveSource):
         done, first = self._camera.read()
         if not done or first is None:
             self._camera.release()
-            raise UserError(f"{device} gives no picture; is it a camera, and free?")
+            raise AwayError(f"{device} gives no picture; is it a camera, and free?")
         rate = self._camera.get(_cv2().CAP_PROP_FPS)
         fps = Fraction(rate).limit_denominator(1001) if 1 <= rate <= _MAX_FPS else Fraction(30)
         try:
@@ -155,7 +156,7 @@ class V4l2Source(_LiveSource):
 
 
 class RtspSource(_LiveSource):
-    """A network camera over RTSP/TCP. Raises UserError when it cannot be reached."""
+    """A network camera over RTSP/TCP. Raises AwayError when it cannot be reached."""
 
     def __init__(
         self, url: str, *, seconds: float | None, crop_even: bool,
@@ -165,7 +166,7 @@ class RtspSource(_LiveSource):
         on_drop: gets one line when the camera goes away and one when it is back.
         """
         super().__init__(seconds, on_drop)
-        self._url, shown = url, _without_login(url)
+        self._url, shown = url, without_login(url)
         try:
             with self._connect() as container:
                 stream = container.streams.video[0]
@@ -173,7 +174,7 @@ class RtspSource(_LiveSource):
                 rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         except (OSError, FFmpegError, ValueError, IndexError, StopIteration) as error:
             reason = getattr(error, "strerror", None) or "no picture"
-            raise UserError(
+            raise AwayError(
                 f"cannot read {shown}: {reason}; check address, login and network"
             ) from None
         fps = rate.limit_denominator(1001) if 1 <= rate <= _MAX_FPS else Fraction(25)
@@ -187,13 +188,6 @@ class RtspSource(_LiveSource):
         with self._connect() as container:
             for frame in container.decode(container.streams.video[0]):
                 yield frame.to_ndarray(format="bgr24")
-
-
-def _without_login(url: str) -> str:
-    """The address as it may be shown and logged: no user name and no password."""
-    scheme, mark, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _cv2() -> Any:

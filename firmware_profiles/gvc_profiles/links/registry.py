@@ -5,6 +5,7 @@ The file is imported when such a link is opened, so nobody needs libraries of ra
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
@@ -12,7 +13,7 @@ from typing import Protocol, cast
 from gvc_profiles.links.base import ByteLink
 from gvc_profiles.links.url import LinkUrl
 from gvc_profiles.model import LinkProfile
-from gvc_protocol.errors import UserError
+from gvc_protocol.errors import AwayError, UserError
 
 __all__ = ["SCHEMES", "Scheme", "open_link"]
 
@@ -35,6 +36,8 @@ class Scheme:
 
 
 _ANY = ("*",)
+# It is there, and waiting does not help: no right to it, or another program holds it.
+_NOT_AWAY = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EAGAIN, errno.EADDRINUSE)
 SCHEMES = {
     "serial": Scheme("serial:DEVICE", "gvc_profiles.links.uart:open_serial", ("raw",)),
     "freedv": Scheme("freedv:MODE", "gvc_profiles.links.freedv:open_freedv", ("freedv",)),
@@ -76,6 +79,7 @@ def open_link(url: str, profile: LinkProfile, *, listen: bool) -> ByteLink:
 
     Raises:
         UserError: the URL is none of these, does not fit the profile, or cannot be opened now.
+        AwayError: what it names is not there, and may come.
     """
     asked = LinkUrl(url)
     scheme = SCHEMES.get(asked.scheme) if ":" in url else None
@@ -97,4 +101,6 @@ def open_link(url: str, profile: LinkProfile, *, listen: bool) -> ByteLink:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         hint = "choose another port, or stop the program that holds it"
-        raise UserError(f"cannot open link {url}: {reason}; {hint}") from None
+        away = isinstance(error, OSError) and error.errno not in _NOT_AWAY
+        kind = AwayError if away else UserError
+        raise kind(f"cannot open link {url}: {reason}; {hint}") from None

@@ -1,0 +1,1 @@
+"""What the field operator has in hand: settings, doctor, live screen, service."""
