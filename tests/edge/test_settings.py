@@ -63,6 +63,14 @@ def test_commented_lines_are_good_lines() -> None:
     assert set(parse_config("\n".join(opened), origin="x")) == known
 
 
+def test_the_docs_name_every_setting() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs" / "edge.md"
+    rows = [line.split("`")[1] for line in docs.read_text().splitlines() if line.startswith("| `")]
+    assert rows[: len(dataclasses.fields(RunSettings))] == [
+        f.name for f in dataclasses.fields(RunSettings)
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
