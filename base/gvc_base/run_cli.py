@@ -24,6 +24,7 @@ from gvc_base.choices import (
     quality_of,
 )
 from gvc_base.console_cli import ConsoleAddress, ConsoleOption, TokenOption
+from gvc_base.restream.start import RestreamPlan
 from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.opening import BasePlan, open_base
 from gvc_base.station.shared import StationOptions
@@ -63,6 +64,13 @@ def run(
     record: Annotated[
         Path | None, typer.Option("--record", help="Live recording (.mp4), marks burned in.")
     ] = None,
+    restream: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--restream", metavar="[DRONE=]mpegts://HOST:PORT",
+            help="Marked video to QGroundControl, VLC, ATAK; or rtp://. Any number of times.",
+        ),
+    ] = None,
     queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
     objects: Annotated[
         str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
@@ -84,6 +92,8 @@ def run(
 
     Two radios: the same with two --link, and two --profile in their order where they differ.
 
+    To QGroundControl or VLC beside it: --restream mpegts://192.168.1.20:5600 (docs/restream.md)
+
     For a tablet: --console 0.0.0.0:8765; the token that it needs is printed.
     """
     options = StationOptions(
@@ -91,6 +101,7 @@ def run(
         stream_id=stream, snapshot=snapshot, record=record, fov_deg=checked_fov(fov), ground_m=ground,
         decoders=max(1, (os.cpu_count() or 2) // 2), detector=load_detector(objects),
     )  # fmt: skip
+    onward = RestreamPlan.of(restream or ())
     where = None if no_console else ConsoleAddress.of(console, token)
     plan = BasePlan(
         radios=_radios(link, profile), archive=archive, options=options, key_path=key,
@@ -104,6 +115,7 @@ def run(
             signal.signal(number, lambda *_: base.stop())
         if where is not None:
             where.serve(stack, LiveView(base), _say)
+        onward.start(stack, LiveView(base), archive, _say)
         for one in base.links:
             setup, port = one.setup, getattr(one.setup.link, "port", None)
             name = f"udp port {port}" if isinstance(setup.link, UdpLink) else setup.url

@@ -1,0 +1,165 @@
+"""The marked picture of one drone to one player, frame after frame, whatever the link does.
+
+    StationView (never waited for) -> Canvas -> VideoOut (encoder, muxer, socket)
+
+A thread of its own for each target, with a clock of its own: frames go out 15 times a second also while
+nothing comes, and say so, because a player that gets nothing shows the last picture as if it were new.
+What goes wrong here costs this target and nothing else: it is told once, and tried again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gvc_base.console.view import Shown, StationView
+from gvc_base.restream.mux import FPS, VideoOut, write_sdp
+from gvc_base.restream.picture import Canvas, is_new
+from gvc_base.restream.targets import VideoTarget
+from gvc_protocol.errors import UserError
+
+__all__ = ["VideoRestream"]
+
+_RETRY_S = 2.0
+_LOOK_S = 1.0
+"How often it is asked which drones there are."
+_SILENT_S = 2.0
+"A picture is up to a unit late and then held: below this nobody needs to be told."
+_JOIN_S = 3.0
+
+
+class VideoRestream:
+    """Sends until `close`."""
+
+    def __init__(
+        self, view: StationView, target: VideoTarget, say: Callable[[str], None], *, sdp: Path
+    ) -> None:
+        """Args:
+        say: takes lines for the operator. sdp: what a player of RTP opens; not written for others.
+        """
+        self._target, self._say, self._sdp = target, say, sdp
+        self._watch = _Watched(view, target.drone_id)
+        self._canvas = Canvas()
+        self._out: VideoOut | None = None
+        self._retry_at = 0.0
+        self._told: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"restream {target}", daemon=True)
+
+    def start(self) -> None:
+        """Begin; nothing that is wrong with the target is raised here."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; a target that hangs is not waited for long."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        began, number = time.monotonic(), 0
+        while not self._stop.wait(max(0.0, began + number / FPS - time.monotonic())):
+            self._frame(number)
+            # Where the machine cannot keep up, frames are left out; the clock goes on.
+            number = max(number + 1, int((time.monotonic() - began) * FPS))
+        if self._out is not None:
+            self._out.close()
+
+    def _frame(self, number: int) -> None:
+        now = time.monotonic()
+        if self._out is None and now < self._retry_at:
+            return
+        try:
+            self._watch.look(now)
+            image = self._draw(now)
+            self._send(image, number)
+        except (OSError, ValueError, UserError) as error:
+            self._failed(error, now)
+
+    def _draw(self, now: float) -> NDArray[np.uint8]:
+        watch = self._watch
+        return self._canvas.draw(
+            None if watch.shown is None else watch.shown.frame, drone=watch.drone,
+            label=watch.label, now_s=time.time(), silent_s=watch.silent_s(now),
+        )  # fmt: skip
+
+    def _send(self, image: NDArray[np.uint8], number: int) -> None:
+        height, width = image.shape[:2]
+        if self._out is not None and self._out.size != (width, height):
+            self._out.close()
+            self._out = None
+        if self._out is None:
+            if self._target.kind == "rtp":
+                write_sdp(self._target, self._sdp)
+            self._out = VideoOut(self._target, width=width, height=height)
+        self._out.write(image, number)
+        if self._watch.shown is not None:
+            more = f"; players open {self._sdp}" if self._target.kind == "rtp" else ""
+            self._tell(f"restream {self._target}: drone {self._watch.drone}, marks burned in{more}")
+
+    def _failed(self, error: Exception, now: float) -> None:
+        if self._out is not None:
+            self._out.close()
+        self._out, self._retry_at = None, now + _RETRY_S
+        reason = getattr(error, "strerror", None) or str(error)
+        self._tell(
+            f"restream {self._target}: {reason}; tried again every {_RETRY_S:g} s, the mission goes on"
+        )
+
+    def _tell(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._say(line)
+
+
+class _Watched:
+    """The newest picture of a drone, and since when there was none."""
+
+    def __init__(self, view: StationView, wanted: str | None) -> None:
+        self._view, self._wanted = view, wanted
+        self.drone = wanted or ""
+        self.label = ""
+        self.shown: Shown | None = None
+        self._heard = False
+        self._key: tuple[int, int, int] | None = None
+        self._new_at = 0.0
+        self._look_at = 0.0
+
+    def look(self, now: float) -> None:
+        """Take what is on the screen at monotonic time `now`, without waiting.
+
+        Raises:
+            UserError: the view cannot be read.
+        """
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_S
+            self._who()
+        if not self._heard:
+            return
+        after = -1 if self.shown is None else self.shown.serial
+        newer = self._view.shown(self.drone, after=after)
+        if newer is None:
+            return
+        self.shown = newer
+        frame = newer.frame
+        key = (newer.boot_id, frame.unit_no, frame.frame_no)
+        if key != self._key and is_new(frame):
+            self._key, self._new_at = key, now
+
+    def silent_s(self, now: float) -> float | None:
+        """Seconds without a new picture; None while they come, and before the first."""
+        silent = now - self._new_at
+        return silent if self.shown is not None and silent >= _SILENT_S else None
+
+    def _who(self) -> None:
+        states = self._view.drones()
+        if self.drone == "" and states:
+            self.drone = states[0].drone_id
+        state = next((s for s in states if s.drone_id == self.drone), None)
+        self._heard = state is not None
+        self.label = self._view.base().label if state is None else state.label
