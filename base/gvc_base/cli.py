@@ -19,6 +19,7 @@ from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_o
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
 from gvc_base.impair import impair_capture
 from gvc_base.missions_cli import missions_app
+from gvc_base.post_cli import post_app
 from gvc_base.recording import open_recording, store_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_base.replay_cli import replay
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.add_typer(ask_app)
 app.add_typer(keys_app)
 app.add_typer(missions_app)
+app.add_typer(post_app)
 app.command()(check)
 app.command()(verify)
 app.command()(run)

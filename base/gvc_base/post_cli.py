@@ -1,0 +1,153 @@
+"""`gvc-base post ...`: the rows of archives to a command post, and the post itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gvc_base.choices import SecondsOption
+from gvc_base.post.copies import station_name
+from gvc_base.post.receiver import PostReceiver
+from gvc_base.post.sender import Sender
+from gvc_base.post.server import PostServer, parse_server
+from gvc_protocol.errors import UserError
+
+__all__ = [
+    "PostCaOption", "PostCredsOption", "PostNameOption", "PostOption", "post_app", "post_target",
+]  # fmt: skip
+
+post_app = typer.Typer(
+    name="post", no_args_is_help=True,
+    help="Feed a command post with what bases received, over a NATS server.",
+)  # fmt: skip
+
+PostOption = Annotated[
+    str | None, typer.Option("--post", help="Command post: nats://HOST:PORT or tls://HOST:PORT.")
+]
+PostCredsOption = Annotated[
+    Path | None,
+    typer.Option("--post-creds", help="File: NATS .creds, nkey seed, or one line USER:PASSWORD."),
+]
+PostCaOption = Annotated[
+    Path | None, typer.Option("--post-ca", help="Certificates that a tls:// server's come from.")
+]
+PostNameOption = Annotated[
+    str | None, typer.Option("--post-name", help="This base's name there; default: its host name.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def post_target(
+    url: str, creds: Path | None, ca: Path | None, name: str | None
+) -> tuple[PostServer, str]:
+    """The server and this station's name there.
+
+    Raises:
+        UserError: one of them is not as it has to be.
+    """
+    own = re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname().partition(".")[0])[:32]
+    return parse_server(url, creds, ca), station_name(name or own or "base")
+
+
+@post_app.command()
+def send(
+    archive: Annotated[Path, typer.Argument(help="Mission archive (.db).")],
+    to: Annotated[str, typer.Option("--to", help="nats://HOST:PORT or tls://HOST:PORT.")],
+    creds: PostCredsOption = None,
+    ca: PostCaOption = None,
+    name: PostNameOption = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="From the first row, whatever the server has.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on with what a base adds, until ctrl-c.")
+    ] = False,
+    seconds: SecondsOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Send an archive's rows to the command post's server; what is there already is not sent again.
+
+    A link that is down is waited for. Stopped in the middle, the next call goes on where it was.
+
+    Example: gvc-base post send flood.db --to nats://10.0.0.1:4222 --post-name ridge
+    """
+    server, station = post_target(to, creds, ca, name)
+    sender = Sender(archive, server, station, say=_say, again=again)
+    ended = _run(sender.run(follow=follow), seconds)
+    if as_json:
+        print(json.dumps({"complete": ended, **asdict(sender.status)}))
+    if not ended and not follow:
+        raise UserError(
+            f"not all of {archive} is at {server.url} yet; nothing is lost, run the same again"
+        )
+    if not as_json:
+        status = sender.status
+        print(
+            f"{archive}: at {server.url} as {station}; {status.rows} rows in {status.messages} "
+            f"messages were new, {status.bytes} bytes"
+        )
+
+
+@post_app.command()
+def receive(
+    source: Annotated[str, typer.Option("--from", help="nats://HOST:PORT or tls://HOST:PORT.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the copies.")],
+    creds: PostCredsOption = None,
+    ca: PostCaOption = None,
+    station: Annotated[
+        str | None, typer.Option("--station", help="Only this base; default: all.")
+    ] = None,
+    seconds: SecondsOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Keep a copy of every base's archive, row for row the same: OUT/STATION/MISSION-ID.db.
+
+    The copies open with verify, replay, decode and any SQLite tool, also while they grow.
+
+    Example: gvc-base post receive --from nats://127.0.0.1:4222 --out missions
+    """
+    server = parse_server(source, creds, ca)
+    receiver = PostReceiver(server, out, say=_say, station=station)
+    try:
+        _say(f"receiving from {server.url} into {out}; ctrl-c ends it")
+        _run(receiver.run(), seconds)
+    finally:
+        receiver.close()
+    status = receiver.status
+    print(
+        json.dumps(asdict(status)) if as_json
+        else f"{out}: {status.rows} rows were new, {status.known} were there already"
+    )  # fmt: skip
+
+
+def _run(work: Coroutine[Any, Any, None], seconds: float | None) -> bool:
+    """Whether it came to its end, before ctrl-c and before so many seconds."""
+
+    async def limited() -> bool:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await work
+                return True
+        return False
+
+    return asyncio.run(limited())
+
+
+def _say(line: str) -> None:
+    print(f"gvc-base: {line}", file=sys.stderr, flush=True)
