@@ -131,7 +131,7 @@ def receive(
     )  # fmt: skip
 
 
-def _run(work: Coroutine[Any, Any, None], seconds: float | None) -> bool:
+def _run(work: Coroutine[Any, Any, object], seconds: float | None) -> bool:
     """Whether it came to its end, before ctrl-c and before so many seconds."""
 
     async def limited() -> bool:

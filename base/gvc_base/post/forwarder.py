@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gvc_base.post.sender import Sender
+from gvc_base.post.sender import PostStatus, Sender
 from gvc_base.post.server import PostServer
 from gvc_protocol.errors import UserError
 
@@ -35,8 +35,14 @@ class Forwarder:
         self._path, self._server, self._say = path, server, say
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._complete = False
         self._ready, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="post", daemon=True)
+
+    @property
+    def status(self) -> PostStatus:
+        """Where it is."""
+        return self._sender.status
 
     def start(self) -> None:
         """Begin to send."""
@@ -59,12 +65,10 @@ class Forwarder:
         end = time.monotonic() + limit_s
         self._ready.wait(limit_s)
         self._call(self._sender.finish)
-        while self._sender.connected and time.monotonic() < end:
-            if self._ended.wait(0.02):
-                break
-        if not self._ended.is_set():
+        if not self._ended.wait(max(0.0, end - time.monotonic())):
             self._call(self._cancel)
-            self._ended.wait(max(0.1, end - time.monotonic()))
+            self._ended.wait(0.5)
+        if not self._complete:
             self._say(
                 f"command post {self._server.url}: not all of {self._path} is there; `gvc-base post "
                 f"send {self._path} --to {self._server.url}` sends the rest, and so does the next run"
@@ -88,6 +92,6 @@ class Forwarder:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self._ready.set()
         try:
-            await self._sender.run(follow=True)
+            self._complete = await self._sender.run(follow=True)
         except UserError as error:
             self._say(f"command post {self._server.url}: {error}; nothing is sent")

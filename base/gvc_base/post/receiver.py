@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ _IDLE_CHECK_S = 20.0
 _FORGOTTEN_S = 60.0
 _API_S = 10.0
 _BACKOFF_S = (1.0, 2.0, 5.0)
+_TELL_AGAIN_S = 60.0
 _MAX_TOLD = 100
 
 
@@ -93,7 +95,7 @@ class PostReceiver:
         self._store, self._sequence = self._load()
         self._reread: dict[tuple[str, str], int] = {}
         "Archives for which the store is read again, and the message that needed it."
-        self._problem = ""
+        self._problem, self._told_at = "", 0.0
         self._told: set[str] = set()
 
     def close(self) -> None:
@@ -130,7 +132,7 @@ class PostReceiver:
             except TimeoutError:
                 idle += _FETCH_S
                 if client.is_closed or not client.is_connected:
-                    raise ConnectionError(0, "the connection broke") from None
+                    raise ConnectionError from None
                 if idle >= _IDLE_CHECK_S:  # a server that forgot us would be silent, too
                     await pull.consumer_info()
                     idle = 0.0
@@ -244,7 +246,11 @@ class PostReceiver:
             self._say(line)
 
     def _trouble(self, line: str) -> None:
-        if line != self._problem:
+        now = time.monotonic()
+        if not self._problem:
+            self._told_at = now - _TELL_AGAIN_S
+        if line != self._problem and now >= self._told_at + _TELL_AGAIN_S:
+            self._told_at = now
             self._say(line)
         self._problem = line
 

@@ -47,6 +47,7 @@ _ACK_S = 30.0
 _LOOK_S = 0.5
 _LOOK_ANYWAY_S = 5.0
 _BACKOFF_S = (1.0, 2.0, 5.0, 10.0)
+_TELL_AGAIN_S = 60.0
 _WRONG_LAST = 10071
 
 
@@ -80,29 +81,27 @@ class Sender:
         self._path, self._server, self._station = real_path(path), server, station
         self._say, self._again = say, again
         self.status = PostStatus()
-        self._follow, self._wake = True, asyncio.Event()
+        self._follow, self._finishing, self._wake = True, False, asyncio.Event()
         self._cursor: Cursor | None = None
         self._sequence = 0
         self._pending: tuple[Batch, bytes] | None = None
         self._archive_id = ""
         self._seen: tuple[Any, ...] = ()
-        self._looked = 0.0
-        self._connected = self._direct = False
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a server to send to just now."""
-        return self._connected
+        self._looked = self._told = 0.0
+        self._direct = False
 
     def finish(self) -> None:
-        """Return from `run` when all that is in the archive now is at the server."""
-        self._follow = False
+        """Return from `run` when all that is in the archive now is sent, or at the next trouble."""
+        self._follow, self._finishing = False, True
         self._wake.set()
 
-    async def run(self, *, follow: bool) -> None:
+    async def run(self, *, follow: bool) -> bool:
         """Send what is there; with `follow`, go on with what comes, until `finish` or cancelled.
 
         A server that is not there is told in one line and tried again, for ever.
+
+        Returns:
+            Whether all of the archive is at the server; False only after `finish`.
 
         Raises:
             UserError: the archive cannot be read, or is not one that can be sent.
@@ -113,9 +112,8 @@ class Sender:
             done = self.status.messages
             try:
                 async with connected(self._server, f"gvc-base {self._station}") as client:
-                    self._connected = True
                     await self._serve(client)
-                    return
+                    return True
             except (PostError, UserError) as error:
                 if isinstance(error, UserError) and not follow:
                     raise
@@ -124,12 +122,12 @@ class Sender:
                 self._trouble(f"archive {self._path} cannot be read: {explain(error)}")
             except Exception as error:  # the mission goes on whatever the server or its client does
                 self._trouble(words(error))
-            finally:
-                self._connected = False
+            if self._finishing:
+                return False
             tries = 0 if self.status.messages > done else tries + 1
             with suppress(UserError, sqlite3.Error):
                 self._count()
-            await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+            await self._sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
 
     def _identify(self) -> None:
         with closing(connect_reader(self._path).conn) as conn:
@@ -232,13 +230,17 @@ class Sender:
     async def _wait(self, client: Client) -> None:
         """Until the archive's file changes, or so long that a look costs nothing."""
         while self._follow:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _LOOK_S)
+            await self._sleep(_LOOK_S)
             if client.is_closed or not client.is_connected:
-                raise ConnectionError(0, "the connection broke")
+                raise ConnectionError
             late = time.monotonic() - self._looked >= _LOOK_ANYWAY_S
             if late or self._stamp() != self._seen:
                 return
+
+    async def _sleep(self, seconds: float) -> None:
+        """So long, or until `finish`."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
 
     def _stamp(self) -> tuple[Any, ...]:
         made: list[int] = []
@@ -255,9 +257,12 @@ class Sender:
             self.status.waiting = max(0, last_datagram(conn) - self._cursor.at("datagrams"))
 
     def _trouble(self, line: str) -> None:
+        now = time.time()
         if not self.status.problem:
-            self.status.since = time.time()
-        if line != self.status.problem:
+            self.status.since, self._told = now, 0.0
+        # The tries of one outage end in many ways: one line for it, another when it lasts and changes.
+        if line != self.status.problem and now - self._told >= _TELL_AGAIN_S:
+            self._told = now
             self._say(
                 f"command post {self._server.url}: {line}; what is received stays in the archive and "
                 "is sent later"

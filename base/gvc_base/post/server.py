@@ -123,20 +123,29 @@ def subject_of(station: str, archive_id: str) -> str:
 
 @asynccontextmanager
 async def connected(server: PostServer, name: str) -> AsyncIterator[Client]:
-    """One connection, closed at the end whatever became of it.
+    """One connection, closed at the end whatever became of it. When it breaks, the block ends at once,
+    whatever it waits for.
 
     Args:
         name: ours, shown by the server's own tools.
 
     Raises:
-        OSError, asyncio.TimeoutError, nats.errors.Error: it cannot be had; `words` tells of them.
+        OSError, TimeoutError, nats.errors.Error: it cannot be had, or broke; `words` tells of them.
     """
     from nats.aio.client import Client
 
     client, seen = Client(), list[Exception]()
 
+    body, in_use, lost = asyncio.current_task(), False, False
+
     async def on_error(error: Exception) -> None:
         seen.append(error)
+
+    async def on_lost() -> None:
+        nonlocal lost
+        if in_use and body is not None:
+            lost = True
+            body.cancel()
 
     tls = ssl.create_default_context(cafile=server.ca) if server.tls else None
     try:
@@ -145,14 +154,22 @@ async def connected(server: PostServer, name: str) -> AsyncIterator[Client]:
                 address = await _resolve(server.host, server.port)
                 await client.connect(
                     f"nats://{address}:{server.port}", error_cb=on_error, name=name,
+                    disconnected_cb=on_lost,
                     allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
                     connect_timeout=int(_CONNECT_S), ping_interval=_PING_S, max_outstanding_pings=2,
                     tls=tls, tls_hostname=server.host if tls else None, **server.login,
                 )  # fmt: skip
         except Exception as error:
             raise seen[-1] if seen and not isinstance(error, asyncio.TimeoutError) else error  # noqa: B904
+        in_use = True
         yield client
+    except asyncio.CancelledError:
+        # Ours, or somebody's who wants an end.
+        if lost and body is not None and body.uncancel() == 0:
+            raise ConnectionError from None
+        raise
     finally:
+        in_use = False
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 await client.close()
@@ -240,8 +257,8 @@ def words(error: BaseException) -> str:
         return "one of the two ends wants TLS; give tls://HOST:PORT, or nats:// where it has none"
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return "no answer; the link or the server is down"
-    if isinstance(error, plain.Error | EOFError):
-        return f"the connection broke ({text or type(error).__name__})"
+    if isinstance(error, plain.Error | EOFError | ConnectionError):
+        return "the connection broke"
     if isinstance(error, OSError):
         return f"it is not reached ({error.strerror or text})"
     return f"unexpected {type(error).__name__}: {text}"
