@@ -22,7 +22,7 @@ from gvc_base.post.receiver import PostReceiver
 from gvc_base.post.sender import Sender
 from gvc_base.post.server import PostServer, parse_server
 from tests.post.growing import Growing, all_rows, fill, open_archive
-from tests.post.nats import NatsServer, TcpLink, free_port, needs_nats, wait_until
+from tests.post.nats import NatsServer, TcpLink, needs_nats, wait_until
 
 pytestmark = needs_nats
 
@@ -105,8 +105,10 @@ def test_two_bases_one_post_with_cuts_a_killed_server_and_a_killed_receiver(
     tmp_path: Path, server: NatsServer, signer: Signer
 ) -> None:
     out, lines = tmp_path / "out", list[str]()
-    command = [sys.executable, "-m", "gvc_base", "post", "receive", "--from", server.url,
-               "--out", str(out)]  # fmt: skip
+    program = (
+        "from gvc_base.post_cli import post_app; post_app()"  # without what else gvc-base loads
+    )
+    command = [sys.executable, "-c", program, "receive", "--from", server.url, "--out", str(out)]
     with ExitStack() as stack:
         links = [TcpLink(server.port) for _ in range(2)]
         bases, forwarders = [], []
@@ -150,3 +152,39 @@ def test_two_bases_one_post_with_cuts_a_killed_server_and_a_killed_receiver(
     assert receiver.status.refused == 0
     # A cut is told once when it begins and once when it ends, however often it was tried.
     assert all(line.count("\n") == 0 for line in lines) and len(lines) < 20, lines
+
+
+def test_an_archive_at_rest_is_sent_once_and_a_second_time_changes_nothing(
+    tmp_path: Path, server: NatsServer, signer: Signer
+) -> None:
+    path, url = tmp_path / "flood at night.db", parse_server(server.url)
+    archive, session = open_archive(path, signer)
+    for seed in range(30):
+        fill(archive, session, seed, 8)
+    archive.close()
+    first = send(path, url)
+    assert (
+        first.status.messages > 1
+        and first.status.rows == sum(map(len, all_rows(path).values())) - 4
+    )
+    assert send(path, url).status.rows == 0
+    with ExitStack() as stack:
+        receiver, running = receiving(stack, server.url, tmp_path / "out")
+        wait_until(lambda: is_like(path, tmp_path / "out", "alpha"), "a copy")
+        running.stop()
+        rows = receiver.status.rows
+        assert rows == first.status.rows and receiver.status.known == 0
+    copy = copies(tmp_path / "out", "alpha")[0]
+    assert copy.name.startswith("flood_at_night-")
+    # Another base goes on with the file, and the copy follows; all that is sent again is known.
+    archive, session = open_archive(path, signer)
+    fill(archive, session, 99, 5)
+    archive.close()
+    again = send(path, url, again=True)
+    with ExitStack() as stack:
+        receiver, running = receiving(stack, server.url, tmp_path / "out")
+        wait_until(lambda: is_like(path, tmp_path / "out", "alpha"), "the copy follows")
+        running.stop()
+    assert receiver.status.known == rows
+    assert receiver.status.rows == again.status.rows - rows > 0
+    assert verify_archive(copy).whole
