@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
 from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
+from gvc_base.export_cli import export
 from gvc_base.impair import impair_capture
 from gvc_base.missions_cli import missions_app
 from gvc_base.post_cli import post_app
+from gvc_base.progress import progress
 from gvc_base.recording import open_recording, store_recording
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_base.replay_cli import replay
@@ -51,6 +50,7 @@ app.command()(check)
 app.command()(verify)
 app.command()(run)
 app.command()(replay)
+app.command()(export)
 app.command("trace")(trace_tile)
 
 ProfileOption = Annotated[
@@ -142,7 +142,7 @@ def decode(
     detector = load_detector(objects)
     if archive is not None:
         store_recording(opened, archive, secret)
-    with _progress("decoding", quiet=as_json) as step:
+    with progress("decoding", quiet=as_json) as step:
         report = decode_recording(
             opened, outputs, quality=chosen, backend=backend_of(backend), stream_id=stream,
             boot_id=boot, key=secret, detector=detector,
@@ -202,7 +202,7 @@ def rehearse(
     spec = ChannelSpec(loss=loss, burst=burst, ber=ber, slip=slip, dup=0, reorder=0, seed=seed)
     chosen = load(profile)
     link_key(key, encrypt=encrypt, profile=chosen)
-    with _progress("rehearsing", quiet=as_json) as step:
+    with progress("rehearsing", quiet=as_json) as step:
         result = Rehearsal(
             video, chosen, profile, spec, out, seconds=seconds, bps=bps, fec=fec,
             latency=latency, quality=quality, backend=backend_of(backend), codec=codec, step=step,
@@ -259,20 +259,6 @@ def _print_result(result: RehearsalResult) -> None:
     for name, value in rows:
         table.add_row(name, value)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-@contextmanager
-def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar on stderr; nothing where it is no terminal or JSON was asked for."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda _what, _share: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=1.0)
-        # Never quite full: a finished bar stops its clock, and another step may follow.
-        yield lambda text, share: bar.update(task, description=text, completed=min(share, 0.999))
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ same `uid` again moves a thing, another one makes a new thing.
 from __future__ import annotations
 
 import math
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gvc_base.export.words import xml_text
 from gvc_protocol.errors import LocalProtocolError
 
 __all__ = [
@@ -36,7 +36,6 @@ XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 
 _UNKNOWN_M = 9_999_999.0
 "CoT's own word for an error or a height that nobody knows."
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SEEN, _MADE_UP, _OBJECT = 0xFF00A050, 0xFFE06000, 0xFFFFD000
 "Green: mostly received. Orange: mostly regenerated or lost. Yellow: an object."
 _FILL = 0x40FFFFFF
@@ -147,7 +146,7 @@ def detection_event(about: CotAbout, place: CotPlace, *, camera_uid: str = "") -
     ET.SubElement(detail, "archive")
     if camera_uid:
         ET.SubElement(
-            detail, "link", uid=_text(camera_uid), type=CAMERA_TYPE, relation="p-p",
+            detail, "link", uid=xml_text(camera_uid), type=CAMERA_TYPE, relation="p-p",
             production_time=_time(about.time_ns),
         )  # fmt: skip
     colour = _argb(_OBJECT)
@@ -160,11 +159,11 @@ def detection_event(about: CotAbout, place: CotPlace, *, camera_uid: str = "") -
 def _event(
     about: CotAbout, place: CotPlace, kind: str, *, how: str
 ) -> tuple[ET.Element, ET.Element]:
-    if not _text(about.uid):
+    if not xml_text(about.uid):
         raise LocalProtocolError("a CoT event needs a uid")
     start, stale = about.time_ns, about.time_ns + round(about.stale_s * 1e9)
     event = ET.Element(
-        "event", version="2.0", uid=_text(about.uid), type=kind, time=_time(start),
+        "event", version="2.0", uid=xml_text(about.uid), type=kind, time=_time(start),
         start=_time(start), stale=_time(stale), how=how,
     )  # fmt: skip
     lon, lat = _degrees(place.lon_deg, place.lat_deg)
@@ -175,9 +174,9 @@ def _event(
         le=f"{_UNKNOWN_M:.1f}",
     )  # fmt: skip
     detail = ET.SubElement(event, "detail")
-    ET.SubElement(detail, "contact", callsign=_text(about.callsign))
+    ET.SubElement(detail, "contact", callsign=xml_text(about.callsign))
     remarks = ET.SubElement(detail, "remarks")
-    remarks.text = _text(about.remarks)
+    remarks.text = xml_text(about.remarks)
     return event, detail
 
 
@@ -201,11 +200,6 @@ def _time(time_ns: int) -> str:
 def _argb(colour: int) -> str:
     """Alpha, red, green, blue as the signed 32-bit number that CoT writes."""
     return str(colour - (1 << 32) if colour >= 1 << 31 else colour)
-
-
-def _text(text: str) -> str:
-    # One event, one line: line breaks in remarks become spaces.
-    return " ".join(_NOT_XML.sub(" ", text).split())
 
 
 def _bytes(event: ET.Element) -> bytes:
