@@ -10,6 +10,7 @@ import typer
 
 from gvc_edge.cli_parts import ConfigOption, StateOption
 from gvc_edge.config_cli import config_app
+from gvc_edge.doctor_cli import doctor
 from gvc_edge.encode_cli import encode, render
 from gvc_edge.field.settings import effective
 from gvc_edge.run_cli import run
@@ -27,6 +28,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.command()(run)
+app.command()(doctor)
 app.add_typer(config_app)
 app.command()(check)
 app.add_typer(keys_app)
