@@ -219,6 +219,7 @@ def test_link_map_and_health_are_of_that_moment(lossy: Path) -> None:
         view.seek(view.clock.last_ns)
         late = view.map("0-0")
         assert 0 < len(early.track) < len(late.track) and late.coverage and late.footprint
+        assert late.camera is not None and late.camera.time_ns == late.footprint.time_ns
         assert late.track[: len(early.track)] == early.track and late.detections
         assert view.drones()[0].health in ("lost", "degraded", "good")
 

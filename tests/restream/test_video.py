@@ -45,7 +45,7 @@ def send(
     stack: ExitStack, given: Given, target: VideoTarget, tmp_path: Path
 ) -> tuple[VideoRestream, list[str]]:
     lines: list[str] = []
-    made = VideoRestream(given.view, target, lines.append, sdp=tmp_path / "m.sdp")
+    made = VideoRestream(given.view, target, lines.append, sdp=tmp_path / "m.sdp", mission="m")
     stack.callback(made.close)
     made.start()
     return made, lines

@@ -19,6 +19,7 @@ from gvc_protocol.codec import DecodedFrame
 __all__ = [
     "AskRow",
     "BaseState",
+    "CameraPlace",
     "DroneState",
     "EventRow",
     "Footprint",
@@ -152,12 +153,38 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CameraPlace:
+    """Where the camera of the shown picture was and looked, as its telemetry told. Degrees, WGS 84."""
+
+    lon: float
+    lat: float
+    height_m: float
+    "Above the ellipsoid."
+    roll_deg: float
+    pitch_deg: float
+    "From the horizon; straight down is -90."
+    yaw_deg: float
+    "Of the camera, clockwise from true north."
+    fov_deg: float
+    "Across the picture's width; a setting, not measured."
+    ground_m: float
+    "Above the ellipsoid; flat ground is assumed."
+    time_ns: int
+    centre: tuple[float, float]
+    "(lon, lat) of what the middle of the picture shows."
+    cut: bool
+    "A corner looks at the sky or too far away: that one, and perhaps the centre, is not where it says."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MapState:
     """What the map strip draws of one drone; empty without telemetry."""
 
     track: tuple[tuple[float, float, int], ...] = ()
     "lon, lat, time_ns."
+    camera: CameraPlace | None = None
     footprint: Footprint | None = None
+    "Corners from the picture's upper left on, clockwise in the picture."
     coverage: tuple[Footprint, ...] = ()
     detections: tuple[tuple[float, float, str], ...] = ()
     requested: tuple[Footprint, ...] = ()

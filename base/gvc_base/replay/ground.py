@@ -80,7 +80,8 @@ class RecordedGround:
         why = "set" if self._ground_m is not None else "the lowest that was heard"
         camera = self._cameras[at - 1]
         return MapState(
-            track=tuple(self._track[max(0, at - _TRACK_KEPT) : at]), footprint=self._cover[at - 1],
+            track=tuple(self._track[max(0, at - _TRACK_KEPT) : at]),
+            camera=camera.place(self._times[at - 1]), footprint=self._cover[at - 1],
             coverage=tuple(
                 f for f in self._cover[max(0, at - _COVER_KEPT) : at] if f.received_share > 0
             ),

@@ -34,6 +34,7 @@ class RestreamPlan:
 
         for target in self.video:
             name = f"{archive.stem}-{target.host}-{target.port}.sdp".replace(":", "_")
-            sent = VideoRestream(view, target, say, sdp=archive.with_name(name))
+            sdp, mission = archive.with_name(name), archive.stem
+            sent = VideoRestream(view, target, say, sdp=sdp, mission=mission)
             stack.callback(sent.close)
             sent.start()

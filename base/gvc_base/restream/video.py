@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.console.view import Shown, StationView
+from gvc_base.restream.klv import local_set
 from gvc_base.restream.mux import FPS, VideoOut, write_sdp
 from gvc_base.restream.picture import Canvas, is_new
 from gvc_base.restream.targets import VideoTarget
@@ -31,19 +32,23 @@ _LOOK_S = 1.0
 _SILENT_S = 2.0
 "A picture is up to a unit late and then held: below this nobody needs to be told."
 _JOIN_S = 3.0
+_PLACE_S = 1.0
 
 
 class VideoRestream:
     """Sends until `close`."""
 
     def __init__(
-        self, view: StationView, target: VideoTarget, say: Callable[[str], None], *, sdp: Path
-    ) -> None:
+        self, view: StationView, target: VideoTarget, say: Callable[[str], None], *, sdp: Path,
+        mission: str,
+    ) -> None:  # fmt: skip
         """Args:
         say: takes lines for the operator. sdp: what a player of RTP opens; not written for others.
+        mission: its name in the metadata.
         """
         self._target, self._say, self._sdp = target, say, sdp
         self._watch = _Watched(view, target.drone_id)
+        self._place = _Place(view, mission) if target.kind == "mpegts" else None
         self._canvas = Canvas()
         self._out: VideoOut | None = None
         self._retry_at = 0.0
@@ -76,8 +81,8 @@ class VideoRestream:
             return
         try:
             self._watch.look(now)
-            image = self._draw(now)
-            self._send(image, number)
+            klv = self._place.told(self._watch, now) if self._place is not None else b""
+            self._send(self._draw(now), number, klv)
         except (OSError, ValueError, UserError) as error:
             self._failed(error, now)
 
@@ -88,7 +93,7 @@ class VideoRestream:
             label=watch.label, now_s=time.time(), silent_s=watch.silent_s(now),
         )  # fmt: skip
 
-    def _send(self, image: NDArray[np.uint8], number: int) -> None:
+    def _send(self, image: NDArray[np.uint8], number: int, klv: bytes) -> None:
         height, width = image.shape[:2]
         if self._out is not None and self._out.size != (width, height):
             self._out.close()
@@ -97,7 +102,7 @@ class VideoRestream:
             if self._target.kind == "rtp":
                 write_sdp(self._target, self._sdp)
             self._out = VideoOut(self._target, width=width, height=height)
-        self._out.write(image, number)
+        self._out.write(image, number, klv)
         if self._watch.shown is not None:
             more = f"; players open {self._sdp}" if self._target.kind == "rtp" else ""
             self._tell(f"restream {self._target}: drone {self._watch.drone}, marks burned in{more}")
@@ -127,6 +132,8 @@ class _Watched:
         self.shown: Shown | None = None
         self._heard = False
         self._key: tuple[int, int, int] | None = None
+        self.new = 0
+        "Counts pictures of which something was received."
         self._new_at = 0.0
         self._look_at = 0.0
 
@@ -150,6 +157,7 @@ class _Watched:
         key = (newer.boot_id, frame.unit_no, frame.frame_no)
         if key != self._key and is_new(frame):
             self._key, self._new_at = key, now
+            self.new += 1
 
     def silent_s(self, now: float) -> float | None:
         """Seconds without a new picture; None while they come, and before the first."""
@@ -163,3 +171,23 @@ class _Watched:
         state = next((s for s in states if s.drone_id == self.drone), None)
         self._heard = state is not None
         self.label = self._view.base().label if state is None else state.label
+
+
+class _Place:
+    """Where the camera was, once a second and only while pictures are new: an old place with a live
+    picture's clock would move the map's footprint to where nothing was seen."""
+
+    def __init__(self, view: StationView, mission: str) -> None:
+        self._view, self._mission = view, mission
+        self._told, self._due = 0, 0.0
+
+    def told(self, watch: _Watched, now: float) -> bytes:
+        """A local set, or nothing."""
+        if watch.new == self._told or now < self._due:
+            return b""
+        chart = self._view.map(watch.drone)
+        if chart.camera is None:
+            return b""
+        self._told, self._due = watch.new, now + _PLACE_S
+        corners = () if chart.footprint is None else chart.footprint.corners
+        return local_set(chart.camera, corners, mission=self._mission, drone=watch.drone)

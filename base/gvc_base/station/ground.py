@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.console.view import Footprint, MapState
+from gvc_base.console.view import CameraPlace, Footprint, MapState
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.descriptors import Telemetry
 from gvc_protocol.marks import Mark
@@ -58,11 +58,8 @@ class Camera:
         t = self.telemetry
         above = max(_LEAST_HEIGHT_M, t.alt_cm / 100 - self.ground_m)
         ray = self._ray(x, y)
-        far = _FAR_HEIGHTS * above
         flat = math.hypot(ray[0], ray[1])
-        away = far
-        if ray[2] < 0 and flat * above < far * -ray[2]:
-            away = above * flat / -ray[2]
+        away = above * flat / -ray[2] if _meets(ray) else _FAR_HEIGHTS * above
         north, east = (away * ray[i] / max(flat, 1e-12) for i in (0, 1))
         lat = t.lat_e7 / 1e7
         metres = math.cos(math.radians(lat)) * _EARTH_M
@@ -77,6 +74,18 @@ class Camera:
         return tuple(
             self.ground(*corner) for corner in ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
         )
+
+    def place(self, time_ns: int) -> CameraPlace:
+        """Where it was, and whether all of the picture is ground that is near enough."""
+        t, width, height = self.telemetry, float(self.width), float(self.height)
+        corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+        return CameraPlace(
+            lon=t.lon_e7 / 1e7, lat=t.lat_e7 / 1e7, height_m=t.alt_cm / 100,
+            roll_deg=t.roll_cdeg / 100, pitch_deg=t.pitch_cdeg / 100, yaw_deg=t.yaw_cdeg / 100,
+            fov_deg=self.fov_deg, ground_m=self.ground_m, time_ns=time_ns,
+            centre=self.ground(width / 2, height / 2),
+            cut=not all(_meets(self._ray(*corner)) for corner in corners),
+        )  # fmt: skip
 
     def _ray(self, x: float, y: float) -> NDArray[np.float64]:
         """Direction (north, east, up) of a pixel."""
@@ -97,6 +106,11 @@ class Camera:
         return np.asarray(ahead + right * aside + down * below, np.float64)
 
 
+def _meets(ray: NDArray[np.float64]) -> bool:
+    """Whether a ray meets flat ground within the distance that is drawn."""
+    return bool(ray[2] < 0 and math.hypot(ray[0], ray[1]) < _FAR_HEIGHTS * -ray[2])
+
+
 class GroundMap:
     """What one drone's map shows. Not thread-safe."""
 
@@ -109,6 +123,7 @@ class GroundMap:
         self._requested: deque[Footprint] = deque(maxlen=_REQUESTED_KEPT)
         self._camera: Camera | None = None
         self._footprint: Footprint | None = None
+        self._place: CameraPlace | None = None
 
     def seen(self, telemetry: Telemetry, frame: DecodedFrame, time_ns: int, *, moved: bool) -> None:
         """A picture was shown. `moved`: the place is that of another unit than last time."""
@@ -116,6 +131,7 @@ class GroundMap:
         camera = self._at(telemetry, width, height)
         if moved:
             self._track.append((telemetry.lon_e7 / 1e7, telemetry.lat_e7 / 1e7, time_ns))
+        self._place = camera.place(time_ns)
         outline = camera.outline((0.0, 0.0, float(width), float(height)))
         share = received_share(frame)
         self._footprint = Footprint(corners=outline, time_ns=time_ns, received_share=share)
@@ -158,6 +174,7 @@ class GroundMap:
                 f"{self._fov_deg:g} degrees wide"
             )
         return MapState(
-            track=tuple(self._track), footprint=self._footprint, coverage=tuple(self._coverage),
-            detections=tuple(self._detections), requested=tuple(self._requested), about=about,
+            track=tuple(self._track), camera=self._place, footprint=self._footprint,
+            coverage=tuple(self._coverage), detections=tuple(self._detections),
+            requested=tuple(self._requested), about=about,
         )  # fmt: skip
