@@ -13,6 +13,8 @@ from pathlib import Path
 from gvc_protocol.codec import CodecSpec, EncodedUnit
 from gvc_protocol.descriptors import Descriptors, Thermal
 from gvc_protocol.framing import Framing
+from gvc_protocol.framings.mavlink import MavCodec
+from gvc_protocol.framings.meshtastic import stream_pack
 from gvc_protocol.objects import pack_tracks
 from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
@@ -95,12 +97,33 @@ def make() -> dict[str, list[bytes]]:
         "xbee": [radio["xbee_tx"] + radio["xbee_at_nd"], radio["xbee_tx_escaped"]],
         "text": [line.encode("ascii") for line in _LINES],
         "satellite": [radio["sbd_hello"], radio["meshtastic_stream"] * 3, b"\0\3abc\0\2de"],
+        **_of_packages(),
         "messages": [bytes.fromhex(m["hex"]) for m in said],
         "classical": [
             bytes.fromhex("010a80400a0b0c0d0e"),
             bytes.fromhex("01020403aabbcc02ddee01ff"),
         ],
         "pcap": [(_VECTORS / "unit.pcap").read_bytes()[:1500]],
+    }
+
+
+def _of_packages() -> dict[str, list[bytes]]:
+    """Frames that the radios' own packages make: the extra `radios` is needed to make the corpus."""
+    from meshtastic.protobuf import mesh_pb2
+
+    mav = MavCodec(system=1, component=191)
+    packet = mesh_pb2.MeshPacket(rx_rssi=-97, rx_snr=4.5)
+    packet.decoded.portnum, packet.decoded.payload = 257, bytes(range(40))
+    status = mesh_pb2.QueueStatus(free=3, maxlen=16)
+    said = [
+        mesh_pb2.FromRadio(packet=packet), mesh_pb2.FromRadio(queueStatus=status),
+        mesh_pb2.FromRadio(config_complete_id=7), mesh_pb2.FromRadio(rebooted=True),
+        mesh_pb2.FromRadio(my_info=mesh_pb2.MyNodeInfo(my_node_num=0x12345678)),
+    ]  # fmt: skip
+    frames = [one.SerializeToString() for one in said]
+    return {
+        "mavlink": [mav.pack(bytes(range(60))) + mav.heartbeat(), mav.pack(bytes(range(128)))],
+        "meshtastic": [*frames, b"".join(stream_pack(one) for one in frames)],
     }
 
 

@@ -171,5 +171,9 @@ def all_targets() -> list[Target]:
         Target(name="classical", kind="classical", take=_classical),
         Target(name="gvc1", kind="gvc1", take=_gvc1, weight=1.5),
         Target(name="pcap", kind="pcap", take=_pcap, weight=0.5),
-        *(Target(name=name, kind=kind, take=take) for name, kind, take in RADIO_TARGETS),
+        *(
+            # pymavlink and protobuf are slow beside our own parsers.
+            Target(name=name, kind=kind, take=take, weight=0.1 if name == "mavlink" else 1.0)
+            for name, kind, take in RADIO_TARGETS
+        ),
     ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
+from gvc_protocol.errors import UserError
 from gvc_protocol.framings.ax25 import Callsign, UiFrame
 from gvc_protocol.framings.ebyte import e22_decode, e32_decode
 from gvc_protocol.framings.imt import jspr_parse, segment_data, split_crc
 from gvc_protocol.framings.kiss import KissReader
 from gvc_protocol.framings.lines import LineReader
-from gvc_protocol.framings.meshtastic import StreamReader
+from gvc_protocol.framings.mavlink import DATA_BYTES, MavCodec, TunnelData
+from gvc_protocol.framings.meshtastic import MeshCodec, StreamReader
 from gvc_protocol.framings.rn2483 import rn_parse
 from gvc_protocol.framings.sbd import parse_session, sbd_read, unbundle
 from gvc_protocol.framings.xbee import XbeeReader
@@ -64,11 +67,65 @@ def messages(data: bytes) -> None:
         assert unpack_message(pack_message(read)) == read, "a message does not read as it writes"
 
 
+_MAV_IDS = ((385, 147), (109, 185), (0, 50))
+"TUNNEL, RADIO_STATUS and HEARTBEAT, each with the seed of its checksum [MAVLink, CRC_EXTRA]."
+
+
+@cache
+def _mav() -> tuple[MavCodec, Callable[[bytes], int]]:
+    from pymavlink.generator.mavcrc import x25crc
+
+    def crc(data: bytes) -> int:
+        value: int = x25crc(data).crc
+        return value
+
+    return MavCodec(system=255, component=191), crc
+
+
+def mavlink(data: bytes) -> None:
+    """The byte stream as it comes, and each message that is read with these bytes and a right checksum."""
+    codec, crc = _mav()
+    codec.feed(data)
+    payload, seq = data[:255], len(data) & 0xFF
+    for number, extra in _MAV_IDS:
+        head = bytes((len(payload), 0, 0, seq, 1, 1)) + number.to_bytes(3, "little")
+        checked = crc(head + payload + bytes((extra,)))
+        # Zeros first: what a broken head made the reader wait for ends there.
+        frame = b"\xfd" + head + payload + checked.to_bytes(2, "little")
+        for message in codec.feed(bytes(300) + frame):
+            if isinstance(message, TunnelData):
+                assert len(message.data) <= DATA_BYTES, "a TUNNEL message holds more than it can"
+
+
+@cache
+def _mesh() -> MeshCodec:
+    return MeshCodec()
+
+
+def meshtastic(data: bytes) -> None:
+    """Protobufs from the node, alone and out of its byte stream."""
+    codec = _mesh()
+    codec.parse(data)
+    for message in StreamReader().feed(data):
+        codec.parse(message)
+
+
+def _installed(make: Callable[[], object]) -> bool:
+    try:
+        make()
+    except (UserError, ImportError):
+        return False
+    return True
+
+
 RADIO_TARGETS: tuple[tuple[str, str, Callable[[bytes], None]], ...] = (
     ("kiss", "kiss", kiss),
     ("xbee", "xbee", xbee),
     ("text-dialogues", "text", text_dialogues),
     ("message-links", "satellite", message_links),
     ("messages", "messages", messages),
+    # With the extra `radios`; the suite's environment has it.
+    *([("mavlink", "mavlink", mavlink)] if _installed(_mav) else []),
+    *([("meshtastic", "meshtastic", meshtastic)] if _installed(_mesh) else []),
 )
 "(name, kind of its seeds, target)"
