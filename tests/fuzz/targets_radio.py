@@ -83,7 +83,7 @@ def _mav() -> tuple[MavCodec, Callable[[bytes], int]]:
 
 
 def mavlink(data: bytes) -> None:
-    """The byte stream as it comes, and each message that is read with these bytes and a right checksum."""
+    """The stream as it comes, and messages that are read with these bytes and a right checksum."""
     codec, crc = _mav()
     codec.feed(data)
     payload, seq = data[:255], len(data) & 0xFF
