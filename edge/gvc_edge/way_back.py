@@ -13,7 +13,7 @@ from gvc_edge.pipeline import Pipeline
 from gvc_edge.rate import minimum_bps
 from gvc_edge.regions import RegionAnswers
 from gvc_edge.resend import UnitAnswers
-from gvc_edge.windows import window_times
+from gvc_edge.windows import usual_report_ns, window_times
 from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.adapt import AdaptLimits
 from gvc_protocol.auth import LinkKey
@@ -73,7 +73,7 @@ def open_way_back(
     if options.mode == "windows":
         every, listen_ns = window_times(options.listen_ms)
         sender.listen_each(every, listen_ns)
-        report_ns = max(report_ns, every + listen_ns)
+        report_ns = max(report_ns, usual_report_ns(every, listen_ns))
         # What is spent in silence cannot be promised to the encoder.
         share = every / (every + listen_ns)
     regions, answers, pictures, units, log = None, None, None, None, CommandLog(None)

@@ -9,6 +9,8 @@ from gvc_protocol.descriptors import MAX_INTERLEAVE
 from gvc_protocol.wire import WirePart
 
 _LEAST_EVERY_NS = 2_000_000_000
+_GAP = 4
+"Times its own air time that a datagram with OVER waits behind the one before it, once one was lost."
 
 __all__ = ["MAX_INTERLEAVE", "Later", "ListenWindows", "Symbol"]
 
@@ -82,36 +84,54 @@ class Later:
 
 @dataclass(slots=True)
 class ListenWindows:
-    """Times of silence on a half-duplex link, in which the base may talk. Sans-IO like its owner."""
+    """Times of silence on a half-duplex link, in which the base may talk. Sans-IO like its owner.
+
+    A window that the base answers and gives back costs little, so the next one comes soon: that is how fast
+    the sender can follow its link. One that nobody answers costs all its time: the next one waits twice as
+    long as the last, up to `every_ns`. A single one is often only a turn that a full radio dropped.
+    """
 
     every_ns: int = 0
-    "Sending time between two windows; 0: there are none."
+    "Longest sending time between two windows; 0: there are none."
     listen_ns: int = 0
     until: int = 0
     "Silent until then."
     _next: int | None = None
     _last_seq: int | None = None
+    _unanswered: int = 0
+    _left: int = 0
+    "When the last datagram had left."
 
     def is_due(self, now: int) -> bool:
         """Whether the datagram that leaves now shall say OVER."""
         if not self.every_ns or self._last_seq is not None:
             return False
         if self._next is None:
-            self._next = now + self.every_ns
+            self._next = now + self._patience()
         return now >= self._next
 
     def asked(self, seq: int) -> None:
         """This datagram says OVER."""
         self._last_seq = seq
 
+    def turn_at(self, seq: int | None, air_ns: int) -> int:
+        """Before that time this datagram may not leave. Behind a window that nobody answered one that says
+        OVER follows a gap: where the radio's queue was full, that makes room for it."""
+        if seq is None or seq != self._last_seq or not self._unanswered:
+            return 0
+        return self._left + _GAP * air_ns
+
     def sent(self, now: int, air_ns: int) -> None:
         """A datagram has left and takes so long on the air: if it said OVER, the window begins."""
+        self._left = now + air_ns
         if self._last_seq is not None:
             self.until = now + air_ns + self.listen_ns
-            self._next, self._last_seq = self.until + self.every_ns, None
+            self._unanswered += 1
+            self._next, self._last_seq = self.until + self._patience(), None
 
     def given_back(self, now: int) -> None:
         """The base has said all that it had: no need to be silent any longer."""
+        self._unanswered = 0
         if now < self.until:
             # Silence keeps its share of the time: a short window lets the next one come sooner.
             silent = self.listen_ns - (self.until - now)
@@ -119,3 +139,7 @@ class ListenWindows:
                 min(self.every_ns, _LEAST_EVERY_NS), self.every_ns * silent // self.listen_ns
             )
             self.until, self._next = now, now + every
+
+    def _patience(self) -> int:
+        doubled: int = self.listen_ns << min(16, self._unanswered + 1)
+        return min(self.every_ns, max(_LEAST_EVERY_NS, doubled))

@@ -118,7 +118,7 @@ class Reception:
         )  # fmt: skip
 
 
-REPORT_SHARE = 0.04
+REPORT_SHARE = 0.05
 "Of the link's rate, for reports."
 _PERIOD_NS = (1_000_000_000, 30_000_000_000)
 

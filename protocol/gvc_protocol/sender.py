@@ -240,7 +240,7 @@ class LinkSender:
             if not self._ready:
                 return out
             packet, air, seq = self._ready[0]
-            at = self._pacer.ready_at(air, now)
+            at = max(self._pacer.ready_at(air, now), self._windows.turn_at(seq, self._air_ns(air)))
             if self._is_held(len(packet), at, now) or at > now:
                 return out
             self._ready.popleft()
@@ -252,7 +252,7 @@ class LinkSender:
             if seq is not None:
                 self._sent.append((seq, self._sending))
                 self._sending = 0
-                self._windows.sent(now, int(air * 8 * SECOND / self._params.rate_bps))
+                self._windows.sent(now, self._air_ns(air))
             out.append(packet)
 
     def _count_sent(self, air: int, now: int) -> None:
@@ -260,15 +260,18 @@ class LinkSender:
         counters.air_bytes += air
         if counters.first_sent_ns is None:
             counters.first_sent_ns = now
-        ends = max(now, counters.on_air_until_ns) + int(air * 8 * SECOND / self._params.rate_bps)
-        counters.on_air_until_ns = ends
+        counters.on_air_until_ns = max(now, counters.on_air_until_ns) + self._air_ns(air)
+
+    def _air_ns(self, air: int) -> int:
+        return int(air * 8 * SECOND / self._params.rate_bps)
 
     def next_timer(self) -> int | None:
         """When to call `datagrams_to_send` again, or None when nothing waits."""
         times = [p.since + self._params.close_after_ns for p in self._open.values() if p.data]
         if self._ready:
-            packet, air, _ = self._ready[0]
-            at = max(self._windows.until, self._pacer.ready_at(air, 0))
+            packet, air, seq = self._ready[0]
+            turn = self._windows.turn_at(seq, self._air_ns(air))
+            at = max(self._windows.until, turn, self._pacer.ready_at(air, 0))
             times.append(at if self._ledger is None else self._ledger.ready_at(len(packet), at))
         elif self._queue:
             times.append(self._windows.until)

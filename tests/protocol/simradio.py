@@ -20,7 +20,7 @@ from gvc_base.radio_model import RadioModel
 from gvc_base.regions import RegionFiles
 from gvc_edge.backchannel import CommandLog, EdgeBackChannel
 from gvc_edge.rate import RateControl
-from gvc_edge.windows import window_times
+from gvc_edge.windows import usual_report_ns, window_times
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.params import link_params
 from gvc_protocol.adapt import AdaptLimits, LinkSetting
@@ -54,7 +54,8 @@ def fly_radio(
     if profile.backchannel == "windows":
         every, listen = window_times(profile.listen_ms)
         sender.listen_each(every, listen)
-        report_ns, share = max(report_ns, every + listen), every / (every + listen)
+        report_ns = max(report_ns, usual_report_ns(every, listen))
+        share = every / (every + listen)
     limits = AdaptLimits(
         ceiling_bps=params.rate_bps, floor_bps=params.rate_bps / 25,
         fec_percent=params.fec_percent, unit_ns=UNIT_NS,

@@ -154,3 +154,34 @@ def test_a_window_ends_when_it_is_given_back() -> None:
     windows.given_back(3 * SECOND)
     assert windows.until == 2 * SECOND + 300 * MS
     assert not windows.is_due(4 * SECOND + 299 * MS) and windows.is_due(4 * SECOND + 300 * MS)
+
+
+def test_windows_that_nobody_answers_come_ever_more_rarely() -> None:
+    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
+    now, waits = 0, []
+    windows.is_due(0)
+    for seq in range(5):
+        began = now
+        while not windows.is_due(now):
+            now += SECOND
+        waits.append((now - began) // SECOND)
+        windows.asked(seq)
+        windows.sent(now, 0)
+        now = windows.until
+    assert waits == [4, 8, 16, 20, 20]
+    windows.asked(9)
+    windows.sent(now, 0)
+    windows.given_back(now + 400 * MS)  # a fifth of it, so a fifth of the longest wait
+    assert windows.is_due(now + 4400 * MS) and not windows.is_due(now + 4399 * MS)
+
+
+def test_behind_a_lost_turn_the_next_one_leaves_room_for_itself() -> None:
+    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
+    windows.sent(SECOND, 100 * MS)
+    windows.asked(1)
+    assert windows.turn_at(1, 100 * MS) == 0  # nothing was lost yet
+    windows.sent(2 * SECOND, 100 * MS)
+    windows.sent(5 * SECOND, 100 * MS)
+    windows.asked(2)
+    assert windows.turn_at(2, 100 * MS) == 5 * SECOND + 500 * MS
+    assert windows.turn_at(3, 100 * MS) == 0  # says nothing
