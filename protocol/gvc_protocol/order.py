@@ -86,9 +86,10 @@ class Later:
 class ListenWindows:
     """Times of silence on a half-duplex link, in which the base may talk. Sans-IO like its owner.
 
-    A window that the base answers and gives back costs little, so the next one comes soon: that is how fast
-    the sender can follow its link. One that nobody answers costs all its time: the next one waits twice as
-    long as the last, up to `every_ns`. A single one is often only a turn that a full radio dropped.
+    A window that the base answers and gives back costs little, so the next one comes soon: that is how
+    fast the sender can follow its link. One that nobody answers costs all its time: the next one waits
+    twice as long as the last, up to `every_ns`. A single one is often only a turn that a full radio
+    dropped.
     """
 
     every_ns: int = 0
@@ -115,8 +116,8 @@ class ListenWindows:
         self._last_seq = seq
 
     def turn_at(self, seq: int | None, air_ns: int) -> int:
-        """Before that time this datagram may not leave. Behind a window that nobody answered one that says
-        OVER follows a gap: where the radio's queue was full, that makes room for it."""
+        """Before that time this datagram may not leave. Behind a window that nobody answered one that
+        says OVER follows a gap: where the radio's queue was full, that makes room for it."""
         if seq is None or seq != self._last_seq or not self._unanswered:
             return 0
         return self._left + _GAP * air_ns
