@@ -8,23 +8,28 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gvc_base.choices import SecondsOption
 from gvc_base.post.copies import station_name
+from gvc_base.post.forwarder import Forwarder
 from gvc_base.post.receiver import PostReceiver
 from gvc_base.post.sender import Sender
 from gvc_base.post.server import PostServer, parse_server
 from gvc_protocol.errors import UserError
 
+if TYPE_CHECKING:
+    from gvc_base.station.base import LiveBase
+
 __all__ = [
-    "PostCaOption", "PostCredsOption", "PostNameOption", "PostOption", "post_app", "post_target",
+    "PostCaOption", "PostCredsOption", "PostNameOption", "PostOption", "PostPlan", "post_app",
+    "post_target",
 ]  # fmt: skip
 
 post_app = typer.Typer(
@@ -58,6 +63,36 @@ def post_target(
     """
     own = re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname().partition(".")[0])[:32]
     return parse_server(url, creds, ca), station_name(name or own or "base")
+
+
+class PostPlan:
+    """What a base that runs has to do with a command post: nothing, or a sender beside it."""
+
+    def __init__(
+        self, url: str | None, creds: Path | None, ca: Path | None, name: str | None,
+        archive: Path, say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        """Raises UserError where an option is not as it has to be."""
+        self._forwarder: Forwarder | None = None
+        if url is None:
+            if creds is not None or ca is not None or name is not None:
+                raise UserError("--post-creds, --post-ca and --post-name go with --post URL")
+            return
+        server, station = post_target(url, creds, ca, name)
+        self._forwarder = Forwarder(archive, server, station, say)
+        self._say, self._line = say, f"sending all that is archived to {server.url} as {station}"
+
+    def before_archive(self, stack: ExitStack) -> None:
+        """Call it before the archive is opened: so the sender ends after it is closed, and signed."""
+        if self._forwarder is not None:
+            stack.callback(self._forwarder.finish)
+
+    def start(self, base: LiveBase) -> None:
+        """Begin to send; what goes wrong stands among the base's warnings."""
+        if self._forwarder is not None:
+            self._forwarder.start()
+            base.add_warning(self._forwarder.warning)
+            self._say(self._line)
 
 
 @post_app.command()

@@ -24,6 +24,13 @@ from gvc_base.choices import (
     quality_of,
 )
 from gvc_base.console_cli import ConsoleAddress, ConsoleOption, TokenOption
+from gvc_base.post_cli import (
+    PostCaOption,
+    PostCredsOption,
+    PostNameOption,
+    PostOption,
+    PostPlan,
+)
 from gvc_base.restream.start import RestreamPlan
 from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.opening import BasePlan, open_base
@@ -71,6 +78,10 @@ def run(
             help="Marked video to QGroundControl, VLC, ATAK; or rtp://. Any number of times.",
         ),
     ] = None,
+    post: PostOption = None,
+    post_creds: PostCredsOption = None,
+    post_ca: PostCaOption = None,
+    post_name: PostNameOption = None,
     queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
     objects: Annotated[
         str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
@@ -94,6 +105,8 @@ def run(
 
     To QGroundControl or VLC beside it: --restream mpegts://192.168.1.20:5600 (docs/restream.md)
 
+    To a command post beside it: --post nats://10.0.0.1:4222 --post-name ridge (docs/post.md)
+
     For a tablet: --console 0.0.0.0:8765; the token that it needs is printed.
     """
     options = StationOptions(
@@ -101,6 +114,7 @@ def run(
         stream_id=stream, snapshot=snapshot, record=record, fov_deg=checked_fov(fov), ground_m=ground,
         decoders=max(1, (os.cpu_count() or 2) // 2), detector=load_detector(objects),
     )  # fmt: skip
+    posting = PostPlan(post, post_creds, post_ca, post_name, archive, _say)
     onward = RestreamPlan.of(restream or ())
     where = None if no_console else ConsoleAddress.of(console, token)
     plan = BasePlan(
@@ -108,6 +122,7 @@ def run(
         encrypt=encrypt, folder=state or default_state_dir("gvc-base"),
     )  # fmt: skip
     with ExitStack() as stack:
+        posting.before_archive(stack)
         base = open_base(
             stack, plan, _say, lambda row, _: print(f"ack {row}", flush=True) if acks else None
         )
@@ -115,6 +130,7 @@ def run(
             signal.signal(number, lambda *_: base.stop())
         if where is not None:
             where.serve(stack, LiveView(base), _say)
+        posting.start(base)
         onward.start(stack, LiveView(base), archive, _say)
         for one in base.links:
             setup, port = one.setup, getattr(one.setup.link, "port", None)

@@ -47,7 +47,9 @@ class NatsServer:
         """
         self.folder, self.port = folder, free_port()
         folder.mkdir(parents=True, exist_ok=True)
-        store = f'jetstream {{ store_dir: "{folder / "store"}" }}\n' if jetstream else ""
+        store = (
+            f'jetstream {{ store_dir: "{folder / "store"}", domain: post }}\n' if jetstream else ""
+        )
         self._config = folder / "nats.conf"
         self._config.write_text(f"listen: 127.0.0.1:{self.port}\n{store}{config}")
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,12 +58,12 @@ class NatsServer:
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
 
-    def start(self) -> NatsServer:
+    def start(self, *more: str) -> NatsServer:
         """Start, and wait until it listens."""
         assert _PROGRAM is not None
         with (self.folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [_PROGRAM, "-c", str(self._config)], stdout=log, stderr=log
+                [_PROGRAM, "-c", str(self._config), *more], stdout=log, stderr=log
             )
         wait_until(self._listens, "nats-server listens", 30)
         return self

@@ -3,102 +3,20 @@ none comes twice, and the copies are the archives."""
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from gvc_base.archive_seal import Signer, load_signer
+from gvc_base.archive_seal import Signer
 from gvc_base.archive_verify import verify_archive
 from gvc_base.post.forwarder import Forwarder
-from gvc_base.post.receiver import PostReceiver
-from gvc_base.post.sender import Sender
-from gvc_base.post.server import PostServer, parse_server
+from gvc_base.post.server import parse_server
 from tests.post.growing import Growing, all_rows, fill, open_archive
 from tests.post.nats import NatsServer, TcpLink, needs_nats, wait_until
+from tests.post.running import copies, datagrams, is_like, receiving, send
 
 pytestmark = needs_nats
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No sync, and less patience: nothing here is about power cuts or a polite pause."""
-    monkeypatch.setattr("gvc_base.archive_schema._SYNCHRONOUS", "OFF")
-    for name in ("sender", "receiver"):
-        monkeypatch.setattr(f"gvc_base.post.{name}._BACKOFF_S", (0.1,))
-    monkeypatch.setattr("gvc_base.post.sender._LOOK_S", 0.05)
-    monkeypatch.setattr("gvc_base.post.sender._ACK_S", 2.0)
-
-
-@pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    made = load_signer(tmp_path_factory.mktemp("state"))
-    assert made is not None
-    return made
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[NatsServer]:
-    made = NatsServer(tmp_path / "server").start()
-    yield made
-    made.kill()
-
-
-class Running:
-    """A coroutine in a loop of its own thread, until cancelled."""
-
-    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task[None] = self._loop.create_task(work)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        with suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._task)
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-
-
-def receiving(
-    stack: ExitStack, url: str, out: Path, say: Callable[[str], None] = lambda _: None
-) -> tuple[PostReceiver, Running]:
-    receiver = PostReceiver(parse_server(url), out, say=say)
-    stack.callback(receiver.close)
-    running = Running(receiver.run())
-    stack.callback(running.stop)
-    return receiver, running
-
-
-def send(path: Path, server: PostServer, **more: Any) -> Sender:
-    sender = Sender(path, server, more.pop("station", "alpha"), say=lambda _: None, **more)
-    asyncio.run(asyncio.wait_for(sender.run(follow=False), 60))
-    return sender
-
-
-def copies(out: Path, station: str) -> list[Path]:
-    return sorted((out / station).glob("*.db"))
-
-
-def datagrams(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as conn:
-        return int(conn.execute("SELECT coalesce(max(id), 0) FROM datagrams").fetchone()[0])
-
-
-def is_like(path: Path, out: Path, station: str) -> bool:
-    found = copies(out, station)
-    return len(found) == 1 and all_rows(found[0]) == all_rows(path)
 
 
 def test_two_bases_one_post_with_cuts_a_killed_server_and_a_killed_receiver(

@@ -44,6 +44,11 @@ class Forwarder:
         """Where it is."""
         return self._sender.status
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self._ended.is_set()
+
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()

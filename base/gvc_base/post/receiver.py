@@ -121,7 +121,7 @@ class PostReceiver:
             await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
 
     async def _read(self, client: Client) -> None:
-        js = client.jetstream(timeout=_API_S)
+        js = client.jetstream(domain=self._server.domain, timeout=_API_S)
         self._same_store(await stream_of(js))
         pull = await self._subscribe(js)
         self._well()

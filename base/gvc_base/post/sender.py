@@ -143,7 +143,7 @@ class Sender:
         self._archive_id = str(row[0])
 
     async def _serve(self, client: Client) -> None:
-        js = client.jetstream(timeout=_ACK_S)
+        js = client.jetstream(domain=self._server.domain, timeout=_ACK_S)
         self._direct = bool((await stream_of(js)).config.allow_direct)
         if self._cursor is None:
             await self._find_place(js)

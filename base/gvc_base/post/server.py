@@ -35,8 +35,9 @@ _CONNECT_S = 10.0
 _CLOSE_S = 0.3
 _PING_S = 10
 _DUPLICATES_S = 3600.0
+_FORBIDDEN = "permissions violation"
 _JWT = "BEGIN NATS USER JWT"
-_WRONG_URL = "give nats://HOST:PORT or tls://HOST:PORT"
+_WRONG_URL = "give nats://HOST:PORT or tls://HOST:PORT, through a leaf node with /DOMAIN behind it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class PostServer:
     host: str
     port: int
     tls: bool
+    domain: str | None = None
+    "JetStream domain of the server that keeps the rows, where a leaf node lies before it."
     ca: Path | None = None
     login: dict[str, Any] = field(default_factory=dict, repr=False)
     "Arguments of the client library."
@@ -74,7 +77,9 @@ def parse_server(url: str, creds: Path | None = None, ca: Path | None = None) ->
         port = parts.port or 4222
     except ValueError:
         port = 0
-    if parts.scheme not in ("nats", "tls") or not parts.hostname or not port or parts.path:
+    domain = parts.path.strip("/")
+    bad = parts.scheme not in ("nats", "tls") or not parts.hostname or not port
+    if bad or parts.query or parts.fragment or not re.fullmatch(r"[A-Za-z0-9_-]*", domain):
         raise UserError(f"{url!r:.80} is no address of a NATS server; {_WRONG_URL}")
     if ca is not None and not ca.is_file():
         raise UserError(f"no such file: {ca}; --post-ca is a file of certificates (PEM)")
@@ -90,8 +95,8 @@ def parse_server(url: str, creds: Path | None = None, ca: Path | None = None) ->
     # The library logs the server's every error with a traceback; ours are told in one line.
     logging.getLogger("nats").addHandler(logging.NullHandler())
     return PostServer(
-        url=url, host=parts.hostname, port=port, tls=parts.scheme == "tls", ca=ca,
-        login={} if creds is None else _login(creds),
+        url=url, host=str(parts.hostname), port=port, domain=domain or None,
+        tls=parts.scheme == "tls", ca=ca, login={} if creds is None else _login(creds),
     )  # fmt: skip
 
 
@@ -136,18 +141,24 @@ async def connected(server: PostServer, name: str) -> AsyncIterator[Client]:
 
     client, seen = Client(), list[Exception]()
 
-    body, in_use, lost = asyncio.current_task(), False, False
+    body, in_use = asyncio.current_task(), False
+    lost: Exception | None = None
+
+    def lose(why: Exception) -> None:
+        nonlocal lost
+        if in_use and body is not None and lost is None:
+            lost = why
+            body.cancel()
 
     async def on_error(error: Exception) -> None:
         seen.append(error)
+        if _FORBIDDEN in str(error).lower():  # no answer will come to what was not let through
+            lose(error)
 
     async def on_lost() -> None:
-        nonlocal lost
-        if in_use and body is not None:
-            lost = True
-            body.cancel()
+        lose(ConnectionError())
 
-    tls = ssl.create_default_context(cafile=server.ca) if server.tls else None
+    tls = _Tls(server.ca) if server.tls else None
     try:
         try:
             async with asyncio.timeout(_CONNECT_S):
@@ -157,22 +168,63 @@ async def connected(server: PostServer, name: str) -> AsyncIterator[Client]:
                     disconnected_cb=on_lost,
                     allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
                     connect_timeout=int(_CONNECT_S), ping_interval=_PING_S, max_outstanding_pings=2,
-                    tls=tls, tls_hostname=server.host if tls else None, **server.login,
+                    tls=tls, tls_hostname=server.host if tls else None, **_guarded(server.login, tls),
                 )  # fmt: skip
+                if tls is not None:
+                    tls.expect_used()
         except Exception as error:
             raise seen[-1] if seen and not isinstance(error, asyncio.TimeoutError) else error  # noqa: B904
         in_use = True
         yield client
     except asyncio.CancelledError:
         # Ours, or somebody's who wants an end.
-        if lost and body is not None and body.uncancel() == 0:
-            raise ConnectionError from None
+        if lost is not None and body is not None and body.uncancel() == 0:
+            raise lost from None
         raise
     finally:
         in_use = False
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 await client.close()
+
+
+class _Tls(ssl.SSLContext):
+    """Knows whether it was used. The client library goes without where the server does not ask for TLS,
+    and somebody in the middle could see to that."""
+
+    def __new__(cls, _ca: Path | None) -> _Tls:
+        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+
+    def __init__(self, ca: Path | None) -> None:
+        super().__init__()
+        self.used = False
+        if ca is None:
+            self.load_default_certs()
+        else:
+            self.load_verify_locations(ca)
+
+    def wrap_bio(self, *args: Any, **more: Any) -> ssl.SSLObject:
+        self.used = True
+        return super().wrap_bio(*args, **more)
+
+    def expect_used(self) -> None:
+        """Raises nats.errors.SecureConnWantedError where the connection is in the open."""
+        if not self.used:
+            from nats.errors import SecureConnWantedError
+
+            raise SecureConnWantedError
+
+
+def _guarded(login: dict[str, Any], tls: _Tls | None) -> dict[str, Any]:
+    """A password leaves only when the connection is what we asked for."""
+    if tls is None or "password" not in login:
+        return login
+
+    def password() -> str:
+        tls.expect_used()
+        return str(login["password"])
+
+    return {**login, "password": password}
 
 
 async def _resolve(host: str, port: int) -> str:
@@ -241,12 +293,14 @@ def words(error: BaseException) -> str:
         return f"its certificate is not trusted ({error.verify_message}); --post-ca FILE names whose is"
     if isinstance(error, plain.AuthorizationError) or "authorization" in text.lower():
         return "it does not let us in; check --post-creds"
-    if "permissions violation" in text.lower():
+    if _FORBIDDEN in text.lower():
         return f"it does not let us do that ({text}); check the user's permissions there"
-    if isinstance(error, js.NoStreamResponseError | plain.NoRespondersError):
-        return "it answers, but nobody keeps the rows: start it with -js, or its uplink is down"
-    if isinstance(error, js.ServiceUnavailableError) and error.err_code is None:
-        return "it answers, but nobody keeps the rows: start it with -js, or its uplink is down"
+    silent = isinstance(error, js.ServiceUnavailableError) and error.err_code is None
+    if silent or isinstance(error, js.NoStreamResponseError | plain.NoRespondersError):
+        return (
+            "it answers, but nobody keeps the rows: start it with -js; a leaf node's uplink may be "
+            "down, or want /DOMAIN behind the address"
+        )
     if isinstance(error, js.APIError):
         why = error.description or text
         full = error.code == 503 or any(w in str(why) for w in ("resource", "exceeded", "storage"))

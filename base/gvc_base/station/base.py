@@ -54,6 +54,7 @@ class LiveBase:
         self._teller = RefusalTeller(shared.say)
         self._second = self._flushed = 0
         self._healthy = True
+        self._looks: list[Callable[[], str]] = []
         self._door = AskServer(shared.archive.path, self._backs, shared.now, shared.say)
 
     @property
@@ -104,7 +105,12 @@ class LiveBase:
         ]
         if health.ok and health.dropped_rows:
             lines.append(f"{health.dropped_rows} datagrams were lost while the disk was full")
+        lines += [look() for look in self._looks]
         return tuple(line for line in lines if line)
+
+    def add_warning(self, look: Callable[[], str]) -> None:
+        """One more that may have a line for `warnings`, or an empty one; called from any thread."""
+        self._looks.append(look)
 
     def _backs(self) -> list[tuple[str, BaseBackChannel]]:
         found = [(stream.drone_id, stream.back) for stream in self.streams]
