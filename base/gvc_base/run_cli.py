@@ -36,6 +36,7 @@ from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.opening import BasePlan, open_base
 from gvc_base.station.shared import StationOptions
 from gvc_base.station.view import LiveView
+from gvc_base.workers import WorkersSpec
 from gvc_profiles import load
 from gvc_profiles.boots import default_state_dir
 from gvc_profiles.keys_cli import EncryptOption, KeyOption
@@ -88,6 +89,16 @@ def run(
     ] = "movers",
     fov: FovOption = DEFAULT_FOV_DEG,
     ground: GroundOption = None,
+    workers: Annotated[
+        str | None, typer.Option("--workers", help="Who decodes: local:N or dask://HOST:PORT.")
+    ] = None,
+    workers_tls: Annotated[
+        Path | None,
+        typer.Option("--workers-tls", help="Folder of certificates for dask:// on other computers."),
+    ] = None,
+    workers_insecure: Annotated[
+        bool, typer.Option("--workers-insecure", help="dask:// beyond this computer without TLS.")
+    ] = False,
     seconds: SecondsOption = None,
     key: KeyOption = None,
     encrypt: EncryptOption = False,
@@ -113,6 +124,10 @@ def run(
         quality=quality_of(quality), backend=backend_of(backend), queue_limit=max(1, queue_limit),
         stream_id=stream, snapshot=snapshot, record=record, fov_deg=checked_fov(fov), ground_m=ground,
         decoders=max(1, (os.cpu_count() or 2) // 2), detector=load_detector(objects),
+        objects=objects,
+        workers=None if workers is None else WorkersSpec.parse(
+            workers, tls=workers_tls, insecure=workers_insecure
+        ),
     )  # fmt: skip
     posting = PostPlan(post, post_creds, post_ca, post_name, archive, _say)
     onward = RestreamPlan.of(restream or ())

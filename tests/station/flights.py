@@ -20,6 +20,7 @@ from gvc_base.station.events import EventList
 from gvc_base.station.queues import DecodeBudget
 from gvc_base.station.shared import LinkSetup, Shared, StationOptions
 from gvc_base.station.view import LiveView
+from gvc_base.workers import WorkerPool
 from gvc_edge.codecs.classical import ClassicalEncoder
 from gvc_edge.sources.flood import FloodSource, parse_flood_query
 from gvc_profiles import load
@@ -148,6 +149,7 @@ class Flight:
 def start_flight(
     stack: ExitStack, path: Path, links: int, *, key: LinkKey | None = None,
     options: StationOptions | None = None, backlog_bytes: int = 64 << 20,
+    workers: WorkerPool | None = None,
 ) -> Flight:  # fmt: skip
     """Start a base on so many links; the stack ends it."""
     lines: list[str] = []
@@ -168,7 +170,7 @@ def start_flight(
     shared = Shared(
         archive=archive, commits=GroupCommit(archive), options=options or StationOptions(),
         events=EventList(now), budget=DecodeBudget(1, patience_s=0.3), say=lines.append, now=now,
-        key=key, guard=None if key is None else ReplayGuard(), alone=links == 1,
+        workers=workers, key=key, guard=None if key is None else ReplayGuard(), alone=links == 1,
     )  # fmt: skip
     base = LiveBase(shared, setups)
     flight = Flight(base, LiveView(base), made, lines)

@@ -75,7 +75,9 @@ def make_restorer(backend: Backend = "auto", folder: Path = FOLDER) -> Restorer:
     """
     entry = find_weights("evidence", folder)
     found = _backend(backend)
-    return _Onnx(entry, folder) if found == "onnx" else _Torch(entry, folder, found)
+    net = _Onnx(entry, folder) if found == "onnx" else _Torch(entry, folder, found)
+    net.again = (make_restorer, (backend,) if folder == FOLDER else (backend, folder))
+    return net
 
 
 def make_refiner(backend: Backend = "auto", folder: Path = FOLDER) -> Refiner:
@@ -86,7 +88,9 @@ def make_refiner(backend: Backend = "auto", folder: Path = FOLDER) -> Refiner:
     """
     entry = find_weights("refine", folder)
     found = _backend(backend)
-    return _OnnxRefiner(entry, folder) if found == "onnx" else _TorchRefiner(entry, folder, found)
+    net = _OnnxRefiner(entry, folder) if found == "onnx" else _TorchRefiner(entry, folder, found)
+    net.again = (make_refiner, (backend,) if folder == FOLDER else (backend, folder))
+    return net
 
 
 def _backend(backend: Backend) -> str:
@@ -115,7 +119,16 @@ def _has_cuda() -> bool:
     return bool(torch.cuda.is_available())
 
 
-class _TorchBase:
+class _Loaded:
+    """Pickled as what loads it: a decoder that goes on in another process has the network from there."""
+
+    again: tuple[Callable[..., Any], tuple[Any, ...]]
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self.again
+
+
+class _TorchBase(_Loaded):
     """A network of the package in torch, in half precision where that is quick."""
 
     def __init__(
@@ -186,7 +199,7 @@ class _TorchRefiner(_TorchBase):
         return np.ascontiguousarray(residual[:h, :w])
 
 
-class _OnnxBase:
+class _OnnxBase(_Loaded):
     """A network of the package in ONNX Runtime."""
 
     def __init__(self, entry: WeightsEntry, folder: Path) -> None:

@@ -99,6 +99,7 @@ class LiveBase:
             health.line,
             self.storage.warning(),
             "" if self._replay is None else self._replay.problem,
+            "" if self.shared.workers is None else self.shared.workers.problem,
         ]
         lines += [
             f"{link.setup.url}: {link.problem}" if link.problem else "" for link in self.links

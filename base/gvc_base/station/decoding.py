@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import cv2
 
@@ -20,6 +21,8 @@ from gvc_base.station.scenes import SceneMaker
 from gvc_base.station.shared import Shared
 from gvc_base.station.tally import MarkTally
 from gvc_base.timeline import DecodeJob
+from gvc_base.workers.remote import RemoteDecoder
+from gvc_base.workers.session import DecoderPlan
 from gvc_protocol.codec import CodecSpec, DecodedFrame, ReceivedUnit, UnitDecoder, UnitSpan
 from gvc_protocol.errors import UserError
 
@@ -91,12 +94,13 @@ class DecodeThread:
         frames = iter(decoder.decode(job.unit, job.span))
         first, tally = True, MarkTally()
         while True:
-            with self._shared.budget.turn():
+            with self._turn():
                 frame = next(frames, None)
             if frame is None:
                 break
             if first:
                 self.decode_s, first = time.perf_counter() - began, False
+                self._note_label(decoder)
             if frame.frame_no >= job.first_new_frame:
                 tally.add(frame)
                 self._show(frame, job)
@@ -116,11 +120,28 @@ class DecodeThread:
     def _decoder_for(self, spec: CodecSpec) -> UnitDecoder:
         if self._decoder is None or self._decoder.spec != spec:
             options = self._shared.options
-            decoder = make_decoder(spec, options.quality, options.backend)
-            self._decoder = watch(decoder, options.detector)
-            self.label = self._report.decoder = self._decoder.label
-            self._on_decoder(self._decoder)
+            if self._shared.workers is None:
+                decoder = make_decoder(spec, options.quality, options.backend)
+                self._decoder = watch(decoder, options.detector)
+            else:
+                plan = DecoderPlan(
+                    spec=spec, quality=options.quality, backend=options.backend,
+                    objects=options.objects,
+                )  # fmt: skip
+                self._decoder = RemoteDecoder(
+                    plan, self._shared.workers, self._shared.budget.turn, self._say
+                )
         return self._decoder
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """This process's turn to decode; workers have their own processors."""
+        return self._shared.budget.turn() if self._shared.workers is None else nullcontext()
+
+    def _note_label(self, decoder: UnitDecoder) -> None:
+        """What decodes is told where it changes: with workers, from unit to unit."""
+        if decoder.label != self.label:
+            self.label = self._report.decoder = decoder.label
+            self._on_decoder(decoder)
 
     def still_of(
         self, unit: ReceivedUnit, span: UnitSpan, spec: CodecSpec, status: str

@@ -19,6 +19,7 @@ from gvc_base.station.events import EventList
 from gvc_base.station.queues import DecodeBudget
 from gvc_base.station.shared import LinkSetup, Shared, StationOptions
 from gvc_base.truth_score import RunningScore, read_scores
+from gvc_base.workers import make_pool
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
 from gvc_profiles.boots import next_boot_id
 from gvc_profiles.clock import steady_clock
@@ -96,9 +97,13 @@ def open_base(
                 boot_id=(now() // 10**9 + number) & 0xFFFF if boot is None else boot,
             )
         )  # fmt: skip
+    workers = None if plan.options.workers is None else make_pool(plan.options.workers, say)
+    if workers is not None:
+        stack.callback(workers.close)
     shared = Shared(
         archive=archive, commits=GroupCommit(archive), options=plan.options, events=EventList(now),
         budget=DecodeBudget(plan.options.decoders), say=say, now=now, key=key,
+        workers=workers,
         guard=None if replay is None else replay.guard, alone=len(setups) == 1,
         scores=_scores(archive.path, say),
     )  # fmt: skip

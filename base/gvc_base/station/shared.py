@@ -15,6 +15,7 @@ from gvc_base.station.events import EventList
 from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.queues import DecodeBudget
 from gvc_base.truth_score import RunningScore
+from gvc_base.workers import WorkerPool, WorkersSpec
 from gvc_profiles.links import ByteLink
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.sight.detector import Detector
@@ -45,6 +46,10 @@ class StationOptions:
     "Frames that are decoded at one time."
     detector: Detector | None = None
     "Looks at what is shown for objects that the sender did not tell of."
+    objects: str = "movers"
+    "Its name, for those who load it elsewhere."
+    workers: WorkersSpec | None = None
+    "Who decodes; None for this process."
     fov_deg: float = DEFAULT_FOV_DEG
     ground_m: float | None = None
     "Height of the ground above the ellipsoid; None for the lowest that was heard."
@@ -78,6 +83,8 @@ class Shared:
     budget: DecodeBudget
     say: Callable[[str], None]
     now: Callable[[], int]
+    workers: WorkerPool | None = None
+    "Other processes that decode; None for none."
     key: LinkKey | None = None
     guard: ReplayGuard | None = None
     "One for all links: what was recorded on one link must not be believed on another."
