@@ -67,6 +67,7 @@ train-marks: $(VENV)/.dev
 
 bench-marks: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.marks.bench --data "$(DATA)" --work "$(MARKS_WORK)" --out bench-out/marks $(BENCH)
+	$(BIN)/python -m tests.bench.marks.planted --data "$(DATA)" --out bench-out/planted --count 500 --seed 1
 
 bench-edge: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.edge --out bench-out $(BENCH)

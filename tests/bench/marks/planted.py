@@ -12,11 +12,12 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,7 @@ def _code() -> str:
     """Hash of what a scene's figures hang on most: a change of it measures the scene anew."""
     parts = (gvc_base.alarms, gvc_profiles.sight, gvc_edge.eyes)
     files = sorted(f for part in parts for f in Path(str(part.__file__)).parent.glob("*.py"))
+    files += sorted(Path(__file__).parent.glob("planted*.py"))
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:8]
 
 
@@ -234,9 +236,10 @@ def _plant_memory(
     scene: _Scene, result: Result, job: DecodeJob, decoder: Any, watched: WatchedDecoder, count: int
 ) -> None:
     """Into what the decoder remembers; then the unit as it came, and with its D alone."""
-    memory, looked, state = decoder._memory, decoder._looked, watched.state()
+    memory, state = decoder._memory, watched.state()
     if memory is None:
         return
+    put_back = _painter(decoder)
     alone = replace(job.unit, keyframe=PartData(), features=PartData())
     plain: dict[bool, list[DecodedFrame]] = {}
     for turn in range(count):
@@ -247,11 +250,12 @@ def _plant_memory(
         lost = turn % 2 == 0
         unit = alone if lost else job.unit
         if lost not in plain:
-            decoder._memory, decoder._looked = memory, looked
+            put_back()
+            decoder._memory = memory
             watched.restore(state)
             plain[lost] = _first(watched, unit, job.span)
+        put_back()
         decoder._memory = replace(memory, picture=pixels, shown=pixels)
-        decoder._looked = looked
         watched.restore(state)
         shown = _first(watched, unit, job.span)
         x, y, w, h = (max(0, box[0] - 8), max(0, box[1] - 8), box[2] + 16, box[3] + 16)
@@ -270,8 +274,21 @@ def _plant_memory(
             f"{kind} in the memory, {'D alone came' if lost else 'all came'}",
             alarmed,
         )
-    decoder._memory, decoder._looked = memory, looked
+    put_back()
+    decoder._memory = memory
     watched.restore(state)
+
+
+def _painter(decoder: Any) -> Callable[[], None]:
+    """Puts the decoder's grain back to where it is now: two decodes of one unit would differ by it, and
+    a fake that is not shown would be taken for one that is."""
+    looked, paint = decoder._looked, decoder._restoration
+    field, said = copy.deepcopy(paint._field), paint._said
+
+    def put_back() -> None:
+        decoder._looked, paint._field, paint._said = looked, copy.deepcopy(field), said
+
+    return put_back
 
 
 def _first(watched: WatchedDecoder, unit: ReceivedUnit, span: UnitSpan) -> list[DecodedFrame]:
