@@ -112,20 +112,26 @@ def received_still(frame: DecodedFrame) -> Still | None:
 
 
 class Stills:
-    """Writes one still a unit, `frame-NNNNNN.png` and its `frame-NNNNNN_mask.png`, into a folder.
+    """Writes one still a unit, `frame-NNNNNN.png` and its `frame-NNNNNN_mask.png`, into a folder; each
+    file appears when it is complete.
 
     The mask is white where a pixel was received, as OpenDroneMap and others take it. Of a unit's frames
     the one with the most received pixels is kept.
 
     Args:
         on_written: called with each finished picture, to sign it.
+        encode: a still to what its file holds; None for PNG. suffix: of that file.
 
     Raises:
         UserError: the folder or a file cannot be written.
     """
 
-    def __init__(self, folder: Path, on_written: Callable[[Path, Still], None]) -> None:
+    def __init__(
+        self, folder: Path, on_written: Callable[[Path, Still], None],
+        encode: Callable[[Still], bytes] | None = None, suffix: str = ".png",
+    ) -> None:  # fmt: skip
         self._folder, self._on_written = folder, on_written
+        self._encode, self._suffix = encode or (lambda still: _png(still.pixels)), suffix
         self._best: Still | None = None
         self.count = 0
         try:
@@ -146,18 +152,25 @@ class Stills:
         still, self._best = self._best, None
         if still is None:
             return
-        path = self._folder / f"frame-{still.frame_no:06d}.png"
-        for name, picture in (
-            (path, still.pixels),
-            (path.with_stem(path.stem + "_mask"), still.mask),
+        path = self._folder / f"frame-{still.frame_no:06d}{self._suffix}"
+        # The mask first: no picture lies there without it.
+        for name, data in (
+            (path.with_name(path.stem + "_mask.png"), _png(still.mask)),
+            (path, self._encode(still)),
         ):
-            done, png = cv2.imencode(".png", picture)
+            part = name.with_name(f".{name.name}.part")
             try:
-                name.write_bytes(png.tobytes() if done else b"")
+                part.write_bytes(data)
+                part.replace(name)
             except OSError as error:
+                part.unlink(missing_ok=True)
                 raise UserError(f"cannot write {name}: {error.strerror}") from None
         self._on_written(path, still)
         self.count += 1
+
+
+def _png(pixels: U8) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
 
 
 def _worth(still: Still) -> tuple[bool, int]:

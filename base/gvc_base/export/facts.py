@@ -24,7 +24,7 @@ from gvc_protocol.descriptors import Telemetry
 from gvc_protocol.errors import UserError
 from gvc_protocol.marks import Mark
 
-__all__ = ["FoundObject", "MissionFacts", "TileMask", "UnitFacts", "collect", "place_at"]
+__all__ = ["FoundObject", "MissionFacts", "TileMask", "UnitFacts", "collect", "place_at", "unit_of"]
 
 _MADE_UP = (Mark.REGENERATED, Mark.LOST)
 
@@ -162,7 +162,7 @@ def collect(
         shown = replace(one, frame=received_only(one.frame)) if evidence_alone else one
         if shown.job is not job:
             job = shown.job
-            facts.units.append(_begin(job, shown.received_ns, objects))
+            facts.units.append(unit_of(job, shown.received_ns, objects))
         facts.units[-1].take(shown)
         for other in others:
             other(shown)
@@ -175,7 +175,8 @@ def collect(
     return facts
 
 
-def _begin(job: DecodeJob, received_ns: int, objects: ObjectRows) -> UnitFacts:
+def unit_of(job: DecodeJob, received_ns: int, objects: ObjectRows) -> UnitFacts:
+    """A unit before any of its frames."""
     d, span = job.unit.descriptors, job.span
     found = tuple(
         FoundObject(text=o.text, box=o.box, chip=o.chip) for o in objects.of(job)
@@ -198,23 +199,25 @@ def place_at(unit: UnitFacts, following: UnitFacts | None, offset: int) -> Telem
     """
     here = unit.telemetry
     assert here is not None
-    if following is None or following.telemetry is None or following.boot_id != unit.boot_id:
+    if following is None or following.boot_id != unit.boot_id:
         return here
-    if following.unit_no != unit.unit_no + 1 or offset <= 0:
+    if following.telemetry is None or following.unit_no != unit.unit_no + 1:
         return here
-    there = following.telemetry
-    part = min(1.0, offset / max(1, following.first_frame - unit.first_frame))
+    way = max(1, following.first_frame - unit.first_frame)
+    return _between(here, following.telemetry, min(1.0, max(0.0, offset / way)))
 
-    def between(a: int, b: int, turn: int = 0) -> int:
+
+def _between(here: Telemetry, there: Telemetry, part: float) -> Telemetry:
+    def step(a: int, b: int, turn: int = 0) -> int:
         way = (b - a + turn // 2) % turn - turn // 2 if turn else b - a
         at = a + round(part * way)
         return (at + turn // 2) % turn - turn // 2 if turn else at
 
     return Telemetry(
-        lat_e7=between(here.lat_e7, there.lat_e7),
-        lon_e7=between(here.lon_e7, there.lon_e7, 3_600_000_000),
-        alt_cm=between(here.alt_cm, there.alt_cm),
-        roll_cdeg=between(here.roll_cdeg, there.roll_cdeg, 36_000),
-        pitch_cdeg=between(here.pitch_cdeg, there.pitch_cdeg, 36_000),
-        yaw_cdeg=between(here.yaw_cdeg, there.yaw_cdeg, 36_000),
+        lat_e7=step(here.lat_e7, there.lat_e7),
+        lon_e7=step(here.lon_e7, there.lon_e7, 3_600_000_000),
+        alt_cm=step(here.alt_cm, there.alt_cm),
+        roll_cdeg=step(here.roll_cdeg, there.roll_cdeg, 36_000),
+        pitch_cdeg=step(here.pitch_cdeg, there.pitch_cdeg, 36_000),
+        yaw_cdeg=step(here.yaw_cdeg, there.yaw_cdeg, 36_000),
     )  # fmt: skip
