@@ -42,6 +42,7 @@ class ExportFormat(StrEnum):
     GEOJSON = "geojson"
     KML = "kml"
     GPX = "gpx"
+    COT = "cot"
     CSV = "csv"
 
 
@@ -73,8 +74,9 @@ def export(
 ) -> None:
     """Write a mission for maps, tables, players and other programs; what is regenerated is named so.
 
-    geojson, kml and gpx need telemetry: where the camera was. Areas on them assume flat ground. mp4 and
-    stills are signed; `gvc-base verify` says what is real in them.
+    geojson, kml, gpx and cot need telemetry: where the camera was. Areas on them assume flat ground. cot
+    is a data package for ATAK where the name ends in .zip, else an event a line. mp4 and stills are
+    signed; `gvc-base verify` says what is real in them.
 
     Examples: gvc-base export flood.db --format geojson --out flood.geojson;
     gvc-base export flood.db --format csv --out link.csv

@@ -28,6 +28,7 @@ __all__ = [
     "camera_event",
     "detection_event",
     "footprint_event",
+    "track_event",
     "wrapped_lon",
 ]
 
@@ -36,8 +37,8 @@ XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 
 _UNKNOWN_M = 9_999_999.0
 "CoT's own word for an error or a height that nobody knows."
-_SEEN, _MADE_UP, _OBJECT = 0xFF00A050, 0xFFE06000, 0xFFFFD000
-"Green: mostly received. Orange: mostly regenerated or lost. Yellow: an object."
+_SEEN, _MADE_UP, _OBJECT, _TRACK = 0xFF00A050, 0xFFE06000, 0xFFFFD000, 0xFF0080FF
+"Green: mostly received. Orange: mostly regenerated or lost. Yellow: an object. Blue: the track."
 _FILL = 0x40FFFFFF
 "A quarter of the stroke's opacity, so that the map can be read through it."
 
@@ -129,6 +130,28 @@ def footprint_event(
     ET.SubElement(detail, "strokeStyle", value="dashed" if made_up else "solid")
     ET.SubElement(detail, "fillColor", value=_argb(colour & _FILL))
     ET.SubElement(detail, "labels_on", value="true")
+    return _bytes(event)
+
+
+def track_event(about: CotAbout, points: Sequence[tuple[float, float]]) -> bytes:
+    """Where a camera was, as an open line, type u-d-f.
+
+    Args:
+        points: (lon, lat) in degrees in order, at least 2.
+
+    Raises:
+        LocalProtocolError: fewer than 2 points, or a number that is no place on earth.
+    """
+    if len(points) < 2:
+        raise LocalProtocolError(f"a track needs 2 points, not {len(points)}")
+    last = CotPlace(lon_deg=points[-1][0], lat_deg=points[-1][1])
+    event, detail = _event(about, last, FOOTPRINT_TYPE, how="m-g")
+    for lon, lat in points:
+        lon_text, lat_text = _degrees(lon, lat)
+        ET.SubElement(detail, "link", point=f"{lat_text},{lon_text}")
+    ET.SubElement(detail, "strokeColor", value=_argb(_TRACK))
+    ET.SubElement(detail, "strokeWeight", value="3.0")
+    ET.SubElement(detail, "strokeStyle", value="solid")
     return _bytes(event)
 
 

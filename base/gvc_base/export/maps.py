@@ -11,6 +11,7 @@ from typing import IO
 from gvc_base.archive import Archive
 from gvc_base.decode_pass import DecodePass, DecodeSettings
 from gvc_base.export.areas import Areas
+from gvc_base.export.cot import write_cot_lines, write_cot_package
 from gvc_base.export.facts import MissionFacts, collect
 from gvc_base.export.files import whole_file
 from gvc_base.export.geojson import write_geojson
@@ -28,6 +29,7 @@ _PLACES = (
 
 MAP_WRITERS: dict[str, Callable[[MissionFacts, Areas, IO[bytes]], int]] = {
     "geojson": write_geojson, "kml": write_kml, "gpx": write_gpx,
+    "cot": write_cot_lines, "cot.zip": write_cot_package,
 }  # fmt: skip
 
 
@@ -46,7 +48,7 @@ def write_map(
     ground_m: float | None, evidence_alone: bool = False,
     on_frame: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Made:  # fmt: skip
-    """Write a recording as `kind`, one of MAP_WRITERS.
+    """Write a recording as `kind`, one of MAP_WRITERS; `cot` to a file that ends in .zip is a package.
 
     Args:
         fov_deg, ground_m: as in `Areas`. evidence_alone, on_frame: as in `collect`.
@@ -63,7 +65,8 @@ def write_map(
         if not facts.placed:
             raise UserError(_no_place(recording))
         areas = Areas(facts, fov_deg=fov_deg, ground_m=ground_m)
-        number = MAP_WRITERS[kind](facts, areas, file)
+        package = kind == "cot" and out.suffix.lower() == ".zip"
+        number = MAP_WRITERS["cot.zip" if package else kind](facts, areas, file)
     notes = [*facts.notes, *filter(None, [areas.problem])]
     if ground_m is None and not areas.problem:
         notes.append(

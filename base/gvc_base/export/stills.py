@@ -61,10 +61,11 @@ def write_stills(
         written.append((path, ledger, False, False))
 
     stills = Stills(folder, note, encode, ".jpg")
-    objects, done = ObjectRows(), 0
+    objects, done, job = ObjectRows(), 0, None
     for done, shown in enumerate(run.frames(), 1):
-        if not units or shown.job.unit.unit_no != units[-1].unit_no:
-            units = [*units[-1:], unit_of(shown.job, shown.received_ns, objects)]
+        if shown.job is not job:
+            job = shown.job
+            units = [*units[-1:], unit_of(job, shown.received_ns, objects)]
         stills.take(shown.frame)
         on_frame(done, run.mission.total_frames)
     if not done:
