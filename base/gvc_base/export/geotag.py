@@ -6,6 +6,9 @@ Stills leave as JPEG of quality 100 without chroma subsampling: Pix4D takes no P
 inside OpenDroneMap read it of JPEG. A JPEG block is one tile then, so nothing bleeds from a tile that
 was not received into one that was; levels change by a few. `gvc-base decode --stills` writes exact PNG.
 
+Credentials are put before the EXIF, and exifread, which OpenDroneMap uses, looks no farther than 4 KB:
+`geo.txt` beside the stills has the places once more in OpenDroneMap's own form, which goes before EXIF.
+
 Heights are above the ellipsoid, which is what EXIF 3.0 takes a GPSAltitudeRef of 0 or 1 for. Attitude
 is Pix4D's and OpenDroneMap's: pitch 0 looks straight down.
 """
@@ -26,7 +29,9 @@ from PIL.ExifTags import GPS, IFD, Base
 from gvc_base.export.words import utc, xml_text
 from gvc_protocol.descriptors import Telemetry
 
-__all__ = ["Geotag", "tagged_jpeg"]
+__all__ = ["GEO_TXT_HEAD", "Geotag", "geo_txt_line", "tagged_jpeg"]
+
+GEO_TXT_HEAD = "EPSG:4326\n"
 
 _QUALITY = 100
 _XMP = (
@@ -64,6 +69,18 @@ def tagged_jpeg(bgr: NDArray[np.uint8], tag: Geotag) -> bytes:
         file, "JPEG", quality=_QUALITY, subsampling=0, exif=_exif(tag), xmp=_xmp(tag).encode()
     )
     return file.getvalue()
+
+
+def geo_txt_line(name: str, tag: Geotag) -> str:
+    """A still's line of OpenDroneMap's geo.txt: name, longitude, latitude, height, yaw, pitch, roll."""
+    t = tag.telemetry
+    if t is None:
+        return ""
+    line = f"{name} {t.lon_e7 / 1e7:.7f} {t.lat_e7 / 1e7:.7f} {t.alt_cm / 100:.2f}"
+    if tag.has_attitude:
+        pitch = 90 + t.pitch_cdeg / 100
+        line += f" {t.yaw_cdeg / 100:.2f} {pitch:.2f} {t.roll_cdeg / 100:.2f}"
+    return line + "\n"
 
 
 def _exif(tag: Geotag) -> bytes:

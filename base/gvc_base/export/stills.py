@@ -12,7 +12,8 @@ from pathlib import Path
 
 from gvc_base.decode_pass import DecodePass, DecodeSettings
 from gvc_base.export.facts import UnitFacts, place_at, unit_of
-from gvc_base.export.geotag import Geotag, tagged_jpeg
+from gvc_base.export.files import whole_file
+from gvc_base.export.geotag import GEO_TXT_HEAD, Geotag, geo_txt_line, tagged_jpeg
 from gvc_base.exports import sign_files
 from gvc_base.provenance import MarkLedger
 from gvc_base.received import Still, Stills
@@ -47,15 +48,14 @@ def write_stills(
     """
     run = DecodePass(recording, settings)
     units: list[UnitFacts] = []
-    made = StillsMade()
+    made, lines = StillsMade(), [GEO_TXT_HEAD]
     written: list[tuple[Path, MarkLedger, bool, bool]] = []
 
     def encode(still: Still) -> bytes:
-        tag = _tag(still, units)
-        made.placed += tag.telemetry is not None
-        return tagged_jpeg(still.pixels, tag)
+        return tagged_jpeg(still.pixels, _tag(still, units))
 
     def note(path: Path, still: Still) -> None:
+        lines.append(geo_txt_line(path.name, _tag(still, units)))
         ledger = MarkLedger(units[-1].fps)
         ledger.take(still.as_frame())
         written.append((path, ledger, False, False))
@@ -71,7 +71,10 @@ def write_stills(
     if not done:
         raise UserError(run.nothing())
     stills.finish()
-    made.number = stills.count
+    made.number, made.placed = stills.count, sum(map(bool, lines[1:]))
+    if made.placed:
+        with whole_file(folder / "geo.txt") as file:
+            file.write("".join(lines).encode())
     run.mission.fill_report(run.report)
     made.notes += [*run.notes(), *run.report.notes]
     if sign:
