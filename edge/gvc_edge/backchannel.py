@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -96,6 +97,7 @@ class EdgeBackChannel:
         on_keyframe: Callable[[], None] = lambda: None,
         on_bounds: Callable[[int, int], None] = lambda _f, _c: None,
         on_turn: Callable[[], None] = lambda: None, adapt: bool = True,
+        note: Callable[[str, str], None] = lambda _kind, _text: None,
     ) -> None:  # fmt: skip
         self._units, self._texts = units, TextsOut(boot_id)
         self._receiver, self._limits, self._log = receiver, limits, log
@@ -110,6 +112,10 @@ class EdgeBackChannel:
         self._told_unauthenticated = False
         self.reports = 0
         "Reports on this boot that came."
+        self.last_report: Report | None = None
+        self.reported_at: float | None = None
+        "`time.monotonic` of the last one."
+        self._note, self._told_command = note, -1
 
     def receive(self, data: bytes, now: int) -> None:
         """Take what the radio gave."""
@@ -131,6 +137,11 @@ class EdgeBackChannel:
         finest = max(setting.finest, self._bounds[0])
         self._on_bounds(min(finest, self._bounds[1]), self._bounds[1])
         return setting
+
+    @property
+    def texts_waiting(self) -> int:
+        """Texts of ours that the base has not acknowledged."""
+        return self._texts.waiting
 
     @property
     def answer_share(self) -> float:
@@ -187,9 +198,8 @@ class EdgeBackChannel:
     def _message(self, event: MessageReady, now: int) -> None:
         for record in unpack_message(event.data):
             if isinstance(record, Report):
-                if record.boot_id == self._boot_id and self._adapt:
-                    self.reports += 1
-                    self._control.report(record, now)
+                if record.boot_id == self._boot_id:
+                    self._report(record, now)
             elif isinstance(record, TimeAsk):
                 received = self._wall_us()
                 self._out.append(
@@ -203,11 +213,18 @@ class EdgeBackChannel:
             elif isinstance(record, Ack):
                 if self._texts.acknowledged(record.command_id):
                     self._say("the base has your message")
+                    self._note("delivered", "")
             elif isinstance(record, COMMAND_TYPES):
                 if not event.authenticated:
                     self._refuse_unauthenticated()
                 else:
                     self._command(record, now)
+
+    def _report(self, report: Report, now: int) -> None:
+        self.last_report, self.reported_at = report, time.monotonic()
+        if self._adapt:
+            self.reports += 1
+            self._control.report(report, now)
 
     def _refuse_unauthenticated(self) -> None:
         if not self._told_unauthenticated:
@@ -218,6 +235,7 @@ class EdgeBackChannel:
         status = self._log.status(command.command_id)
         if status is None:
             status = self._obey(command, now)
+            self._tell_asked(command, refused=status == AckStatus.REFUSED)
             if status != AckStatus.WORKING:
                 self._log.note(command.command_id, status)
         records: list[Record] = [Ack(command_id=command.command_id, status=status)]
@@ -248,6 +266,19 @@ class EdgeBackChannel:
         else:
             return AckStatus.REFUSED
         return AckStatus.DONE
+
+    def _tell_asked(self, command: Command, *, refused: bool) -> None:
+        if isinstance(command, OperatorText):
+            self._note("message", command.text)
+            return
+        if command.command_id == self._told_command:
+            return  # one that takes time comes again until it is done
+        self._told_command = command.command_id
+        words = {KeyframeRequest: "a fresh keyframe", RegionRequest: "real pixels of a region",
+                 Resume: "lost units again"}.get(type(command), "another mode")  # fmt: skip
+        if isinstance(command, RateCommand):
+            words = f"a rate of {command.rate_bps} bit/s" if command.rate_bps else "the usual rate"
+        self._note("asked", f"{words}{' (refused)' if refused else ''}")
 
     def _setting_record(self, now: int) -> Setting:
         s = self._control.setting(now)

@@ -21,7 +21,9 @@ from gvc_edge.pipeline import Pipeline
 from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
+from gvc_edge.sources.base import MayBeAway
 from gvc_edge.state import Spool
+from gvc_edge.telemetry import Telemetry, Watcher
 from gvc_edge.units import BuiltUnit, build_units
 from gvc_edge.way_back import BackOptions, WayBack, open_way_back
 from gvc_profiles.clock import steady_clock
@@ -32,13 +34,14 @@ from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import SourceFrame
 from gvc_protocol.events import SenderDropped
 from gvc_protocol.ledger import AirtimeLedger
-from gvc_protocol.params import LinkParams
+from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.sender import LinkSender
 
 __all__ = ["LiveRun"]
 
 _IDLE_WAIT_S = 0.05
 _PICTURE_EVERY_S = 0.98
+_LOOK_S = 0.5
 
 
 @runtime_checkable
@@ -61,7 +64,7 @@ class LiveRun:
     def __init__(
         self, source: FrameSource, pipeline: Pipeline, params: LinkParams,
         link: ByteLink | PcapLink, spool: Spool | None, *, stream_id: int, boot_id: int,
-        say: Callable[[str], None], on_status: Callable[[SendReport], None],
+        say: Callable[[str], None], watcher: Watcher | None = None,
         key: LinkKey | None = None, back: BackOptions | None = None,
         ledger: AirtimeLedger | None = None,
     ) -> None:  # fmt: skip
@@ -70,9 +73,12 @@ class LiveRun:
         self._sender = LinkSender(
             params, stream_id=stream_id, boot_id=boot_id, key=key, ledger=ledger
         )
-        self._say, self._on_status = say, on_status
-        self._units: queue.Queue[BuiltUnit | _Failure | None] = queue.Queue(maxsize=2)
         self._stop = threading.Event()
+        self._say, self._watcher = say, watcher or Watcher()
+        self._paced, self._next_look = Paced(source, self._stop), 0.0
+        self._ladder: int | None = None
+        self._airtime, self._spool_problem = ledger, ""
+        self._units: queue.Queue[BuiltUnit | _Failure | None] = queue.Queue(maxsize=2)
         self._now = steady_clock()
         self._usual = params.rate_bps * float(pipeline.unit_frames / source.info.fps) / 8
         self._report = SendReport(rate_bps=params.rate_bps, fec_percent=params.fec_percent)
@@ -102,6 +108,7 @@ class LiveRun:
             ended = self._take_unit() or ended
             self._send_due()
             self._listen()
+            self._look()
             if ended and self._stop.is_set() and self._down_since is not None:
                 self._say("stopped while the link is down; what waited in the queue was not sent")
                 break
@@ -126,7 +133,7 @@ class LiveRun:
             options, self._params, self._pipeline, self._sender,
             unit_s=float(self._pipeline.unit_frames / self._source.info.fps), key=key,
             stream_id=stream_id, boot_id=boot_id, say=self._say, now=self._now,
-            on_keyframe=self._keyframe.set, on_bounds=self._set_bounds,
+            on_keyframe=self._keyframe.set, on_bounds=self._set_bounds, note=self._watcher.note,
         )  # fmt: skip
         if back is None or options.state_dir is None:
             return back, None
@@ -147,7 +154,9 @@ class LiveRun:
         if self._back.replay is not None:
             self._back.replay.tick(now)
         while self._door is not None and not self._door.texts.empty():
-            channel.say_to_base(self._door.texts.get(), now)
+            text = self._door.texts.get()
+            channel.say_to_base(text, now)
+            self._watcher.note("said", text)
         rate = self._params.rate_bps if self._setting is None else self._setting.rate_bps
         for data in channel.outgoing(now, rate):
             self._sender.send_message(data, now)
@@ -211,7 +220,7 @@ class LiveRun:
         """Worker thread: pace a file to its own clock, encode, hand over."""
         try:
             units = build_units(
-                Paced(self._source, self._stop), self._pipeline.encoder,
+                self._paced, self._pipeline.encoder,
                 self._rate, unit_frames=self._pipeline.unit_frames,
                 eyes=self._pipeline.eyes, backlog=lambda: self._excess,
                 on_begin=self._begin_unit, on_picture=self._keep_picture,
@@ -239,6 +248,7 @@ class LiveRun:
         self._keep_unit(built)
         self._excess = max(0, self._sender.backlog_air_bytes - int(self._usual))
         self._report.frames += built.unit.descriptors.frames
+        self._ladder = built.unit.descriptors.ladder
         self._tell()
         if self._spool is not None:
             self._spool.sync()
@@ -297,7 +307,8 @@ class LiveRun:
             if self._spool is not None:
                 self._spool.write(packet, self._now())
                 if self._spool.problem:
-                    self._say(self._spool.problem)
+                    self._spool_problem = self._spool.problem
+                    self._say(self._spool_problem)
                     self._spool = None
 
     def _reconnect(self, error: OSError) -> None:
@@ -307,6 +318,8 @@ class LiveRun:
         if self._down_since is None:
             self._down_since = time.monotonic()
             self._say(f"link is down ({error}); nothing is lost, trying again")
+            self._next_look = 0.0
+            self._look()
         time.sleep(self._backoff.wait_s())
         with suppress(OSError):
             self._link.reopen()
@@ -315,4 +328,51 @@ class LiveRun:
         seconds = self._report.frames / float(self._source.info.fps)
         fill_report(self._report, self._sender, self._params, seconds)
         self._report.frames_per_s = self._report.frames / max(1e-9, seconds)
-        self._on_status(self._report)
+
+    def _look(self) -> None:
+        """Tell the watcher how things are, twice a second."""
+        at = time.monotonic()
+        if at < self._next_look:
+            return
+        self._next_look = at + _LOOK_S
+        setting, counters, back = self._setting, self._sender.counters, self._back
+        channel = None if back is None else back.channel
+        used, held = self._airtime_left(at)
+        self._watcher.tick(Telemetry(
+            at=at, air_bytes=counters.air_bytes, packets=counters.datagrams,
+            dropped=counters.dropped_symbols,
+            rate_bps=self._params.rate_bps if setting is None else setting.rate_bps,
+            fec_percent=self._report.fec_percent,
+            interleave=0 if setting is None else setting.interleave,
+            closed_loop=setting is not None and setting.closed_loop, ladder=self._ladder,
+            frames=self._report.frames,
+            queue_bytes=self._sender.backlog_air_bytes + sum(map(len, self._pending)),
+            down_at=self._down_since, link_problem=self._radio_says(),
+            airtime_used=used, held_until=held,
+            airtime_band="" if self._airtime is None else self._airtime.limit.subband,
+            report=None if channel is None else channel.last_report,
+            reported_at=None if channel is None else channel.reported_at,
+            reports=0 if channel is None else channel.reports,
+            texts_waiting=0 if channel is None else channel.texts_waiting,
+            camera_away=isinstance(self._source, MayBeAway) and self._source.away,
+            waiting_for_camera_at=self._paced.waiting_since,
+            spool_problem=self._spool_problem,
+        ))  # fmt: skip
+
+    def _airtime_left(self, at: float) -> tuple[float | None, float | None]:
+        """(share used up, monotonic time of the next packet while the law holds it back)."""
+        if self._airtime is None:
+            return None, None
+        now = self._now()
+        wait_ns = self._airtime.ready_at(self._params.framing.mtu_bytes, now) - now
+        held = wait_ns > SECOND and self._sender.backlog_air_bytes > 0
+        return self._airtime.used_share(now), at + wait_ns / 1e9 if held else None
+
+    def _radio_says(self) -> str:
+        if self._down_since is not None:
+            return ""
+        try:
+            state = state_of(self._link)
+        except OSError:
+            return ""  # the next send meets it, and says so
+        return "" if state is None else state.problem

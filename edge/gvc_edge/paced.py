@@ -35,16 +35,25 @@ class Paced:
     def __init__(self, source: FrameSource, stop: threading.Event) -> None:
         self._source, self._stop = source, stop
         self.info = source.info
+        self.waiting_since: float | None = None
+        "`time.monotonic` since when the next picture is awaited; None while one is worked on."
 
     def frames(self) -> Iterator[SourceFrame]:
-        began = time.monotonic()
-        for count, frame in enumerate(self._source.frames()):
+        began, count = time.monotonic(), 0
+        pictures = iter(self._source.frames())
+        while True:
+            self.waiting_since = time.monotonic()
+            frame = next(pictures, None)
+            self.waiting_since = None
+            if frame is None:
+                return
             if not self.info.live:
                 ahead = began + float(count / self.info.fps) - time.monotonic()
                 if ahead > 0:
                     self._stop.wait(ahead)
             if self._stop.is_set():
                 return
+            count += 1
             yield frame
 
     def close(self) -> None:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from typing import Annotated
 
 import typer
 
 from gvc_edge.cli_parts import ConfigOption, JsonOption, SecondsOption, print_report, say_to_stderr
 from gvc_edge.field.settings import effective
 
-if TYPE_CHECKING:
-    from gvc_edge.report import SendReport
-
 __all__ = ["run"]
 
 _WHAT, _RADIO, _TRUST, _HERE = "What is sent", "Radio", "Trust", "This machine"
-
-
-class _Lines:
-    """Tells the operator in plain lines."""
-
-    def __init__(self, *, units: bool) -> None:
-        self._units = units
-
-    def say(self, line: str) -> None:
-        say_to_stderr(line)
-
-    def unit(self, report: SendReport) -> None:
-        if self._units:
-            say_to_stderr(report.as_text())
 
 
 def run(
@@ -121,6 +105,11 @@ def run(
         typer.Option("--pictures-mib", help="Limit of the source pictures kept for the base.",
                      rich_help_panel=_HERE),
     ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", rich_help_panel=_HERE,
+                     help="Single lines instead of the live screen, as where there is no terminal."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Encode a camera and send it, until the source ends or Ctrl-C.
@@ -137,7 +126,18 @@ def run(
     }  # fmt: skip
     chosen = effective(given, config)
     chosen.check_complete()
-    from gvc_edge.field.mission import fly  # heavy: numpy, PyAV
+    # Heavy: numpy, PyAV. Help and completion do without.
+    from gvc_edge.field.board import Board
+    from gvc_edge.field.doctor import state_folder
+    from gvc_edge.field.mission import fly
+    from gvc_edge.field.tellers import Plain, Screen, can_draw
 
-    report = fly(chosen.settings, _Lines(units=not as_json), seconds=seconds)
+    board = Board(state_folder(chosen.settings))
+    teller: Plain | Screen
+    if plain or as_json or not can_draw(sys.stderr):
+        teller = Plain(board, say_to_stderr, status=not as_json)
+    else:
+        teller = Screen(board, sys.stderr)
+    with teller:
+        report = fly(chosen.settings, teller, seconds=seconds)
     print_report(report, as_json)

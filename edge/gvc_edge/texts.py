@@ -39,6 +39,11 @@ class TextsOut:
         self._open[number] = _Text(record, now, now)
         return number
 
+    @property
+    def waiting(self) -> int:
+        """Texts that wait to be acknowledged."""
+        return len(self._open)
+
     def acknowledged(self, number: int) -> bool:
         """The base has it. True where it was waited for."""
         return self._open.pop(number, None) is not None

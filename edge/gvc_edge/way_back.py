@@ -65,6 +65,7 @@ def open_way_back(
     options: BackOptions, params: LinkParams, pipeline: Pipeline, sender: LinkSender, *,
     unit_s: float, key: LinkKey | None, stream_id: int, boot_id: int, say: Callable[[str], None],
     now: Callable[[], int], on_keyframe: Callable[[], None], on_bounds: Callable[[int, int], None],
+    note: Callable[[str, str], None] = lambda _kind, _text: None,
 ) -> WayBack | None:  # fmt: skip
     """Make it ready; None where the link has no way back."""
     if options.mode == "none":
@@ -92,7 +93,7 @@ def open_way_back(
         _limits(params, pipeline, unit_s, report_ns), stream_id=stream_id, boot_id=boot_id, log=log,
         regions=regions, units=answers, say=say, wall_us=lambda: now() // 1000,
         on_keyframe=on_keyframe, on_bounds=on_bounds, on_turn=lambda: sender.hear_over(now()),
-        adapt=options.adapt,
+        adapt=options.adapt, note=note,
     )  # fmt: skip
     return WayBack(
         channel=channel, pictures=pictures, units=units, replay=options.replay, sending_share=share

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from gvc_edge.field.board import Board
 from gvc_edge.field.settings import RunSettings
 from gvc_edge.field.waiting import StoppedWaiting, wait_for
 from gvc_edge.live import LiveRun
@@ -24,6 +25,7 @@ from gvc_edge.pipeline import Pipeline, long_units_line, make_pipeline
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
+from gvc_edge.telemetry import MissionFacts, Telemetry, Watcher
 from gvc_edge.way_back import BackOptions
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
@@ -43,11 +45,15 @@ T = TypeVar("T")
 
 
 class Teller(Protocol):
-    """Who tells the operator: lines as they come, and what each unit came to."""
+    """Who tells the operator: what is known lies on its board."""
+
+    @property
+    def board(self) -> Board: ...
 
     def say(self, line: str) -> None: ...
 
-    def unit(self, report: SendReport) -> None: ...
+    def changed(self) -> None:
+        """Something is new on the board. Called in the mission's loop: it may not block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +135,12 @@ def _patiently(
     what: str, opening: Callable[[], T], plan: _Plan, teller: Teller, stop: threading.Event
 ) -> T:
     if plan.settings.wait:
-        return wait_for(what, opening, stop=stop, say=teller.say)
+
+        def away(why: str) -> None:
+            teller.board.waiting(what, why)
+            teller.changed()
+
+        return wait_for(what, opening, stop=stop, say=teller.say, on_away=away)
     try:
         return opening()
     except AwayError as error:
@@ -159,11 +170,25 @@ def _mission(
         ledger = KeptLedger(profile, folder, steady_clock()(), teller.say)
         stack.callback(ledger.close)
     label = auth_label(plan.key.fingerprint if plan.key else "")
+    info = source.info
+    teller.board.facts(MissionFacts(
+        stream=s.stream, boot=boot_id, profile=profile.id, radio=profile.title, link=s.link,
+        two_way=profile.backchannel != "none" and not isinstance(radio, PcapLink),
+        windows=profile.backchannel == "windows", ceiling_bps=pipeline.params.rate_bps,
+        label=label, encrypted=s.encrypt, source=info.name, size=(info.width, info.height),
+        fps=float(info.fps), unit_s=pipeline.unit_s,
+    ))  # fmt: skip
+
+    def tick(look: Telemetry) -> None:
+        teller.board.tick(look)
+        teller.changed()
+
     hidden = ", encrypted" if s.encrypt else ""
     teller.say(f"sending on {s.link}, stream {s.stream}, boot {boot_id}, {label}{hidden}")
     return LiveRun(
         source, pipeline, pipeline.params, radio, spool, stream_id=s.stream, boot_id=boot_id,
-        say=teller.say, key=plan.key, on_status=teller.unit, ledger=ledger,
+        say=teller.say, key=plan.key, ledger=ledger,
+        watcher=Watcher(tick=tick, note=teller.board.note),
         back=BackOptions(
             mode=profile.backchannel, listen_ms=profile.listen_ms, adapt=s.adapt, state_dir=folder,
             pictures_bytes=s.pictures_mib << 20,

@@ -14,6 +14,7 @@ __all__ = [
     "MAX_SIDE_PX",
     "MIN_SIDE_PX",
     "FrameSource",
+    "MayBeAway",
     "SourceInfo",
     "ThermalRange",
     "check_seconds",
@@ -51,6 +52,14 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """End `frames` and give back what is held; may be called from another thread."""
+
+
+@runtime_checkable
+class MayBeAway(Protocol):
+    """What a camera has besides: it can be unplugged while `frames` goes on."""
+
+    away: bool
+    "True from the first failure until it gives pictures again."
 
 
 @runtime_checkable

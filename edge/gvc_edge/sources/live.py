@@ -44,6 +44,7 @@ class _LiveSource:
         check_seconds(seconds)
         self._seconds, self._on_drop = seconds, on_drop
         self._closed = threading.Event()
+        self.away = False
 
     def _describe(self, name: str, size: tuple[int, int], fps: Fraction, crop_even: bool) -> None:
         width, height = even_size(name, *size, crop_even=crop_even)
@@ -88,7 +89,6 @@ class _LiveSource:
         raise AssertionError("a camera must say how it is read")
 
     def _pictures(self) -> Iterator[Image]:
-        away = False
         while not self._closed.is_set():
             try:
                 for pixels in self._session():
@@ -96,17 +96,17 @@ class _LiveSource:
                         return
                     if (pixels.shape[1], pixels.shape[0]) != self._full:
                         continue  # the camera was set to another size; the stream keeps its own
-                    if away:
+                    if self.away:
+                        self.away = False
                         self._on_drop(f"camera {self.info.name} is back")
-                        away = False
                     yield pixels
             except (OSError, FFmpegError, ValueError, IndexError):
                 pass  # told below, in one line
-            if not away and not self._closed.is_set():
+            if not self.away and not self._closed.is_set():
+                self.away = True
                 self._on_drop(
                     f"camera {self.info.name} gives no picture; trying again every {_RETRY_S:.0f} s"
                 )
-                away = True
             self._closed.wait(_RETRY_S)
 
 
