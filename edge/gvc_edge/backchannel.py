@@ -139,11 +139,6 @@ class EdgeBackChannel:
         return setting
 
     @property
-    def texts_waiting(self) -> int:
-        """Texts of ours that the base has not acknowledged."""
-        return self._texts.waiting
-
-    @property
     def answer_share(self) -> float:
         """Share of the rate that the encoder should leave to answers."""
         regions = self._regions is not None and self._regions.busy
@@ -211,9 +206,10 @@ class EdgeBackChannel:
                     ]
                 )  # fmt: skip
             elif isinstance(record, Ack):
+                text = self._texts.text_of(record.command_id)
                 if self._texts.acknowledged(record.command_id):
                     self._say("the base has your message")
-                    self._note("delivered", "")
+                    self._note("delivered", text)
             elif isinstance(record, COMMAND_TYPES):
                 if not event.authenticated:
                     self._refuse_unauthenticated()

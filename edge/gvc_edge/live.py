@@ -353,7 +353,6 @@ class LiveRun:
             report=None if channel is None else channel.last_report,
             reported_at=None if channel is None else channel.reported_at,
             reports=0 if channel is None else channel.reports,
-            texts_waiting=0 if channel is None else channel.texts_waiting,
             camera_away=isinstance(self._source, MayBeAway) and self._source.away,
             waiting_for_camera_at=self._paced.waiting_since,
             spool_problem=self._spool_problem,

@@ -26,7 +26,8 @@ class MissionFacts:
     "It answers only in windows that the edge leaves for it."
     ceiling_bps: float = 0.0
     "The most that is ever sent."
-    label: str = "unauthenticated"
+    label: str = ""
+    "`auth_label` of what is sent."
     encrypted: bool = False
     source: str = ""
     size: tuple[int, int] = (0, 0)
@@ -67,8 +68,6 @@ class Telemetry:
     report: Report | None = None
     reported_at: float | None = None
     reports: int = 0
-    texts_waiting: int = 0
-    "Texts of ours that the base has not acknowledged."
     camera_away: bool = False
     waiting_for_camera_at: float | None = None
     "Since when the next picture is awaited."

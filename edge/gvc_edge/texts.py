@@ -39,10 +39,10 @@ class TextsOut:
         self._open[number] = _Text(record, now, now)
         return number
 
-    @property
-    def waiting(self) -> int:
-        """Texts that wait to be acknowledged."""
-        return len(self._open)
+    def text_of(self, number: int) -> str:
+        """A text that waits, empty when none of this number does."""
+        waiting = self._open.get(number)
+        return "" if waiting is None else waiting.record.text
 
     def acknowledged(self, number: int) -> bool:
         """The base has it. True where it was waited for."""

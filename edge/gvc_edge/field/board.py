@@ -50,7 +50,10 @@ class View:
     machine: Machine
     free_bytes: int | None
     asked: tuple[Said, ...] = ()
-    messages: tuple[Said, ...] = ()
+    heard: tuple[Said, ...] = ()
+    "Texts of the base."
+    told: tuple[tuple[Said, bool], ...] = ()
+    "Our texts, and whether the base has acknowledged each."
     log: tuple[Said, ...] = ()
 
 
@@ -73,7 +76,9 @@ class Board:
         self._waiting: dict[str, str] = {}
         self._log: deque[Said] = deque(maxlen=_LINES)
         self._asked: deque[Said] = deque(maxlen=8)
-        self._messages: deque[Said] = deque(maxlen=8)
+        self._heard: deque[Said] = deque(maxlen=8)
+        self._told: deque[Said] = deque(maxlen=8)
+        self._delivered: deque[str] = deque(maxlen=8)
         self._machine, self._free = machine(root), _free(state)
         self._machine_at = self._began
 
@@ -98,9 +103,11 @@ class Board:
             if kind == "asked":
                 self._asked.append(Said(self._time(), text))
             elif kind == "message":
-                self._messages.append(Said(self._time(), f"base: {text}"))
+                self._heard.append(Said(self._time(), text))
             elif kind == "said":
-                self._messages.append(Said(self._time(), f"you: {text}"))
+                self._told.append(Said(self._time(), text))
+            elif kind == "delivered":
+                self._delivered.append(text)
 
     def tick(self, look: Telemetry) -> None:
         """The newest look."""
@@ -130,7 +137,8 @@ class Board:
                 facts=self._facts, look=self._look, verdict=verdict, now=now, clock=self._time(),
                 running_s=now - self._began, sent_bps=self._sent_bps(), loss=self._loss,
                 machine=self._machine, free_bytes=self._free, asked=tuple(self._asked),
-                messages=tuple(self._messages), log=tuple(self._log),
+                heard=tuple(self._heard), log=tuple(self._log),
+                told=tuple((said, said.text in self._delivered) for said in self._told),
             )  # fmt: skip
 
     def _count(self, report: Report) -> None:

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from gvc_edge.address import without_login
 from gvc_edge.field.board import Board
 from gvc_edge.field.settings import RunSettings
 from gvc_edge.field.waiting import StoppedWaiting, wait_for
@@ -76,6 +77,7 @@ def fly(settings: RunSettings, teller: Teller, *, seconds: float | None = None) 
     plan, stop = _plan(settings), threading.Event()
     report = SendReport(rate_bps=plan.params.rate_bps, fec_percent=plan.params.fec_percent)
     report.note_key(plan.key, encrypted=plan.params.encrypted)
+    teller.board.facts(_first_facts(plan))
     stops: list[Callable[[], None]] = [stop.set]
     with _signals(lambda: [ask() for ask in list(stops)]), ExitStack() as stack:
         try:
@@ -158,6 +160,26 @@ def _pipeline(plan: _Plan, source: FrameSource, teller: Teller) -> Pipeline:
     return pipeline
 
 
+def _facts(plan: _Plan, source: FrameSource, pipeline: Pipeline, boot_id: int) -> MissionFacts:
+    info = source.info
+    return replace(
+        _first_facts(plan), boot=boot_id, ceiling_bps=pipeline.params.rate_bps, source=info.name,
+        size=(info.width, info.height), fps=float(info.fps), unit_s=pipeline.unit_s,
+    )  # fmt: skip
+
+
+def _first_facts(plan: _Plan) -> MissionFacts:
+    """What is known while camera and radio are still waited for."""
+    s, profile = plan.settings, plan.profile
+    return MissionFacts(
+        stream=s.stream, profile=profile.id, radio=profile.title, link=s.link,
+        two_way=profile.backchannel != "none" and not s.link.startswith("file:"),
+        windows=profile.backchannel == "windows", ceiling_bps=plan.params.rate_bps,
+        label=auth_label(plan.key.fingerprint if plan.key else ""), encrypted=s.encrypt,
+        source=without_login(s.source),
+    )  # fmt: skip
+
+
 def _mission(
     plan: _Plan, pipeline: Pipeline, source: FrameSource, radio: ByteLink | PcapLink,
     teller: Teller, stack: ExitStack,
@@ -169,22 +191,15 @@ def _mission(
     if make_ledger(profile) is not None:
         ledger = KeptLedger(profile, folder, steady_clock()(), teller.say)
         stack.callback(ledger.close)
-    label = auth_label(plan.key.fingerprint if plan.key else "")
-    info = source.info
-    teller.board.facts(MissionFacts(
-        stream=s.stream, boot=boot_id, profile=profile.id, radio=profile.title, link=s.link,
-        two_way=profile.backchannel != "none" and not isinstance(radio, PcapLink),
-        windows=profile.backchannel == "windows", ceiling_bps=pipeline.params.rate_bps,
-        label=label, encrypted=s.encrypt, source=info.name, size=(info.width, info.height),
-        fps=float(info.fps), unit_s=pipeline.unit_s,
-    ))  # fmt: skip
+    teller.board.facts(_facts(plan, source, pipeline, boot_id))
 
     def tick(look: Telemetry) -> None:
         teller.board.tick(look)
         teller.changed()
 
     hidden = ", encrypted" if s.encrypt else ""
-    teller.say(f"sending on {s.link}, stream {s.stream}, boot {boot_id}, {label}{hidden}")
+    trust = f"{auth_label(plan.key.fingerprint if plan.key else '')}{hidden}"
+    teller.say(f"sending on {s.link}, stream {s.stream}, boot {boot_id}, {trust}")
     return LiveRun(
         source, pipeline, pipeline.params, radio, spool, stream_id=s.stream, boot_id=boot_id,
         say=teller.say, key=plan.key, ledger=ledger,

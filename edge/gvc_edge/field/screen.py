@@ -35,24 +35,21 @@ class _Row:
 def draw(view: View, width: int, height: int, *, unicode: bool = True) -> list[Text]:
     """The lines of the screen, `height` at most, none wider than `width`."""
     state = view.verdict.states[0]
-    top = [_headline(view, width, unicode)]
     big = [Text(line, style=_COLOURS[state]) for line in banner(state.word, width, unicode=unicode)]
-    reasons = _reasons(view.verdict.reasons[:2], width)
-    facts = [(row, _pack(row, width)) for row in _rows(view)]
-    foot = [Text('Ctrl-C ends. Talk to the base: gvc-edge say "TEXT"'[:width], style="dim")]
-    lines = [line for _, packed in facts for line in packed]
-    room = height - len(top) - len(big) - len(reasons) - len(foot)
-    if len(lines) > room:
-        lines = [packed[0] for _, packed in facts]
-    if len(lines) > room:
-        big, room = [], room + len(big)
-    if len(lines) > room:
-        reasons = _reasons(view.verdict.reasons[:1], width)
-        room = height - len(top) - len(reasons) - len(foot)
-    log = _log(view.log, width, max(0, room - len(lines) - 1))
-    body = [*top, *big, *reasons, *lines[: max(0, room)], *log]
-    body = body[: height - 1]
-    return [*body, *([Text("")] * (height - 1 - len(body))), *foot]
+    facts = [_pack(row, width) for row in _rows(view)]
+    whole, first = [line for packed in facts for line in packed], [packed[0] for packed in facts]
+    reasons = view.verdict.reasons
+    rest = height - 2  # headline and foot
+    for shown, told, lines in ((big, 2, whole), (big, 2, first), (big, 1, first), ([], 1, first)):
+        why = _reasons(reasons[:told], width)
+        if len(shown) + len(why) + len(lines) <= rest:
+            break
+    body = [*shown, *why, *lines]
+    body = [*body, *_log(view.log, width, rest - len(body) - 1)][:rest]
+    body += [Text("")] * (rest - len(body))
+    foot = Text('Ctrl-C ends. Talk: gvc-edge say "TEXT"'[:width], style="dim")
+    lines = [_headline(view, width, unicode), *body, foot]
+    return lines if unicode else [_ascii(line) for line in lines]
 
 
 def status_line(view: View, *, unicode: bool = True) -> str:
@@ -72,9 +69,9 @@ def _headline(view: View, width: int, unicode: bool) -> Text:
     hours, rest = divmod(int(view.running_s), 3600)
     up = f"{hours}:{rest // 60:02}:{rest % 60:02}"
     boot = f" boot {f.boot}" if f.boot else ""
-    where = f"camera {f.stream}{boot}  {view.clock} UTC  up {up}"
-    short = f"{view.clock} UTC"
-    for tail in (where, short, ""):
+    clock = f"{view.clock} UTC"
+    where = f"camera {f.stream}{boot}  {clock}  up {up}"
+    for tail in (where, f"camera {f.stream}  {clock}", clock, ""):
         if len(states) + len(tail) + 2 <= width:
             break
     text = Text(f"{states}{tail.rjust(width - len(states))}")
@@ -166,19 +163,19 @@ def _last(label: str, said: tuple[Said, ...]) -> _Row:
 
 
 def _messages(view: View) -> _Row:
-    row = _last("message", view.messages)
-    waiting = 0 if view.look is None else view.look.texts_waiting
-    if not waiting:
-        return row
-    told = "your last one waits" if waiting == 1 else f"{waiting} of yours wait"
-    return _Row(row.label, (row.chips[0], told, *row.chips[1:]))
+    """The newest of each side; the base's first, as it may be an order."""
+    chips = [f"{s.clock} base: {s.text}" for s in view.heard[-1:]]
+    for said, delivered in view.told[-1:]:
+        fate = "the base has it" if delivered else "on the way"
+        chips.append(f"{said.clock} you: {said.text} ({fate})")
+    return _Row("message", tuple(chips) or ("-",), "bold" if view.heard else "")
 
 
 def _camera(view: View) -> _Row:
     f = view.facts
     if not f.source:
         return _Row("camera", ("-",))
-    size = f"{f.size[0]}x{f.size[1]} {f.fps:g}/s"
+    size = f"{f.size[0]}x{f.size[1]} {f.fps:g}/s" if f.fps else ""
     frames = "" if view.look is None else f"{view.look.frames} frames sent"
     return _Row("camera", tuple(c for c in (f.source, size, frames) if c))
 
@@ -197,8 +194,9 @@ def _machine(view: View) -> _Row:
 def _trust(view: View) -> _Row:
     f = view.facts
     hidden = ("encrypted",) if f.encrypted else ()
-    sure = f.label.startswith("authenticated")
-    return _Row("trust", (f.label, *hidden), "" if sure else "bold")
+    sure = not f.label.startswith("unauthenticated")
+    chips = (f.label or "-", *hidden) if sure else (f.label, "anybody can send in your name")
+    return _Row("trust", chips, "" if sure else "bold")
 
 
 def _log(log: tuple[Said, ...], width: int, room: int) -> list[Text]:
@@ -236,6 +234,13 @@ def _pack(row: _Row, width: int) -> list[Text]:
 def _cut(text: str, width: int) -> Text:
     made = Text(text, style="dim")
     made.truncate(width, overflow="ellipsis")
+    return made
+
+
+def _ascii(line: Text) -> Text:
+    """For terminals that know no other letters."""
+    made = line.copy()
+    made.plain = line.plain.replace("…", "~").replace("°", " ").encode("ascii", "replace").decode()
     return made
 
 
