@@ -36,9 +36,10 @@ def banner(word: str, width: int, *, unicode: bool) -> list[str]:
     if not unicode:
         bar, spaced = "#" * width, f"##   {' '.join(word)}"
         return [bar, spaced.ljust(width - 2)[: width - 2] + "##", bar]
-    rows = ["  " + ".".join(_LETTERS[c][row] for c in word).replace(".", " ")
-            for row in range(_ROWS)]  # fmt: skip
-    rows = [row.ljust(width)[:width] for row in [*rows, ""]]
+    rows = [" ".join(_LETTERS[c][row] for c in word) for row in range(_ROWS)]
+    wide = 2 if 2 * len(rows[0]) + 4 <= width else 1
+    rows = ["  " + "".join(c * wide for c in row.replace(".", " ")) for row in rows]
+    rows = [row.ljust(width)[:width] for row in ["", *rows]]
     return [
         "".join(_HALVES[top != " ", low != " "] for top, low in zip(*pair, strict=True))
         for pair in (rows[0:2], rows[2:4], rows[4:6])
