@@ -13,6 +13,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from gvc_base.archive_json import params_from_json
+from gvc_base.archive_merged import FEED_ENDS, FEED_NEXT, FEED_ROWS
 from gvc_base.archive_schema import explain
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.params import LinkParams
@@ -24,6 +25,7 @@ _PAGE_ROWS = 512
 REPLAY_STATE = "replay_state"
 _ROWS = "SELECT id, received_ns, data FROM datagrams WHERE session_id = ? AND id > ? ORDER BY id LIMIT ?"
 _NEXT = "SELECT id, received_ns FROM datagrams WHERE session_id = ? AND id >= ? ORDER BY id LIMIT 1"
+_ENDS = "SELECT id, received_ns FROM datagrams WHERE session_id = ? ORDER BY id {} LIMIT 1"
 _UNITS_SO_FAR = (
     "SELECT stream_id, boot_id, unit_no, max(whole) FROM units WHERE authenticated = 1"
     " GROUP BY stream_id, boot_id, unit_no ORDER BY min(closed_ns)"
@@ -54,6 +56,8 @@ class ArchiveReads:
         self._db, self._path = db, path
         self._mutex = threading.RLock()
         self._closed = False
+        self._copied: frozenset[int] | None = None
+        self._feeds: frozenset[int] = frozenset()
 
     @property
     def path(self) -> Path:
@@ -84,6 +88,57 @@ class ArchiveReads:
             f" {fingerprint} FROM sessions ORDER BY id"
         )
         return [_session_row(*row) for row in self.fetch(sql)]
+
+    def shown_sessions(self) -> list[SessionRow]:
+        """As `sessions`, but of a merged archive those that feed on the originals', not these.
+
+        Raises:
+            UserError: see `sessions`.
+        """
+        copied = self._originals()
+        return [row for row in self.sessions() if row.id not in copied]
+
+    def feeds(self) -> frozenset[int]:
+        """Sessions of a merged archive that have no rows of their own: they feed on the originals'."""
+        self._originals()
+        return self._feeds
+
+    def ends(self, session_id: int) -> tuple[int, int, int, int] | None:
+        """(first row, last row, when the first came, when the last came); None without any.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        sql = FEED_ENDS if session_id in self.feeds() else _ENDS
+        both = [self.fetch(sql.format(way), (session_id,)) for way in ("ASC", "DESC")]
+        if not both[0]:
+            return None
+        (first, first_ns), (last, last_ns) = (rows[0] for rows in both)
+        return first, last, first_ns, last_ns
+
+    def row_ids(self, session_id: int) -> Iterator[int]:
+        """Ids of a session's rows, in the order of `datagrams`."""
+        last = 0
+        while rows := self.rows(session_id, last, _PAGE_ROWS):
+            yield from (row[0] for row in rows)
+            last = rows[-1][0]
+
+    def _originals(self) -> frozenset[int]:
+        """Sessions that were copied from other archives."""
+        if self._copied is None:
+            table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'merged_rows'"
+            copied: frozenset[int] = frozenset()
+            if self.fetch(table):
+                copied = frozenset(
+                    r[0] for r in self.fetch("SELECT session_id FROM merged_sessions")
+                )
+                rows = self.fetch(
+                    "SELECT id FROM sessions AS s WHERE EXISTS"
+                    " (SELECT 1 FROM merged_rows WHERE feed = s.id)"
+                )
+                self._feeds = frozenset(row[0] for row in rows)
+            self._copied = copied
+        return self._copied
 
     def replay_state(self, session_id: int) -> ReplayGuard:
         """What was believed before the session; an empty guard where there was no key.
@@ -134,7 +189,8 @@ class ArchiveReads:
         Raises:
             UserError: the file is damaged.
         """
-        return self.fetch(_ROWS, (session_id, after_id, limit))
+        sql = FEED_ROWS if session_id in self.feeds() else _ROWS
+        return self.fetch(sql, (session_id, after_id, limit))
 
     def row_at(self, session_id: int, time_ns: int) -> int:
         """Id below which all rows of a session came before `time_ns`, by bisection: milliseconds, also
@@ -143,15 +199,14 @@ class ArchiveReads:
         Raises:
             UserError: the file is damaged.
         """
-        ends = self.fetch(
-            "SELECT min(id), max(id) FROM datagrams WHERE session_id = ?", (session_id,)
-        )[0]
-        if ends[0] is None:
+        ends = self.ends(session_id)
+        if ends is None:
             return 0
-        low, high = int(ends[0]), int(ends[1]) + 1
+        sql = FEED_NEXT if session_id in self.feeds() else _NEXT
+        low, high = ends[0], ends[1] + 1
         while low < high:
             middle = (low + high) // 2
-            found = self.fetch(_NEXT, (session_id, middle))
+            found = self.fetch(sql, (session_id, middle))
             if found and found[0][1] < time_ns:
                 low = int(found[0][0]) + 1
             else:
@@ -161,7 +216,7 @@ class ArchiveReads:
     def _pages(self, session_id: int) -> Iterator[tuple[int, bytes]]:
         # Pages, not one long cursor: an open read would keep the writer's log from being folded in.
         last = 0
-        while rows := self.fetch(_ROWS, (session_id, last, _PAGE_ROWS)):
+        while rows := self.rows(session_id, last, _PAGE_ROWS):
             for row_id, received_ns, data in rows:
                 yield received_ns, data
                 last = row_id

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gvc_base.archive_chain import chained, first_link, rows_hash
+from gvc_base.archive_merged import is_merged, merged_problems
 from gvc_base.archive_read import ArchiveReads
 from gvc_base.archive_schema import connect_reader, explain, real_path
 from gvc_base.archive_seal import (
@@ -111,6 +112,11 @@ class _Check:
         self._datagrams({int(row[1]) for row in signatures})
         self._signatures(signatures)
         self._tell_age()
+        if is_merged(self._conn):
+            problems, notes = merged_problems(self._conn)
+            for line in problems:
+                self._problem(line)
+            self._found.notes += notes
         return self._found
 
     def _problem(self, line: str) -> None:

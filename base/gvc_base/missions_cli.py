@@ -12,11 +12,16 @@ from typing import Annotated
 
 import typer
 
+from gvc_base.archive_seal import signer_or_say
 from gvc_base.archive_verify import Verification, verify_archive
 from gvc_base.missions.facts import ArchiveFacts, archives_in, read_facts
 from gvc_base.missions.media import media_of
+from gvc_base.missions.merge import merge_archives
 from gvc_base.missions.prune import age_ns, carry_out, plan_media, plan_missions
-from gvc_base.missions.told import HEADINGS, columns, lines_of, show_lines, size_text
+from gvc_base.missions.told import HEADINGS, columns, lines_of, merge_lines, show_lines, size_text
+from gvc_profiles.boots import default_state_dir
+from gvc_profiles.keys import link_key
+from gvc_profiles.keys_cli import KeyOption
 from gvc_protocol.errors import UserError
 
 __all__ = ["missions_app"]
@@ -69,6 +74,34 @@ def show_mission(
     facts = read_facts(archive)
     verified, why = _verified(facts, quick=quick)
     print("\n".join(show_lines(facts, verified, why, media_of(facts))))
+
+
+@missions_app.command("merge")
+def merge(
+    archives: Annotated[
+        list[Path],
+        typer.Argument(help="Archives of one flight; times are told by the first's clock."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Archive to make (.db).")],
+    key: KeyOption = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Folder of this base's signing key.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Join what several base stations heard of one flight: units that each had in part become whole.
+
+    Every datagram of every original is kept, with where it came from; the originals' chains and
+    signatures can be checked in the merged archive: gvc-base verify BOTH.db
+
+    Example: gvc-base missions merge north.db south.db --out both.db
+    """
+    signer = signer_or_say(state or default_state_dir("gvc-base"), _say)
+    report = merge_archives(archives, out, key=link_key(key), signer=signer)
+    if as_json:
+        print(json.dumps({**asdict(report), "out": str(out)}))
+    else:
+        print("\n".join(merge_lines(report, out)))
 
 
 @missions_app.command("prune")
@@ -124,6 +157,10 @@ def _all_facts(folder: Path) -> Iterator[ArchiveFacts]:
             yield read_facts(path)
         except UserError as error:
             print(f"gvc-base: {error}", file=sys.stderr)
+
+
+def _say(line: str) -> None:
+    print(f"gvc-base: {line}", file=sys.stderr)
 
 
 def _verified(facts: ArchiveFacts, *, quick: bool) -> tuple[Verification | None, str]:

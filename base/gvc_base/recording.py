@@ -87,9 +87,9 @@ def open_recording(path: Path, params: LinkParams | None, session: int | None = 
 
 def _from_archive(path: Path, session: int | None) -> Recording:
     with closing(Archive.open_readonly(path)) as archive:
-        rows = archive.sessions()
+        rows = archive.shown_sessions()
         if session is not None:
-            rows = [row for row in rows if row.id == session]
+            rows = [row for row in archive.sessions() if row.id == session]
             if not rows:
                 raise UserError(
                     f"{path} has no session {session}; leave --session out for the last"

@@ -4,7 +4,7 @@ archived as a base does, in no more time than it takes to compute."""
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -55,6 +55,8 @@ class Flight:
     began_ns: int = BEGAN_NS
     codec_units: tuple[EncodedUnit, ...] | None = None
     "Of another encoder; None for quick ones of codec 0."
+    clock: Callable[[int], int] = lambda true_ns: true_ns
+    "What this base's clock shows at a true time."
 
 
 @lru_cache(maxsize=2)
@@ -119,7 +121,7 @@ def packets_of(flight: Flight) -> Iterator[tuple[int, bytes]]:
         while not sender.idle:
             for packet in sender.datagrams_to_send(now):
                 if number not in flight.lost_units and rng.random() >= flight.loss:
-                    yield now + SECOND // 20, packet
+                    yield flight.clock(now + SECOND // 20), packet
             now = sender.next_timer() or now + 1
 
 
@@ -146,7 +148,7 @@ def _receive(
     key = flight.key
     session = archive.start_session(
         link_url=flight.link_url, profile_id="udp", params=flight.params,
-        now_ns=flight.began_ns, key_fingerprint="" if key is None else key.fingerprint,
+        now_ns=flight.clock(flight.began_ns), key_fingerprint="" if key is None else key.fingerprint,
     )  # fmt: skip
     guard = ReplayGuard()
     if key is not None:
@@ -164,7 +166,7 @@ def _receive(
                     _note(archive, session, event)
 
     waiting: list[tuple[int, str, bytes]] = []
-    now = flight.began_ns
+    now = flight.clock(flight.began_ns)
     for now, packet in packets_of(flight):
         waiting.append((now, "edge:1", packet))
         receiver.receive(packet, now)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from gvc_base.archive_schema import connect_reader
+from gvc_base.archive import Archive
 from gvc_base.recording import Recording
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import CodecId
@@ -202,7 +202,6 @@ def _rows(recording: Recording) -> Iterator[int]:
         while True:
             number += 1
             yield number
-    with closing(connect_reader(recording.path).conn) as connection:
-        sql = "SELECT id FROM datagrams WHERE session_id = ? ORDER BY id"
+    with closing(Archive.open_readonly(recording.path)) as archive:
         for session_id in recording.session_ids:
-            yield from (int(row[0]) for row in connection.execute(sql, (session_id,)))
+            yield from archive.row_ids(session_id)

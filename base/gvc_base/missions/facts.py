@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gvc_base.archive_merged import OriginFacts, origins_of
 from gvc_base.archive_read import ArchiveReads, SessionRow
 from gvc_base.archive_schema import APPLICATION_ID, connect_reader, real_path
 from gvc_protocol.errors import UserError
@@ -29,6 +30,14 @@ _HEAD_BYTES, _APPLICATION_ID_AT = 100, 68
 _COUNTS = (
     "SELECT session_id, count(*), total(length(data)), min(received_ns), max(received_ns)"
     " FROM datagrams GROUP BY session_id"
+)
+_COPIED = (
+    "SELECT s.session_id, f.name || ', session ' || s.original_id FROM merged_sessions AS s"
+    " JOIN merged_from AS f ON f.part = s.part"
+)
+_FED = (
+    "SELECT m.feed, count(*), sum(length(coalesce(m.fed, d.data))), min(m.fed_ns), max(m.fed_ns)"
+    " FROM merged_rows AS m JOIN datagrams AS d ON d.id = m.id WHERE m.feed IS NOT NULL GROUP BY m.feed"
 )
 _ENDED = "SELECT session_id, max(time_ns) FROM events WHERE kind = 'session_ended' GROUP BY 1"
 _UNITS = (
@@ -102,6 +111,8 @@ class SessionFacts:
     link: LinkTotals | None = None
     models: list[tuple[str, str]] = field(default_factory=list)
     "(label, SHA-256 of the weights or empty) of what decoded live."
+    copied_from: str = ""
+    "In a merged archive: the original that it was copied from; what is fed on all of them has none."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,25 +124,28 @@ class Mission:
     @property
     def first_ns(self) -> int:
         """Arrival of its first datagram, Unix time, ns."""
-        return min(one.first_ns for one in self.sessions)
+        return min(one.first_ns for one in self._shown())
 
     @property
     def last_ns(self) -> int:
         """Arrival of its last datagram."""
-        return max(one.last_ns for one in self.sessions)
+        return max(one.last_ns for one in self._shown())
 
     @property
     def cameras(self) -> set[tuple[str, int]]:
-        """(link, stream) of each camera that was heard."""
-        return {(one.row.link_url, c.stream_id) for one in self.sessions for c in one.cameras}
+        """(link, stream) of each camera that was heard; of a merged one, each once."""
+        return {(one.row.link_url, c.stream_id) for one in self._shown() for c in one.cameras}
 
     def units(self) -> tuple[int, int, int]:
         """(whole, degraded, missing)."""
-        cameras = [c for one in self.sessions for c in one.cameras]
+        cameras = [c for one in self._shown() for c in one.cameras]
         return (
             sum(c.whole for c in cameras), sum(c.degraded for c in cameras),
             sum(c.missing for c in cameras),
         )  # fmt: skip
+
+    def _shown(self) -> list[SessionFacts]:
+        return [one for one in self.sessions if not one.copied_from]
 
     @property
     def keys(self) -> list[str]:
@@ -153,11 +167,10 @@ class ArchiveFacts:
     "A base writes it now."
     missions: list[Mission]
     "Oldest first; empty where nothing was ever received."
-
-    @property
-    def last_id(self) -> int:
-        """How many datagrams it holds."""
-        return sum(s.datagrams for m in self.missions for s in m.sessions)
+    last_id: int = 0
+    "How many datagrams it holds."
+    origins: list[OriginFacts] = field(default_factory=list)
+    "What it was merged from."
 
 
 def is_archive(path: Path) -> bool:
@@ -224,11 +237,25 @@ def read_facts(path: Path) -> ArchiveFacts:
             one.datagrams, one.bytes = int(found[0]), int(found[1])
             one.first_ns, one.last_ns = int(found[2]), int(found[3])
             one.ended_ns = ended.get(one.row.id)
+        origins = origins_of(db.conn)
+        if origins:
+            _tell_merged(reads, sessions)
         return ArchiveFacts(
             path=path, version=reads.version, archive_id=str(meta.get("archive_id", "")),
             software=str(meta.get("software", "")), size_bytes=_size(path),
-            written=is_written(path), missions=_missions(sessions),
+            written=is_written(path), missions=_missions(sessions), last_id=reads.last_id,
+            origins=origins,
         )  # fmt: skip
+
+
+def _tell_merged(reads: ArchiveReads, sessions: list[SessionFacts]) -> None:
+    """Which sessions are copies, and what the others feed on."""
+    names = dict(reads.fetch(_COPIED))
+    fed = {row[0]: row[1:] for row in reads.fetch(_FED)}
+    for one in sessions:
+        one.copied_from = names.get(one.row.id, "")
+        if one.row.id in fed:
+            one.datagrams, one.bytes, one.first_ns, one.last_ns = fed[one.row.id]
 
 
 def _size(path: Path) -> int:
@@ -237,6 +264,9 @@ def _size(path: Path) -> int:
 
 
 def _missions(sessions: Sequence[SessionFacts]) -> list[Mission]:
+    if any(one.copied_from for one in sessions):
+        # The originals' clocks may be hours apart; it is one flight all the same.
+        return [Mission(sessions=[one for one in sessions if one.datagrams])]
     made: list[Mission] = []
     for one in sorted((s for s in sessions if s.datagrams), key=lambda s: s.first_ns):
         if made and one.first_ns <= made[-1].last_ns + PAUSE_NS:
@@ -275,7 +305,8 @@ def _cameras(reads: ArchiveReads, session_id: int) -> Iterator[Camera]:
 
 
 def _count(camera: Camera, boot: int, units: list[tuple[int, bool, int]]) -> None:
-    """Units of one boot, in order of closing."""
+    """Units of one boot. They are closed out of order where one waits for more of it."""
+    units = sorted(units)
     newest = units[0][0] - 1
     before_ns, bad_from, missing = units[0][2], units[0][0], 0
     for number, whole, closed in units:
@@ -297,6 +328,6 @@ def _lost(camera: Camera, boot: int, units: tuple[int, int, int], times: tuple[i
         return
     loss = Loss(
         stream_id=camera.stream_id, boot_id=boot, first_unit=first, units=end - first,
-        missing=missing, from_ns=times[0], to_ns=times[1],
+        missing=missing, from_ns=times[0], to_ns=max(times),
     )  # fmt: skip
     camera.losses.append(loss)

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from gvc_base.archive_merged import OriginFacts
 from gvc_base.archive_verify import Verification
 from gvc_base.missions.facts import ArchiveFacts, Camera, Mission, SessionFacts
 from gvc_base.missions.media import Media
+from gvc_base.missions.merge_writer import MergeReport, PartReport
 from gvc_protocol.auth import auth_label
 from gvc_protocol.params import SECOND
 
-__all__ = ["HEADINGS", "MissionLine", "columns", "lines_of", "show_lines", "size_text"]
+__all__ = [
+    "HEADINGS", "MissionLine", "clock_text", "columns", "lines_of", "merge_lines", "show_lines",
+    "size_text",
+]  # fmt: skip
 
 HEADINGS = (
     "start (UTC)", "duration", "drones", "whole", "degraded", "missing", "size", "record", "key",
@@ -98,6 +103,8 @@ def show_lines(
     yield f"record: {state}{signed}{'; a base writes it now' if facts.written else ''}"
     if verified is not None:
         yield from (f"  {line}" for line in (*verified.problems, *verified.notes))
+    for origin in facts.origins:
+        yield f"merged from {origin.name} ({origin.datagrams} datagrams): {clock_text(origin)}"
     if not facts.missions:
         yield "no datagram was ever received"
     for number, mission in enumerate(facts.missions, start=1):
@@ -120,7 +127,8 @@ def _session(one: SessionFacts) -> Iterator[str]:
     row = one.row
     ended = "ended in order" if one.ended_ns is not None else "without an end: killed, or still on"
     who = auth_label(row.key_fingerprint)
-    yield f"  session {row.id}: {row.link_url}, profile {row.profile_id}, {who}"
+    copied = f", copied from {one.copied_from}" if one.copied_from else ""
+    yield f"  session {row.id}: {row.link_url}, profile {row.profile_id}, {who}{copied}"
     yield (
         f"    {one.datagrams} datagrams, {size_text(one.bytes)}, from {_when(one.first_ns)}, "
         f"{_lasted((one.last_ns - one.first_ns) / SECOND)}, {ended}"
@@ -160,6 +168,26 @@ def _camera(camera: Camera) -> Iterator[str]:
             f"      {_when(loss.from_ns)}, {(loss.to_ns - loss.from_ns) / SECOND:.1f} s between whole "
             f"units: unit {span} of start {loss.boot_id}, {loss.missing} of {loss.units} missing"
         )
+
+
+def clock_text(one: OriginFacts | PartReport) -> str:
+    """How far its clock was ahead, and how that is known."""
+    if not one.clock_ahead_ns:
+        return f"its clock: {one.clock_about}"
+    way = "ahead of" if one.clock_ahead_ns > 0 else "behind"
+    seconds = abs(one.clock_ahead_ns) / SECOND
+    return f"its clock was {seconds:.3f} s {way} the first's, {one.clock_about}"
+
+
+def merge_lines(report: MergeReport, out: Path) -> Iterator[str]:
+    """What was merged, and what came of it, for people."""
+    for part in report.parts:
+        units = f"{part.whole} units whole, {part.degraded} degraded"
+        yield f"{part.name}: {part.datagrams} datagrams, {part.state}, {units}; {clock_text(part)}"
+    yield (
+        f"{out}: {report.datagrams} datagrams, {report.common} of them heard by another base, too; "
+        f"{report.whole} units whole, {report.degraded} degraded"
+    )
 
 
 def size_text(size: int) -> str:

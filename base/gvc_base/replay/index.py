@@ -27,11 +27,7 @@ _UNITS = (
     "SELECT closed_ns, stream_id, boot_id, unit_no, whole, descriptors IS NOT NULL FROM units"
     " WHERE session_id = ? ORDER BY rowid"
 )
-_ENDS = (
-    "SELECT (SELECT received_ns FROM datagrams WHERE session_id = :s ORDER BY id LIMIT 1),"
-    " (SELECT received_ns FROM datagrams WHERE session_id = :s ORDER BY id DESC LIMIT 1),"
-    " (SELECT max(time_ns) FROM events WHERE session_id = :s AND kind = 'session_ended')"
-)
+_ENDED = "SELECT max(time_ns) FROM events WHERE session_id = ? AND kind = 'session_ended'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +179,18 @@ def _key_of(row: SessionRow, key: LinkKey | None) -> LinkKey | None:
 def _chosen(
     archive: ArchiveReads, session: int | None, say: Callable[[str], None]
 ) -> tuple[ReplaySession, ...]:
-    rows = archive.sessions()
+    rows = archive.shown_sessions()
     if session is not None:
-        known = ", ".join(str(row.id) for row in rows) or "none"
-        rows = [row for row in rows if row.id == session]
+        every = archive.sessions()
+        known = ", ".join(str(row.id) for row in every) or "none"
+        rows = [row for row in every if row.id == session]
         if not rows:
             raise UserError(f"{archive.path} has no session {session}; it has: {known}")
     filled: list[tuple[SessionRow, int, int, int | None]] = []
     for row in rows:
-        first, last, ended = archive.fetch(_ENDS.replace(":s", str(row.id)))[0]
-        if first is not None:
-            filled.append((row, first, last, ended))
+        if (ends := archive.ends(row.id)) is not None:
+            ended = archive.fetch(_ENDED, (row.id,))[0][0]
+            filled.append((row, ends[2], ends[3], ended))
     if not filled:
         raise UserError(f"{archive.path} holds no datagram yet; nothing to replay")
     together = _one_mission(filled)
