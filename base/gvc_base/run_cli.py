@@ -83,6 +83,13 @@ def run(
     post_creds: PostCredsOption = None,
     post_ca: PostCaOption = None,
     post_name: PostNameOption = None,
+    cot: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cot", metavar="udp://HOST:PORT",
+            help="Camera, footprint, objects to ATAK (Cursor on Target), e.g. udp://239.2.3.1:6969.",
+        ),
+    ] = None,
     queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
     objects: Annotated[
         str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
@@ -130,7 +137,7 @@ def run(
         ),
     )  # fmt: skip
     posting = PostPlan(post, post_creds, post_ca, post_name, archive, _say)
-    onward = RestreamPlan.of(restream or ())
+    onward = RestreamPlan.of(restream or (), cot or ())
     where = None if no_console else ConsoleAddress.of(console, token)
     plan = BasePlan(
         radios=_radios(link, profile), archive=archive, options=options, key_path=key,

@@ -17,7 +17,7 @@ import pytest
 from gvc_base.cli import main
 from gvc_base.patterns import YELLOW
 from gvc_base.render import overlay_beneath
-from gvc_base.restream import video
+from gvc_base.restream import video, watch
 from gvc_base.restream.mux import VideoOut
 from gvc_base.restream.picture import Canvas, banner_px
 from gvc_base.restream.targets import VideoTarget, cot_targets, video_targets
@@ -69,7 +69,7 @@ def is_loud(frame: Image) -> bool:
 def test_a_player_sees_slate_marks_and_silence(
     stack: ExitStack, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video, "_SILENT_S", 0.5)
+    monkeypatch.setattr(watch, "_SILENT_S", 0.5)
     given = Given()
     silent: list[bool] = []
 

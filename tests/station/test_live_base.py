@@ -85,7 +85,7 @@ def test_two_links_and_three_cameras_each_have_their_picture(
     chart = view.map("0-3")
     assert chart.track and "70 degrees" in chart.about
     assert chart.footprint is not None and len(chart.footprint.corners) == 4
-    assert chart.camera is not None and chart.camera.height_m == 100 and not chart.camera.cut
+    assert chart.camera is not None and chart.camera.height_m == 100 and chart.camera.cut
     assert chart.camera.time_ns == chart.footprint.time_ns
     flight.base.stop()
 

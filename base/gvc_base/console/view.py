@@ -173,7 +173,8 @@ class CameraPlace:
     centre: tuple[float, float]
     "(lon, lat) of what the middle of the picture shows."
     cut: bool
-    "A corner looks at the sky or too far away: that one, and perhaps the centre, is not where it says."
+    """A corner looks at the sky or too far away, or the camera stands on the ground: what the picture
+    shows is not where the corners and the centre say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ __all__ = [
     "XML_DECLARATION",
     "CotAbout",
     "CotPlace",
+    "CotSensor",
     "camera_event",
     "detection_event",
     "footprint_event",
@@ -71,6 +72,21 @@ class CotPlace:
     "Radius in which it really is; None unknown."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CotSensor:
+    """Where a camera looks; maps draw it as a wedge."""
+
+    azimuth_deg: float
+    "Clockwise from true north."
+    elevation_deg: float
+    "From the horizon; straight down is -90."
+    roll_deg: float
+    fov_deg: float
+    "Across the picture's width, edge to edge."
+    range_m: float | None = None
+    "To what the middle of the picture shows; None unknown."
+
+
 def wrapped_lon(lon_deg: float) -> float:
     """The same meridian within -180..180."""
     return lon_deg if -180.0 <= lon_deg <= 180.0 else (lon_deg + 180.0) % 360.0 - 180.0
@@ -78,13 +94,14 @@ def wrapped_lon(lon_deg: float) -> float:
 
 def camera_event(
     about: CotAbout, place: CotPlace, *, course_deg: float | None = None,
-    speed_m_s: float | None = None,
+    speed_m_s: float | None = None, sensor: CotSensor | None = None,
 ) -> bytes:  # fmt: skip
     """The camera in the air, type a-f-A-C.
 
     Args:
         course_deg: where it flies to or looks to, clockwise from true north.
         speed_m_s: over ground. Both None where unknown.
+        sensor: where it looks, where that is known.
 
     Raises:
         LocalProtocolError: a number is not finite, or no place on earth.
@@ -95,6 +112,15 @@ def camera_event(
         speed = 0.0 if speed_m_s is None else speed_m_s
         course = _finite("course", course_deg) % 360.0
         ET.SubElement(detail, "track", course=f"{course:.1f}", speed=f"{speed:.1f}")
+    if sensor is not None:
+        node = ET.SubElement(
+            detail, "sensor", azimuth=f"{_finite('azimuth', sensor.azimuth_deg) % 360.0:.1f}",
+            elevation=f"{_finite('elevation', sensor.elevation_deg):.1f}",
+            roll=f"{_finite('roll', sensor.roll_deg):.1f}",
+            fov=f"{_finite('field of view', sensor.fov_deg):.1f}", model="GVC",
+        )  # fmt: skip
+        if sensor.range_m is not None:
+            node.set("range", f"{_finite('range', sensor.range_m):.1f}")
     return _bytes(event)
 
 

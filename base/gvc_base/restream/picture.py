@@ -21,9 +21,8 @@ from gvc_base.patterns import BLACK, WHITE, YELLOW
 from gvc_base.render import overlay_beneath
 from gvc_base.text import MIN_CAP_PX, draw_text, fit_text, text_width_px
 from gvc_protocol.codec import DecodedFrame
-from gvc_protocol.marks import Mark
 
-__all__ = ["Canvas", "banner_px", "is_new"]
+__all__ = ["Canvas", "banner_px"]
 
 Image = NDArray[np.uint8]
 
@@ -33,11 +32,6 @@ _LEAST_WIDTH = 480
 "Narrower pictures are enlarged by a whole number, so that the banner can be read."
 _BANNER_SHARE = 0.055
 _GREY = (58, 52, 48)
-
-
-def is_new(frame: DecodedFrame) -> bool:
-    """Whether anything of this moment was received: not all of it is held or made up."""
-    return bool((frame.mark < Mark.REGENERATED).any())
 
 
 class Canvas:

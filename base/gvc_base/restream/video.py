@@ -17,20 +17,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.console.view import Shown, StationView
+from gvc_base.console.view import StationView
 from gvc_base.restream.klv import local_set
 from gvc_base.restream.mux import FPS, VideoOut, write_sdp
-from gvc_base.restream.picture import Canvas, is_new
+from gvc_base.restream.picture import Canvas
 from gvc_base.restream.targets import VideoTarget
+from gvc_base.restream.watch import Watched
 from gvc_protocol.errors import UserError
 
 __all__ = ["VideoRestream"]
 
 _RETRY_S = 2.0
-_LOOK_S = 1.0
-"How often it is asked which drones there are."
-_SILENT_S = 2.0
-"A picture is up to a unit late and then held: below this nobody needs to be told."
 _JOIN_S = 3.0
 _PLACE_S = 1.0
 
@@ -47,7 +44,7 @@ class VideoRestream:
         mission: its name in the metadata.
         """
         self._target, self._say, self._sdp = target, say, sdp
-        self._watch = _Watched(view, target.drone_id)
+        self._watch = Watched(view, target.drone_id)
         self._place = _Place(view, mission) if target.kind == "mpegts" else None
         self._canvas = Canvas()
         self._out: VideoOut | None = None
@@ -122,57 +119,6 @@ class VideoRestream:
             self._say(line)
 
 
-class _Watched:
-    """The newest picture of a drone, and since when there was none."""
-
-    def __init__(self, view: StationView, wanted: str | None) -> None:
-        self._view, self._wanted = view, wanted
-        self.drone = wanted or ""
-        self.label = ""
-        self.shown: Shown | None = None
-        self._heard = False
-        self._key: tuple[int, int, int] | None = None
-        self.new = 0
-        "Counts pictures of which something was received."
-        self._new_at = 0.0
-        self._look_at = 0.0
-
-    def look(self, now: float) -> None:
-        """Take what is on the screen at monotonic time `now`, without waiting.
-
-        Raises:
-            UserError: the view cannot be read.
-        """
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_S
-            self._who()
-        if not self._heard:
-            return
-        after = -1 if self.shown is None else self.shown.serial
-        newer = self._view.shown(self.drone, after=after)
-        if newer is None:
-            return
-        self.shown = newer
-        frame = newer.frame
-        key = (newer.boot_id, frame.unit_no, frame.frame_no)
-        if key != self._key and is_new(frame):
-            self._key, self._new_at = key, now
-            self.new += 1
-
-    def silent_s(self, now: float) -> float | None:
-        """Seconds without a new picture; None while they come, and before the first."""
-        silent = now - self._new_at
-        return silent if self.shown is not None and silent >= _SILENT_S else None
-
-    def _who(self) -> None:
-        states = self._view.drones()
-        if self.drone == "" and states:
-            self.drone = states[0].drone_id
-        state = next((s for s in states if s.drone_id == self.drone), None)
-        self._heard = state is not None
-        self.label = self._view.base().label if state is None else state.label
-
-
 class _Place:
     """Where the camera was, once a second and only while pictures are new: an old place with a live
     picture's clock would move the map's footprint to where nothing was seen."""
@@ -181,7 +127,7 @@ class _Place:
         self._view, self._mission = view, mission
         self._told, self._due = 0, 0.0
 
-    def told(self, watch: _Watched, now: float) -> bytes:
+    def told(self, watch: Watched, now: float) -> bytes:
         """A local set, or nothing."""
         if watch.new == self._told or now < self._due:
             return b""

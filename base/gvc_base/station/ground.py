@@ -30,6 +30,8 @@ DEFAULT_FOV_DEG = 70.0
 _EARTH_M = 6_371_008.8
 _FAR_HEIGHTS = 20.0
 _LEAST_HEIGHT_M = 1.0
+_FLIES_M = 2.0
+"Below it the camera is taken to stand on the ground, and sees nothing of it that could be told."
 _TRACK_KEPT = 7200
 _COVER_KEPT = 2000
 _REQUESTED_KEPT = 64
@@ -79,12 +81,13 @@ class Camera:
         """Where it was, and whether all of the picture is ground that is near enough."""
         t, width, height = self.telemetry, float(self.width), float(self.height)
         corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+        flies = t.alt_cm / 100 - self.ground_m >= _FLIES_M
         return CameraPlace(
             lon=t.lon_e7 / 1e7, lat=t.lat_e7 / 1e7, height_m=t.alt_cm / 100,
             roll_deg=t.roll_cdeg / 100, pitch_deg=t.pitch_cdeg / 100, yaw_deg=t.yaw_cdeg / 100,
             fov_deg=self.fov_deg, ground_m=self.ground_m, time_ns=time_ns,
             centre=self.ground(width / 2, height / 2),
-            cut=not all(_meets(self._ray(*corner)) for corner in corners),
+            cut=not (flies and all(_meets(self._ray(*corner)) for corner in corners)),
         )  # fmt: skip
 
     def _ray(self, x: float, y: float) -> NDArray[np.float64]:
