@@ -132,7 +132,7 @@ def test_what_is_trusted_is_right_on_takes_that_were_not_seen() -> None:
 def test_a_small_network_learns_and_is_what_the_decoder_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tests.bench.marks.train._STEPS", 300)
+    monkeypatch.setattr("tests.bench.marks.train._STEPS", 120)
     rng = np.random.default_rng(4)
     rows = [r for _, r in takes_of(rng, 6)]
     layers = fit(rows)
