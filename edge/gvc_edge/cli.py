@@ -14,6 +14,7 @@ from gvc_edge.doctor_cli import doctor
 from gvc_edge.encode_cli import encode, render
 from gvc_edge.field.settings import effective
 from gvc_edge.run_cli import run
+from gvc_edge.service_cli import install_service
 from gvc_profiles.boots import default_state_dir
 from gvc_profiles.check_cli import check
 from gvc_profiles.keys_cli import keys_app
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(doctor)
 app.add_typer(config_app)
+app.command()(install_service)
 app.command()(check)
 app.add_typer(keys_app)
 

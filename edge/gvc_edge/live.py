@@ -73,7 +73,7 @@ class LiveRun:
         self._sender = LinkSender(
             params, stream_id=stream_id, boot_id=boot_id, key=key, ledger=ledger
         )
-        self._stop = threading.Event()
+        self._stop, self._hurry = threading.Event(), False
         self._say, self._watcher = say, watcher or Watcher()
         self._paced, self._next_look = Paced(source, self._stop), 0.0
         self._ladder: int | None = None
@@ -94,7 +94,8 @@ class LiveRun:
         self._excess = 0  # air bytes beyond the usual one unit; written here, read by the worker
 
     def stop(self) -> None:
-        """Finish the open unit, send what is queued, then return."""
+        """Finish the open unit, send what is queued, then return; asked again, return at once."""
+        self._hurry = self._stop.is_set()
         self._stop.set()
         # A camera that is away gives no frame at which the stop could be seen.
         self._source.close()
@@ -109,6 +110,9 @@ class LiveRun:
             self._send_due()
             self._listen()
             self._look()
+            if self._hurry:
+                self._say("stopped at once; what waited in the queue was not sent")
+                break
             if ended and self._stop.is_set() and self._down_since is not None:
                 self._say("stopped while the link is down; what waited in the queue was not sent")
                 break

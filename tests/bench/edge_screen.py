@@ -27,8 +27,8 @@ from tests.edge.boards import board_of
 _SHOWN = ("good", "degraded-losses")
 # Lines as high as the letters, so that half blocks meet as they do on a terminal.
 _PAGE = (
-    "<body style='margin:0'><pre style='display:inline-block;margin:0;padding:8px;background:#0c0c0c;"
-    "color:#d9d9d9;font:14px/1.164 DejaVu Sans Mono,monospace'>{code}</pre></body>"
+    "<body style='margin:0'><pre style='display:inline-block;margin:0;padding:12px;background:#0c0c0c;"
+    "color:#d9d9d9;font:24px/28px DejaVu Sans Mono,monospace'>{code}</pre></body>"
 )
 
 
@@ -68,7 +68,7 @@ def picture(path: Path) -> None:
     html = console.export_html(theme=MONOKAI, inline_styles=True, code_format=_PAGE)
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 900, "height": 1200})
+        page = browser.new_page(viewport={"width": 1400, "height": 1600})
         page.set_content(html)
         page.locator("pre").screenshot(path=str(path))
         browser.close()
