@@ -43,6 +43,7 @@ class ExportFormat(StrEnum):
     KML = "kml"
     GPX = "gpx"
     COT = "cot"
+    MCAP = "mcap"
     CSV = "csv"
 
 
@@ -101,6 +102,8 @@ def export(
             told = _mp4(opened, settings, out, received, sign, state, on_frame)
         elif kind is ExportFormat.STILLS:
             told = _stills(opened, settings, out, sign, state, on_frame)
+        elif kind is ExportFormat.MCAP:
+            told = _mcap(opened, settings, out, fov, ground, received, on_frame)
         else:
             told = _map(kind, opened, settings, out, fov, ground, received, on_frame)
     _tell(kind, out, *told, as_json)
@@ -141,6 +144,19 @@ def _stills(
 
     made = write_stills(opened, settings, out, sign=sign, state=state, on_frame=on_frame)
     return f"{made.number} stills with masks, {made.placed} of them with a position", made.notes
+
+
+def _mcap(
+    opened: Recording, settings: DecodeSettings, out: Path, fov: float, ground: float | None,
+    received: bool, on_frame: OnFrame,
+) -> tuple[str, list[str]]:  # fmt: skip
+    from gvc_base.export.mcap_file import write_mcap
+
+    number, notes = write_mcap(
+        opened, settings, out, fov_deg=fov, ground_m=ground, evidence_alone=received,
+        on_frame=on_frame,
+    )  # fmt: skip
+    return f"{number} messages", notes
 
 
 def _map(

@@ -59,6 +59,8 @@ class Areas:
             "each unit's first frame; what is regenerated or lost is of its worst frame. Positions "
             "are the camera's, as the edge sent them."
         )
+        if not placed:
+            self.about = "No unit tells where the camera was."
         self.problem = ""
         if heights and max(heights) - self.ground_m < _LEAST_ABOVE_M:
             self.problem = (
@@ -83,8 +85,11 @@ class Areas:
 
     def flown(self) -> Iterator[UnitFacts]:
         """Units whose picture can be laid on the ground."""
-        if not self.problem:
-            yield from (u for u in self._placed if self.above_m(u) >= _LEAST_ABOVE_M)
+        yield from filter(self.flies, self._placed)
+
+    def flies(self, unit: UnitFacts) -> bool:
+        """Whether a placed unit's picture can be laid on the ground."""
+        return not self.problem and self.above_m(unit) >= _LEAST_ABOVE_M
 
     def footprint(self, unit: UnitFacts) -> Geometry:
         """Ground in the first frame."""

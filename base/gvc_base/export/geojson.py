@@ -20,9 +20,17 @@ from gvc_base.export.facts import MissionFacts, UnitFacts
 from gvc_base.export.words import made_up_name, percent, picture_name, utc
 from gvc_protocol.marks import Mark
 
-__all__ = ["about_text", "features", "flight_lines", "lost_stretches", "write_geojson"]
+__all__ = [
+    "about_text",
+    "features",
+    "flight_lines",
+    "lost_stretches",
+    "unit_collection",
+    "write_geojson",
+]
 
 Properties = dict[str, Any]
+_ORANGE = {"color": "#ff6000", "fillColor": "#ff6000", "fillOpacity": 0.6}
 
 
 def write_geojson(facts: MissionFacts, areas: Areas, file: IO[bytes]) -> int:
@@ -48,17 +56,9 @@ def features(facts: MissionFacts, areas: Areas) -> Iterator[tuple[Geometry, Prop
             "age_s": round(age, 3), **_of(unit),
         }  # fmt: skip
     for unit in areas.flown():
-        yield on_earth(areas.footprint(unit)), {
-            "kind": "footprint", "name": picture_name(unit), **_of(unit),
-            "camera_height_m": round(areas.above_m(unit) + areas.ground_m, 2),
-        }  # fmt: skip
+        yield _footprint(areas, unit)
     for unit in areas.flown():
-        if unit.made_up is not None and not (shape := areas.made_up(unit)).is_empty:
-            yield on_earth(shape), {
-                "kind": "regenerated" if unit.tiles[Mark.REGENERATED] else "lost",
-                "name": made_up_name(unit),
-                "share": round(unit.made_up.share, 4), **_of(unit),
-            }  # fmt: skip
+        yield from _made_up(areas, unit)
     yield from lost_stretches(facts, areas)
     if (line := flight_lines(facts, areas)) is not None:
         placed = facts.placed
@@ -71,6 +71,43 @@ def features(facts: MissionFacts, areas: Areas) -> Iterator[tuple[Geometry, Prop
             "kind": "detection", "name": found.text, "found_by": "the edge, on true pixels",
             **_of(unit),
         }  # fmt: skip
+
+
+def _footprint(areas: Areas, unit: UnitFacts) -> tuple[Geometry, Properties]:
+    return on_earth(areas.footprint(unit)), {
+        "kind": "footprint", "name": picture_name(unit), **_of(unit),
+        "camera_height_m": round(areas.above_m(unit) + areas.ground_m, 2),
+    }  # fmt: skip
+
+
+def _made_up(areas: Areas, unit: UnitFacts) -> Iterator[tuple[Geometry, Properties]]:
+    if unit.made_up is not None and not (shape := areas.made_up(unit)).is_empty:
+        yield on_earth(shape), {
+            "kind": "regenerated" if unit.tiles[Mark.REGENERATED] else "lost",
+            "name": made_up_name(unit), "share": round(unit.made_up.share, 4), **_of(unit),
+        }  # fmt: skip
+
+
+def unit_collection(facts: MissionFacts, areas: Areas, unit: UnitFacts) -> dict[str, Any]:
+    """FeatureCollection of one unit with a place: the camera, and the ground in its picture where it can
+    be laid there. `style` is what Foxglove's map colours by."""
+    place = on_earth(Point(*areas.lon_lat(unit)))
+    rows: list[tuple[Geometry, Properties]] = [
+        (place, {"kind": "camera", "name": f"camera, {utc(unit.time_ns)}", **_of(unit)})
+    ]
+    if areas.flies(unit):
+        rows += [_footprint(areas, unit), *_made_up(areas, unit)]
+    styles = {"regenerated": _ORANGE, "lost": _ORANGE, "footprint": {"fillOpacity": 0}}
+    return {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature", "geometry": _geometry(shape),
+                "properties": {**told, "style": styles.get(told["kind"], {})},
+            }
+            for shape, told in rows
+        ],
+    }  # fmt: skip
 
 
 def flight_lines(facts: MissionFacts, areas: Areas) -> Geometry | None:
@@ -121,11 +158,11 @@ def about_text(facts: MissionFacts, areas: Areas) -> str:
         "the tiles of all frames of a unit: received, carried (received earlier), enhanced (between "
         "received low-resolution pixels), regenerated (nothing received behind it), lost. Features of "
         "kind regenerated or lost hold no received content: "
-        f"{percent(_made_up(facts))} of all that was shown."
+        f"{percent(_made_up_share(facts))} of all that was shown."
     )
 
 
-def _made_up(facts: MissionFacts) -> float:
+def _made_up_share(facts: MissionFacts) -> float:
     tiles = sum((unit.tiles for unit in facts.units[1:]), facts.units[0].tiles)
     return float(tiles[Mark.REGENERATED :].sum() / max(1, tiles.sum()))
 

@@ -19,7 +19,7 @@ from gvc_base.archive_read import ArchiveReads
 from gvc_base.export.words import utc
 from gvc_protocol.errors import UserError
 
-__all__ = ["COLUMNS", "write_csv"]
+__all__ = ["COLUMNS", "link_rows", "write_csv"]
 
 COLUMNS = (
     "time_utc", "time_unix_ns", "session", "link_url", "stream", "boot", "bit_per_s",
@@ -56,7 +56,7 @@ def write_csv(
     out.writerow(COLUMNS)
     number = 0
     with closing(Archive.open_readonly(path)) as archive:
-        for row in _rows(archive, session, stream):
+        for row in link_rows(archive, session, stream):
             out.writerow(["" if value is None else value for value in row])
             number += 1
     text.detach()
@@ -65,7 +65,10 @@ def write_csv(
     return number
 
 
-def _rows(archive: ArchiveReads, session: int | None, stream: int | None) -> Iterator[list[Any]]:
+def link_rows(
+    archive: ArchiveReads, session: int | None, stream: int | None
+) -> Iterator[list[Any]]:
+    """Values by COLUMNS, None where untold. Raises UserError as `write_csv` does."""
     known = archive.sessions()
     chosen = [row for row in known if session is None or row.id == session]
     if not chosen:
