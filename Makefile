@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link bench-console bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
+.PHONY: demo test check fmt bench-link bench-console bench-workers bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,10 @@ fmt: $(VENV)/.dev
 
 bench-link: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.link --out bench-out
+
+# How many drones one base decodes, and what workers add to it.
+bench-workers: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.workers --out bench-out $(BENCH)
 
 bench-console: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.console --out bench-out

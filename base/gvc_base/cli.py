@@ -25,6 +25,7 @@ from gvc_base.replay_cli import replay
 from gvc_base.run_cli import run
 from gvc_base.trace_cli import trace_tile
 from gvc_base.verify_cli import verify
+from gvc_base.workers_cli import workers_app
 from gvc_profiles import load
 from gvc_profiles.check_cli import check
 from gvc_profiles.keys import link_key
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 app.add_typer(ask_app)
 app.add_typer(keys_app)
+app.add_typer(workers_app)
 app.add_typer(missions_app)
 app.add_typer(post_app)
 app.command()(check)

@@ -101,11 +101,14 @@ class WorkersSpec:
         return self.url.replace("dask://", "tcp://" if self.tls is None else "tls://")
 
     @classmethod
-    def parse(cls, text: str, *, tls: Path | None = None, insecure: bool = False) -> WorkersSpec:
+    def parse(
+        cls, text: str, *, tls: Path | None = None, insecure: bool = False, option: str = "--workers-"
+    ) -> WorkersSpec:  # fmt: skip
         """`local:N` or `dask://HOST:PORT`.
 
         Args:
             tls: folder with the certificates. insecure: the operator takes the danger of none.
+            option: what the options of these two begin with.
 
         Raises:
             UserError: it is neither; a file is missing; or whoever reaches the scheduler could run
@@ -114,7 +117,7 @@ class WorkersSpec:
         kind, _, rest = text.partition(":")
         if kind == "local" and rest.isascii() and rest.isdigit() and 1 <= int(rest) <= _MOST_LOCAL:
             if tls is not None:
-                raise UserError("--workers-tls is for dask://; local workers have their own")
+                raise UserError(f"{option}tls is for dask://; local workers have their own")
             return cls(local=int(rest))
         host, colon, port = rest.removeprefix("//").rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
@@ -123,11 +126,11 @@ class WorkersSpec:
             raise UserError(
                 f"--workers {text} is not known; give local:N (1 to {_MOST_LOCAL}) or dask://HOST:PORT"
             )
-        check_reach(host, tls=tls, insecure=insecure)
+        _check_reach(host, tls, insecure, option)
         return cls(host=host, port=int(port), tls=tls)
 
 
-def check_reach(host: str, *, tls: Path | None, insecure: bool) -> None:
+def _check_reach(host: str, tls: Path | None, insecure: bool, option: str) -> None:
     """Refuse what would let a stranger run programs here.
 
     Raises:
@@ -136,8 +139,8 @@ def check_reach(host: str, *, tls: Path | None, insecure: bool) -> None:
     if tls is None and not insecure and not is_loopback(host):
         raise UserError(
             f"whoever reaches a dask scheduler on {host} can run programs on it, on its workers and "
-            "on this base: give --workers-tls FOLDER (`gvc-base workers tls FOLDER` makes one), or "
-            "--workers-insecure where nobody else is on that network"
+            f"on the base: give {option}tls FOLDER (`gvc-base workers tls FOLDER` makes one), or "
+            f"{option}insecure where nobody else is on that network"
         )
     missing = [n for n in _TLS_FILES if tls is not None and not (tls / n).is_file()]
     if missing:

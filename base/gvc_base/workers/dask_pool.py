@@ -25,7 +25,7 @@ from gvc_base.workers.session import Batch, DecoderPlan, Stepper
 from gvc_protocol.codec import DecodedFrame, ReceivedUnit, UnitSpan
 from gvc_protocol.errors import LocalProtocolError, UserError
 
-__all__ = ["DaskPlace", "DaskPool", "prepare", "security_of"]
+__all__ = ["NO_PAGES", "DaskPlace", "DaskPool", "child_environ", "prepare", "security_of"]
 
 _CONNECT_S = 5.0
 _LOOK_S = 0.5
@@ -42,9 +42,16 @@ _CONFIG = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.scheduler.worker-ttl": "60s",
+    # Web pages that tell of us without TLS: nobody needs them.
+    "distributed.scheduler.http.routes": ["distributed.http.health"],
+    "distributed.worker.http.routes": ["distributed.http.health"],
     # A killed process is started again: on a busy computer that takes longer than the usual 15 s.
     "distributed.deploy.lost-worker-timeout": "120s",
 }
+
+
+NO_PAGES = "127.0.0.1:0"
+"Where dask's web server listens, since it cannot be left out."
 
 
 class DaskPool:
@@ -170,7 +177,7 @@ class DaskPool:
             self._cluster.scale(self._spec.local)  # where a process could not be started again
         if self._problem or not self._met:
             self._problem, self._met = "", True
-            self._say(f"{len(found)} decode workers at {self._spec.url} are reached")
+            self._say(f"decode workers at {self._spec.url} are reached ({len(found)} now)")
 
     def _lost(self, why: str) -> None:
         self._workers = frozenset()
@@ -263,15 +270,20 @@ class DaskPlace:
 def _local_cluster(count: int) -> Any:
     """Processes of this computer that nobody else can talk to: TLS with a certificate of this run."""
     temporary: Any = distributed.Security.temporary
-    threads = str(max(1, (os.cpu_count() or 1) // count))
-    environ = dict.fromkeys((THREADS, "OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": environ}):
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": child_environ(count)}):
         return distributed.LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=count, threads_per_worker=1, processes=True, host="127.0.0.1",
-            dashboard_address=None, worker_dashboard_address=None, memory_limit=0,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": NO_PAGES}, memory_limit=0,
             security=temporary(), silence_logs=logging.CRITICAL,
             preload="gvc_base.workers.preload",
         )  # fmt: skip
+
+
+def child_environ(processes: int) -> dict[str, str]:
+    """The cores are shared out between the processes of this computer; what fails the base tells."""
+    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    shared = dict.fromkeys((THREADS, "OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    return {**shared, "DASK_LOGGING__DISTRIBUTED": "critical"}
 
 
 def security_of(spec: WorkersSpec) -> Any:
@@ -289,5 +301,5 @@ def security_of(spec: WorkersSpec) -> Any:
 def prepare() -> None:
     """Dask's settings for this process; it logs what we tell in lines of our own."""
     dask.config.set(_CONFIG)
-    for name in ("distributed", "tornado", "asyncio"):
+    for name in ("distributed", "distributed.client", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

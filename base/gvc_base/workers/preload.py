@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from contextlib import suppress
@@ -18,6 +19,7 @@ THREADS = "GVC_WORKER_THREADS"
 
 def dask_setup(_worker: Any) -> None:
     """Called by dask."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     threads = os.environ.get(THREADS, "")
     if threads.isascii() and threads.isdigit():
         cv2.setNumThreads(int(threads))
