@@ -3,19 +3,25 @@
     view has a new picture -> coded, sent, decoded -> painted (requestAnimationFrame)
 
 Added latency is from the moment that the view hands a picture out to the browser's frame that shows it,
-on one machine and one clock. The view offers 30 pictures a second to each drone.
+on one machine and one clock. The view offers 30 pictures a second to each drone. A second part has a
+base decode what four drones send (`console_flight`). The number of the console's tests is printed, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gvc_base.console.app import serve
+from tests.bench.console_flight import fly_for_real
 from tests.bench.machine import processor
 from tests.console.clip import Clip, make_clip
 from tests.console.conftest import CHROMIUM
@@ -60,13 +66,22 @@ def measure(browser: Any, clip: Clip, drones: int, seconds: float) -> dict[str, 
     }  # fmt: skip
 
 
+def console_tests() -> int:
+    """Tests of tests/console, as pytest collects them."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/console"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return sum("::" in line for line in done.stdout.splitlines())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
     parser.add_argument(
         "--seconds", type=float, default=4.0, help="of each run, at most 600 pictures"
     )
+    parser.add_argument("--flight-seconds", type=float, default=20.0, help="of the four drones")
     options = parser.parse_args()
+    print(f"load of the machine at the start {os.getloadavg()[0]:.1f}")
     if CHROMIUM is None:
         raise SystemExit("no chromium here (apt-get install chromium)")
     from playwright.sync_api import sync_playwright
@@ -83,9 +98,17 @@ def main() -> None:
                     f"{size}, {drones} drone(s): {row['fps']:.1f} of {OFFERED_FPS:.0f} frames/s each, "
                     f"added latency {row['latency_ms']['p50']} ms (95 %: {row['latency_ms']['p95']} ms)"
                 )
+        flight = fly_for_real(browser, drones=4, seconds=options.flight_seconds)
+        print(flight.as_text())
         browser.close()
+    tests = console_tests()
+    load = os.getloadavg()[0]
+    print(f"{tests} tests of the console; load of the machine at the end {load:.1f}")
     options.out.mkdir(parents=True, exist_ok=True)
-    report = {"processor": processor(), "rows": rows}
+    report = {
+        "processor": processor(), "load_1min": load, "rows": rows, "flight": asdict(flight),
+        "tests": tests,
+    }  # fmt: skip
     (options.out / "console.json").write_text(json.dumps(report, indent=1) + "\n")
 
 

@@ -77,7 +77,7 @@ def open_page(
         if key not in pages:
             made = browser.new_context(viewport={"width": size[0], "height": size[1]}, **context)
             pages[key] = made.new_page()
-            pages[key].set_default_timeout(15_000)
+            pages[key].set_default_timeout(60_000)
         page = pages[key]
         heard = {
             "pageerror": lambda error: faults.append(f"script error: {error}"),

@@ -25,11 +25,12 @@ from gvc_edge.codecs.classical import ClassicalEncoder
 from gvc_edge.sources.flood import FloodSource, parse_flood_query
 from gvc_profiles import load
 from gvc_profiles.clock import steady_clock
-from gvc_profiles.links import Received
+from gvc_profiles.links import ByteLink, Received
 from gvc_profiles.params import link_params
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import CodecSpec, EncodedUnit, SourceFrame
 from gvc_protocol.descriptors import Descriptors, Telemetry
+from gvc_protocol.ledger import AirtimeLedger
 from gvc_protocol.replay import ReplayGuard
 from gvc_protocol.sender import LinkSender
 
@@ -140,6 +141,8 @@ class Flight:
     links: list[MemoryLink]
     lines: list[str] = field(default_factory=list)
     report: DecodeReport | None = None
+    end: Callable[[], None] = lambda: None
+    "Ends the mission and waits for it."
 
     def shows(self, drone_id: str, frames: int) -> bool:
         """Whether so many of a drone's units were decoded."""
@@ -150,8 +153,16 @@ def start_flight(
     stack: ExitStack, path: Path, links: int, *, key: LinkKey | None = None,
     options: StationOptions | None = None, backlog_bytes: int = 64 << 20,
     workers: WorkerPool | None = None,
+    say: Callable[[str], None] = lambda _: None, radio: ByteLink | None = None,
+    ledger: AirtimeLedger | None = None,
 ) -> Flight:  # fmt: skip
-    """Start a base on so many links; the stack ends it."""
+    """Start a base on so many links; the stack ends it.
+
+    Args:
+        say: takes what the base tells, besides `Flight.lines`.
+        radio: takes the place of the first link of memory.
+        ledger: of the first link's air time.
+    """
     lines: list[str] = []
     archive = Archive.create_or_open(path, on_health=lines.append, backlog_bytes=backlog_bytes)
     stack.callback(archive.close)
@@ -159,7 +170,9 @@ def start_flight(
     params = link_params(PROFILE, bps=1e6, fec="auto", packets=True, tagged=key is not None)
     setups = [
         LinkSetup(
-            number=n, url=f"memory:{n}", profile=PROFILE, link=link, params=params, boot_id=n + 1,
+            number=n, url=f"memory:{n}", profile=PROFILE, params=params, boot_id=n + 1,
+            link=radio if radio is not None and n == 0 else link,
+            ledger=ledger if n == 0 else None,
             session_id=archive.start_session(
                 link_url=f"memory:{n}", profile_id="udp", params=params, now_ns=now(),
                 key_fingerprint="" if key is None else key.fingerprint,
@@ -167,9 +180,14 @@ def start_flight(
         )
         for n, link in enumerate(made)
     ]  # fmt: skip
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        say(line)
+
     shared = Shared(
         archive=archive, commits=GroupCommit(archive), options=options or StationOptions(),
-        events=EventList(now), budget=DecodeBudget(1, patience_s=0.3), say=lines.append, now=now,
+        events=EventList(now), budget=DecodeBudget(1, patience_s=0.3), say=tell, now=now,
         workers=workers, key=key, guard=None if key is None else ReplayGuard(), alone=links == 1,
     )  # fmt: skip
     base = LiveBase(shared, setups)
@@ -185,6 +203,7 @@ def start_flight(
         base.stop()
         thread.join(60)
 
+    flight.end = end
     stack.callback(end)
     return flight
 

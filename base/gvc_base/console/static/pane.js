@@ -40,7 +40,8 @@ export class Pane {
     frame.addEventListener("pointermove", (event) => this.move(event));
     frame.addEventListener("pointerup", (event) => this.up(event));
     frame.addEventListener("pointercancel", () => this.cancel());
-    frame.addEventListener("pointerleave", () => { if (!this.from && !this.box) this.hideCard(); });
+    // A finger leaves when it is lifted: what a tap brought stays until the next one.
+    frame.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch" && !this.from && !this.box) this.hideCard(); });
     frame.addEventListener("keydown", (event) => this.key(event));
     frame.addEventListener("blur", () => { if (!this.box) { this.cursor = null; this.hideCard(); this.drawOver(); } });
   }

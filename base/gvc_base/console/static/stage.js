@@ -147,7 +147,7 @@ export class Stage {
     }
     const done = () => {
       this.app.wire.painted(header.drone, header.serial);
-      painted.push({ drone: header.drone, serial: header.serial, at: performance.timeOrigin + performance.now() });
+      painted.push({ drone: header.drone, serial: header.serial, unit: header.unit, at: performance.timeOrigin + performance.now() });
       if (painted.length > KEPT) painted.shift();
     };
     // After the frame that shows it; a hidden tab draws no frames, and goes slow.
