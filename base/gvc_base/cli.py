@@ -13,6 +13,7 @@ from rich.table import Table
 from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
 from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
+from gvc_base.compare_cli import compare_decodes
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
 from gvc_base.export_cli import export
 from gvc_base.impair import impair_capture
@@ -20,6 +21,7 @@ from gvc_base.missions_cli import missions_app
 from gvc_base.post_cli import post_app
 from gvc_base.progress import progress
 from gvc_base.recording import open_recording, store_recording
+from gvc_base.redecode_cli import redecode_mission
 from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_base.replay_cli import replay
 from gvc_base.run_cli import run
@@ -54,6 +56,8 @@ app.command()(run)
 app.command()(replay)
 app.command()(export)
 app.command("trace")(trace_tile)
+app.command("redecode")(redecode_mission)
+app.command("compare")(compare_decodes)
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from gvc_base.decode_pass import DecodePass, DecodeSettings
 from gvc_base.decoders import Backend
 from gvc_base.exports import Exports, Outputs, marks_path_for
+from gvc_base.neural.weights import FOLDER as WEIGHTS
 from gvc_base.recording import Recording
 from gvc_base.report import DecodeReport
 from gvc_profiles.sight.detector import Detector
@@ -26,7 +28,7 @@ def decode_recording(
     stream_id: int | None = None, boot_id: int | None = None,
     on_event: Callable[[ReceiverEvent], None] = lambda _: None,
     on_frame: Callable[[int, int], None] = lambda _done, _total: None,
-    key: LinkKey | None = None, detector: Detector | None = None,
+    key: LinkKey | None = None, detector: Detector | None = None, weights: Path = WEIGHTS,
 ) -> DecodeReport:  # fmt: skip
     """Decode everything that a recording holds.
 
@@ -34,13 +36,14 @@ def decode_recording(
         detector: looks for objects in what is shown, to hold them against what the sender saw.
         on_frame: called with (frames so far, frames of the source or 0) after each frame.
         key: only what it vouches for is decoded, as the live base with that key did.
+        weights: folder of the network's weights.
 
     Raises:
         UserError: no unit can be decoded, or an output cannot be written.
     """
     settings = DecodeSettings(
         quality=quality, backend=backend, stream_id=stream_id, boot_id=boot_id, key=key,
-        detector=detector,
+        detector=detector, weights=weights,
     )  # fmt: skip
     run = DecodePass(recording, settings, on_event)
     began = time.perf_counter()

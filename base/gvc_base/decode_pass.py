@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from gvc_base.alarms import watch
 from gvc_base.decoders import Backend, make_decoder
 from gvc_base.decoders.gvc_parts import PlacedPatch
 from gvc_base.mission import Mission
+from gvc_base.neural.weights import FOLDER as WEIGHTS
 from gvc_base.recording import Recording
 from gvc_base.regions import RegionPatches, paste
 from gvc_base.report import DecodeReport
@@ -45,6 +47,8 @@ class DecodeSettings:
     "Only what it vouches for is decoded, as the live base with that key did."
     detector: Detector | None = None
     "Looks for objects in what is shown, to hold them against what the sender saw."
+    weights: Path = WEIGHTS
+    "Folder of the network's weights."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ class DecodePass:
         decoder: UnitDecoder | None = None
         for job, now in self._jobs():
             if decoder is None or decoder.spec != job.spec:
-                made = make_decoder(job.spec, self._settings.quality, self._settings.backend)
+                how = self._settings
+                made = make_decoder(job.spec, how.quality, how.backend, weights=how.weights)
                 decoder = watch(made, self._settings.detector)
                 self.report.decoder = decoder.label
             self._count(job)

@@ -41,7 +41,10 @@ _WARN: Colour = (0, 70, 170)
 "Vermillion, darker: on paper it must be read."
 
 
-def side_by_side(source: Image, decoded: Image, marked: Image, *, caption: str) -> Image:
+def side_by_side(
+    source: Image, decoded: Image, marked: Image, *, caption: str,
+    headings: tuple[str, str, str] = _SIDE_HEADINGS,
+) -> Image:  # fmt: skip
     """Three panels with headings and a caption, for one frame of a comparison video.
 
     The size depends on `decoded`'s alone, so that every frame of a clip gives the same one.
@@ -50,6 +53,7 @@ def side_by_side(source: Image, decoded: Image, marked: Image, *, caption: str) 
         source, decoded, marked: uint8[H, W, 3] BGR; the first and the last are brought to the size of
             the second.
         caption: one line, cut where it does not fit.
+        headings: above the panels.
 
     Returns:
         uint8[H', W', 3], both even, each panel at most 640 pixels wide.
@@ -60,9 +64,7 @@ def side_by_side(source: Image, decoded: Image, marked: Image, *, caption: str) 
     total_w, total_h = 3 * width + 2 * _GAP, height + 2 * bar
     # 4:2:0 video has no odd sizes; the spare line is background.
     out = np.full((total_h + total_h % 2, total_w + total_w % 2, 3), _DARK, np.uint8)
-    for i, (heading, picture) in enumerate(
-        zip(_SIDE_HEADINGS, (source, decoded, marked), strict=True)
-    ):
+    for i, (heading, picture) in enumerate(zip(headings, (source, decoded, marked), strict=True)):
         x = i * (width + _GAP)
         _line(out, heading, x + 4, bar - cap // 2 - 2, cap, width - 8, (255, 255, 255))
         out[bar : bar + height, x : x + width] = _scaled(picture, width, height)
@@ -71,7 +73,10 @@ def side_by_side(source: Image, decoded: Image, marked: Image, *, caption: str) 
     return out
 
 
-def contact_sheet(rows: Sequence[Row], *, title: str, lines: Sequence[str]) -> Image:
+def contact_sheet(
+    rows: Sequence[Row], *, title: str, lines: Sequence[str],
+    headings: tuple[str, str, str] = _SHEET_HEADINGS,
+) -> Image:  # fmt: skip
     """Moments of a clip, one a row, as one picture for a report.
 
     Args:
@@ -79,6 +84,7 @@ def contact_sheet(rows: Sequence[Row], *, title: str, lines: Sequence[str]) -> I
             that of the first row's decoded picture.
         title: set large, shrunk to one line.
         lines: text below the title, each wrapped to the sheet's width.
+        headings: above the columns; the second one of the usual ones is set as a warning.
 
     Returns:
         uint8[H', W', 3], at most about 1800 pixels wide.
@@ -91,10 +97,11 @@ def contact_sheet(rows: Sequence[Row], *, title: str, lines: Sequence[str]) -> I
     head = _sheet_head(title, lines, total_w)
     titles_px = 30
     body = np.full((titles_px + len(rows) * (height + _GAP), total_w, 3), _PAPER, np.uint8)
-    cap = min(fit_text(heading, 12, width)[1] for heading in _SHEET_HEADINGS)
-    for i, heading in enumerate(_SHEET_HEADINGS):
+    cap = min(fit_text(heading, 12, width)[1] for heading in headings)
+    warned = 1 if headings is _SHEET_HEADINGS else -1
+    for i, heading in enumerate(headings):
         x = label_px + i * (width + _GAP)
-        _line(body, heading, x, titles_px - 9, cap, width, _WARN if i == 1 else _INK)
+        _line(body, heading, x, titles_px - 9, cap, width, _WARN if i == warned else _INK)
     for i, (label, *pictures) in enumerate(rows):
         y = titles_px + i * (height + _GAP)
         _line(body, label, 6, y + 16, 11, 100, _INK)

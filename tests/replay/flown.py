@@ -25,7 +25,7 @@ from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.replay import ReplayGuard
 from gvc_protocol.sender import LinkSender
 
-__all__ = ["BEGAN_NS", "Flight", "clip_units", "fly", "packets_of"]
+__all__ = ["BEGAN_NS", "Flight", "clip_units", "fly", "note_unit", "packets_of", "unit_of"]
 
 BEGAN_NS = 1_800_000_000 * SECOND
 _FPS, _FRAMES = 8, 8
@@ -163,7 +163,7 @@ def _receive(
             if isinstance(event, UnitReady):
                 units.append(event)
                 if derive:
-                    _note(archive, session, event)
+                    note_unit(archive, session, event)
 
     waiting: list[tuple[int, str, bytes]] = []
     now = flight.clock(flight.began_ns)
@@ -183,7 +183,7 @@ def _receive(
     return units
 
 
-def _note(archive: Archive, session: int, event: UnitReady) -> None:
+def note_unit(archive: Archive, session: int, event: UnitReady) -> None:
     """What the live decoder and the once-a-second tick leave, about."""
     unit, good = event.unit, event.unit.whole
     archive.record_marks(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from gvc_base.neural.weights import FOLDER as WEIGHTS
 from gvc_protocol.codec import CodecId, CodecSpec, Quality, UnitDecoder
 from gvc_protocol.errors import UserError
 
@@ -19,7 +21,7 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 def _classical(
-    spec: CodecSpec, quality: Quality, _backend: Backend, doubt: Doubt | None
+    spec: CodecSpec, quality: Quality, _backend: Backend, doubt: Doubt | None, _weights: Path
 ) -> UnitDecoder:
     from gvc_base.decoders.classical import SPEC, ClassicalDecoder
 
@@ -27,7 +29,9 @@ def _classical(
     return ClassicalDecoder(spec, quality, doubt)
 
 
-def _gvc(spec: CodecSpec, quality: Quality, backend: Backend, doubt: Doubt | None) -> UnitDecoder:
+def _gvc(
+    spec: CodecSpec, quality: Quality, backend: Backend, doubt: Doubt | None, weights: Path
+) -> UnitDecoder:
     from gvc_base.decoders.gvc import SPEC, GvcDecoder
 
     _check_version(spec, SPEC)
@@ -35,7 +39,7 @@ def _gvc(spec: CodecSpec, quality: Quality, backend: Backend, doubt: Doubt | Non
         return GvcDecoder(spec, quality, None, doubt=doubt)
     from gvc_base.neural.runtime import make_restorer
 
-    return GvcDecoder(spec, quality, make_restorer(backend), doubt=doubt)
+    return GvcDecoder(spec, quality, make_restorer(backend, weights), doubt=doubt)
 
 
 def _check_version(spec: CodecSpec, known: CodecSpec) -> None:
@@ -46,20 +50,23 @@ def _check_version(spec: CodecSpec, known: CodecSpec) -> None:
         )
 
 
-_DECODERS: dict[int, Callable[[CodecSpec, Quality, Backend, Doubt | None], UnitDecoder]] = {
+_Factory = Callable[[CodecSpec, Quality, Backend, "Doubt | None", Path], UnitDecoder]
+_DECODERS: dict[int, _Factory] = {
     CodecId.CLASSICAL: _classical,
     CodecId.GVC: _gvc,
 }
 
 
 def make_decoder(
-    spec: CodecSpec, quality: Quality, backend: Backend = "auto", doubt: Doubt | None = None
-) -> UnitDecoder:
+    spec: CodecSpec, quality: Quality, backend: Backend = "auto", doubt: Doubt | None = None,
+    weights: Path = WEIGHTS,
+) -> UnitDecoder:  # fmt: skip
     """The decoder for what a stream says it is.
 
     Args:
         backend: what runs the network, where the codec has one and the quality uses it.
         doubt: what gives `p_wrong`; None: the package's calibration.
+        weights: folder of the network's weights and their index.
 
     Raises:
         UserError: this program knows no such codec, or not this version of its bitstream; or the
@@ -71,4 +78,4 @@ def make_decoder(
         raise UserError(
             f"codec {spec.codec_id} is not known to this base, only {known}; update gvc-field"
         )
-    return factory(spec, quality, backend, doubt)
+    return factory(spec, quality, backend, doubt, weights)
