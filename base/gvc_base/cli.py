@@ -15,6 +15,7 @@ from gvc_base.channel import ChannelSpec
 from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
 from gvc_base.compare_cli import compare_decodes
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
+from gvc_base.examples import EXAMPLES
 from gvc_base.export_cli import export
 from gvc_base.impair import impair_capture
 from gvc_base.missions_cli import missions_app
@@ -30,6 +31,8 @@ from gvc_base.verify_cli import verify
 from gvc_base.workers_cli import workers_app
 from gvc_profiles import load
 from gvc_profiles.check_cli import check
+from gvc_profiles.cli_help import add_examples
+from gvc_profiles.completion import complete_profile, completion
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
 from gvc_profiles.listing import print_profiles
@@ -60,7 +63,10 @@ app.command("redecode")(redecode_mission)
 app.command("compare")(compare_decodes)
 
 ProfileOption = Annotated[
-    str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
+    str,
+    typer.Option(
+        "--profile", "-p", help="Radio profile, or a .toml file.", autocompletion=complete_profile
+    ),
 ]
 StreamOption = Annotated[
     int | None, typer.Option("--stream", help="Camera to follow; default: the first heard.")
@@ -224,6 +230,10 @@ def rehearse(
 def profiles() -> None:
     """List the radio profiles."""
     print_profiles()
+
+
+app.command()(completion)
+add_examples(app, EXAMPLES)
 
 
 def _refuse_overwrite(source: Path, targets: list[Path | None]) -> None:

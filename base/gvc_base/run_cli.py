@@ -39,6 +39,7 @@ from gvc_base.station.view import LiveView
 from gvc_base.workers import WorkersSpec
 from gvc_profiles import load
 from gvc_profiles.boots import default_state_dir
+from gvc_profiles.completion import complete_link, complete_profile
 from gvc_profiles.keys_cli import EncryptOption, KeyOption
 from gvc_profiles.links import UdpLink
 from gvc_profiles.model import LinkProfile
@@ -51,11 +52,13 @@ __all__ = ["run"]
 def run(
     link: Annotated[
         list[str],
-        typer.Option("--link", help="serial:/dev/ttyUSB0, udp://HOST:PORT, ...; once a radio."),
+        typer.Option("--link", help="serial:/dev/ttyUSB0, udp://HOST:PORT, ...; once a radio.",
+                     autocompletion=complete_link),
     ],
     profile: Annotated[
         list[str],
-        typer.Option("--profile", "-p", help="Radio profile, or a .toml file; one, or one a link."),
+        typer.Option("--profile", "-p", help="Radio profile, or a .toml file; one, or one a link.",
+                     autocompletion=complete_profile),
     ],
     archive: Annotated[Path, typer.Option("--archive", help="Mission archive (.db).")],
     quality: QualityOption = "preview",

@@ -12,11 +12,14 @@ from gvc_edge.cli_parts import ConfigOption, StateOption
 from gvc_edge.config_cli import config_app
 from gvc_edge.doctor_cli import doctor
 from gvc_edge.encode_cli import encode, render
+from gvc_edge.examples import EXAMPLES, FIRST, PANELS
 from gvc_edge.field.settings import effective
 from gvc_edge.run_cli import run
 from gvc_edge.service_cli import install_service
 from gvc_profiles.boots import default_state_dir
 from gvc_profiles.check_cli import check
+from gvc_profiles.cli_help import add_examples, examples_text, group_commands
+from gvc_profiles.completion import completion
 from gvc_profiles.keys_cli import keys_app
 from gvc_profiles.listing import print_profiles
 from gvc_protocol.errors import UserError
@@ -26,6 +29,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="gvc-edge", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Edge encoder: camera or video in, datagrams for a slow radio out.",
+    epilog=examples_text(FIRST),
 )  # fmt: skip
 
 app.command()(run)
@@ -58,6 +62,11 @@ app.command()(render)
 def profiles() -> None:
     """List the radio profiles."""
     print_profiles()
+
+
+app.command()(completion)
+add_examples(app, EXAMPLES)
+group_commands(app, PANELS)
 
 
 def main() -> None:

@@ -35,8 +35,11 @@ ConfigOption = Annotated[
 
 
 @contextmanager
-def progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr; nothing where it is no terminal or JSON was asked for."""
+def progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr: gives what to call with (frames done, frames in all or 0).
+
+    Nothing is drawn where stderr is no terminal or JSON was asked for.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -50,7 +53,7 @@ def progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], 
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield lambda _: None
+        yield lambda _done, _total: None
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(bar_width=None), TaskProgressColumn(),
@@ -58,8 +61,8 @@ def progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], 
         TimeRemainingColumn(), TextColumn("left"),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=total or None)
-        yield lambda count: bar.advance(task, count)
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def say_to_stderr(line: str) -> None:

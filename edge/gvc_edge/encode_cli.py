@@ -18,6 +18,7 @@ from gvc_edge.cli_parts import (
     say_to_stderr,
 )
 from gvc_profiles import load
+from gvc_profiles.completion import complete_profile
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption
 from gvc_profiles.params import link_params
@@ -26,7 +27,10 @@ from gvc_protocol.errors import UserError
 __all__ = ["encode", "render"]
 
 ProfileOption = Annotated[
-    str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
+    str,
+    typer.Option(
+        "--profile", "-p", help="Radio profile, or a .toml file.", autocompletion=complete_profile
+    ),
 ]
 BpsOption = Annotated[
     float | None, typer.Option("--bps", help="On-air bit/s, everything included.")
@@ -118,10 +122,11 @@ def encode(
         part = out.with_name(out.name + ".part")
         file = PcapFile(part)
         try:
-            with progress("encoding", source.info.total_frames, quiet=as_json) as step:
+            total = source.info.total_frames
+            with progress("encoding", quiet=as_json) as step:
                 report = encode_to_packets(
                     source, pipeline, params, file.write,
-                    stream_id=stream, boot_id=boot_id, key=secret, on_frame=lambda _: step(1),
+                    stream_id=stream, boot_id=boot_id, key=secret, on_frame=lambda number: step(number + 1, total),
                 )  # fmt: skip
             file.close()
             part.replace(out)
@@ -140,8 +145,8 @@ def render(
     """Write a source to an MP4 (synthetic scenes with their true boxes as JSON beside it)."""
     from gvc_edge.render_source import render as render_source
 
-    with progress("rendering", 0, quiet=False) as step:
-        render_source(source, out, start_us=0, seconds=seconds, on_progress=lambda *_: step(1))
+    with progress("rendering", quiet=False) as step:
+        render_source(source, out, start_us=0, seconds=seconds, on_progress=step)
 
 
 def _check_ids(stream: int, boot: int) -> None:

@@ -9,6 +9,14 @@ import typer
 
 from gvc_edge.cli_parts import ConfigOption, JsonOption, SecondsOption, print_report, say_to_stderr
 from gvc_edge.field.settings import effective
+from gvc_profiles.completion import (
+    complete_fec,
+    complete_key,
+    complete_link,
+    complete_objects,
+    complete_profile,
+    complete_source,
+)
 
 __all__ = ["run"]
 
@@ -19,17 +27,17 @@ def run(
     source: Annotated[
         str | None,
         typer.Option("--source", help="v4l2:/dev/video0, rtsp://..., a file, synthetic:flood.",
-                     rich_help_panel=_WHAT),
+                     autocompletion=complete_source, rich_help_panel=_WHAT),
     ] = None,
     link: Annotated[
         str | None,
         typer.Option("--link", help="serial:/dev/ttyUSB0, udp://HOST:PORT, file:x.pcap, ...",
-                     rich_help_panel=_RADIO),
+                     autocompletion=complete_link, rich_help_panel=_RADIO),
     ] = None,
     profile: Annotated[
         str | None,
         typer.Option("--profile", "-p", help="Radio profile, or a .toml file.",
-                     rich_help_panel=_RADIO),
+                     autocompletion=complete_profile, rich_help_panel=_RADIO),
     ] = None,
     config: ConfigOption = None,
     bps: Annotated[
@@ -39,7 +47,7 @@ def run(
     fec: Annotated[
         str | None,
         typer.Option("--fec", help="auto (the profile's), off, or redundancy in percent.",
-                     rich_help_panel=_RADIO),
+                     autocompletion=complete_fec, rich_help_panel=_RADIO),
     ] = None,
     adapt: Annotated[
         bool | None,
@@ -59,7 +67,7 @@ def run(
     objects: Annotated[
         str | None,
         typer.Option("--objects", help="Who finds objects: movers, people, MODEL.onnx, or none.",
-                     rich_help_panel=_WHAT),
+                     autocompletion=complete_objects, rich_help_panel=_WHAT),
     ] = None,
     verify: Annotated[
         bool | None,
@@ -78,7 +86,7 @@ def run(
     key: Annotated[
         str | None,
         typer.Option("--key", help="Key file (`keys new`): believe and send only with it.",
-                     rich_help_panel=_TRUST),
+                     autocompletion=complete_key, rich_help_panel=_TRUST),
     ] = None,
     encrypt: Annotated[
         bool | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gvc_profiles.check import check_radio
+from gvc_profiles.completion import complete_link, complete_profile
 from gvc_profiles.load import load
 
 __all__ = ["check"]
@@ -14,9 +15,17 @@ __all__ = ["check"]
 
 def check(
     profile: Annotated[
-        str, typer.Option("--profile", "-p", help="Radio profile, or a .toml file.")
+        str,
+        typer.Option(
+            "--profile",
+            "-p",
+            help="Radio profile, or a .toml file.",
+            autocompletion=complete_profile,
+        ),
     ],
-    link: Annotated[str, typer.Option("--link", help="The radio, as for run.")],
+    link: Annotated[
+        str, typer.Option("--link", help="The radio, as for run.", autocompletion=complete_link)
+    ],
     apply: Annotated[
         bool, typer.Option("--apply", help="Write what differs into the radio.")
     ] = False,

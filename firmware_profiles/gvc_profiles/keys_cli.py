@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from gvc_profiles.cli_help import examples_text
+from gvc_profiles.completion import complete_key
 from gvc_profiles.keys import (
     LINES,
     default_key_path,
@@ -25,7 +27,12 @@ from gvc_protocol.errors import UserError
 __all__ = ["EncryptOption", "KeyOption", "keys_app"]
 
 KeyOption = Annotated[
-    Path | None, typer.Option("--key", help="Key file (`keys new`): believe and send only with it.")
+    Path | None,
+    typer.Option(
+        "--key",
+        help="Key file (`keys new`): believe and send only with it.",
+        autocompletion=complete_key,
+    ),
 ]
 EncryptOption = Annotated[
     bool, typer.Option("--encrypt", help="Encrypt what is sent, too; where the law allows it.")
@@ -34,13 +41,23 @@ FileArgument = Annotated[
     Path | None, typer.Argument(help="Key file; default: link.key in your configuration folder.")
 ]
 
+_NEW = (
+    "gvc-edge keys new  # writes ~/.config/gvc-field/link.key, shows its fingerprint",
+    "gvc-edge keys new team.key  # into another file; nothing is ever overwritten",
+)
+_SHOW = ("gvc-base keys show  # compare these words with the other end, by voice",)
+_IMPORT = (
+    "gvc-base keys import /media/stick/link.key  # a private copy of it",
+    "gvc-base keys import  # type it in unseen; a typing error is told by its line",
+)
+
 keys_app = typer.Typer(
     name="keys", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Keys of a link: make one, compare it by voice, bring it to the other end.",
 )  # fmt: skip
 
 
-@keys_app.command("new")
+@keys_app.command("new", epilog=examples_text(_NEW))
 def new(file: FileArgument = None) -> None:
     """Make a key. It is written to the file, and shown nowhere."""
     path = file or default_key_path()
@@ -50,14 +67,14 @@ def new(file: FileArgument = None) -> None:
     print(f"Bring a copy of {path} to the other end, or type it there with `keys import`.")
 
 
-@keys_app.command("show")
+@keys_app.command("show", epilog=examples_text(_SHOW))
 def show(file: FileArgument = None) -> None:
     """Show a key's fingerprint, to compare by voice. The key itself is not shown."""
     path = file or default_key_path()
     _tell(path, read_key(path))
 
 
-@keys_app.command("import")
+@keys_app.command("import", epilog=examples_text(_IMPORT))
 def import_key(
     source: Annotated[
         Path | None, typer.Argument(help="Key file to copy; none: type it, or pipe it in.")

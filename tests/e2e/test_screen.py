@@ -92,3 +92,11 @@ def test_plain_lines_on_a_terminal(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("boot-counter")), (
         "a start without anything to send has no number"
     )
+
+
+def test_long_work_shows_how_far_it_is(tmp_path: Path) -> None:
+    terminal = Terminal("render", "synthetic:flood?size=96x64&fps=5&seconds=2", "--out",
+                        tmp_path / "x.mp4")  # fmt: skip
+    terminal.read_until("rendering")
+    terminal.read_until("/10 frames")
+    assert terminal.end() == 0 and (tmp_path / "x.mp4").exists()

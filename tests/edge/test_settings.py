@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from gvc_edge.cli import app
 from gvc_edge.field import ask
 from gvc_edge.field.ask import Given, ask_settings
-from gvc_edge.field.find import Device, cameras, link_for, serial_ports
 from gvc_edge.field.settings import RunSettings, effective, parse_config, render_config
+from gvc_profiles.find import Device, cameras, link_for, serial_ports
 from gvc_profiles.load import load, names
 from gvc_protocol.errors import UserError
 

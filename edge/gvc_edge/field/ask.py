@@ -12,8 +12,8 @@ from pathlib import Path
 
 import typer
 
-from gvc_edge.field.find import Device, cameras, link_for, link_forms, serial_ports
 from gvc_edge.field.settings import RunSettings, nearest
+from gvc_profiles.find import Device, cameras, link_for, link_forms, serial_ports
 from gvc_profiles.keys import default_key_path, new_key, write_key
 from gvc_profiles.load import load, names
 from gvc_profiles.model import LinkProfile
