@@ -126,7 +126,8 @@ def encode(
             with progress("encoding", quiet=as_json) as step:
                 report = encode_to_packets(
                     source, pipeline, params, file.write,
-                    stream_id=stream, boot_id=boot_id, key=secret, on_frame=lambda number: step(number + 1, total),
+                    stream_id=stream, boot_id=boot_id, key=secret,
+                    on_frame=lambda number: step(number + 1, total),
                 )  # fmt: skip
             file.close()
             part.replace(out)
