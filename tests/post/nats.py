@@ -138,6 +138,7 @@ class TcpLink:
                 except OSError:
                     near.close()
                     continue
+                far.settimeout(None)
                 self._sockets += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()

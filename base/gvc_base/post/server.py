@@ -312,7 +312,7 @@ def words(error: BaseException) -> str:
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return "no answer; the link or the server is down"
     if isinstance(error, plain.Error | EOFError | ConnectionError):
-        return "the connection broke"
+        return f"the connection broke ({text})" if text else "the connection broke"
     if isinstance(error, OSError):
         return f"it is not reached ({error.strerror or text})"
     return f"unexpected {type(error).__name__}: {text}"
