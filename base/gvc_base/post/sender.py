@@ -44,7 +44,7 @@ _BUDGET_BYTES = 64 << 10
 "Of rows in a message: eight seconds of a 64 kbit/s link, which a cut in the middle costs once more."
 _HEAD_BYTES = 1024
 _ACK_S = 30.0
-_LOOK_S = 0.5
+_LOOK_S = 1.0
 _LOOK_ANYWAY_S = 5.0
 _BACKOFF_S = (1.0, 2.0, 5.0)
 _TELL_AGAIN_S = 60.0

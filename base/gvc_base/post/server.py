@@ -94,10 +94,16 @@ def parse_server(url: str, creds: Path | None = None, ca: Path | None = None) ->
         ) from None
     # The library logs the server's every error with a traceback; ours are told in one line.
     logging.getLogger("nats").addHandler(logging.NullHandler())
+    logging.getLogger("asyncio").addFilter(_no_chatter)
     return PostServer(
         url=url, host=str(parts.hostname), port=port, domain=domain or None,
         tls=parts.scheme == "tls", ca=ca, login={} if creds is None else _login(creds),
     )  # fmt: skip
+
+
+def _no_chatter(record: logging.LogRecord) -> bool:
+    """Every TLS connection that ends makes Python say that; it means nothing."""
+    return "eof_received" not in record.getMessage()
 
 
 def _login(path: Path) -> dict[str, Any]:
@@ -305,7 +311,7 @@ def words(error: BaseException) -> str:
         why = error.description or text
         full = error.code == 503 or any(w in str(why) for w in ("resource", "exceeded", "storage"))
         return f"it does not take the rows ({why}); " + (
-            "make room on its disk" if full else "see its log"
+            "make room on its disk and start it anew" if full else "see its log"
         )
     if isinstance(error, plain.SecureConnRequiredError | plain.SecureConnWantedError):
         return "one of the two ends wants TLS; give tls://HOST:PORT, or nats:// where it has none"
