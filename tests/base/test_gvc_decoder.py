@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from fractions import Fraction
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from gvc_base.decoders.gvc import SPEC, GvcDecoder
 from gvc_base.decoders.vvc import decode_access_units
 from gvc_base.neural.layout import PLANES, TEXTURE_BANDS
+from gvc_base.neural.runtime import make_restorer
+from gvc_base.workers.session import DecoderPlan, DecodeSession
 from gvc_edge.codecs import av1, vvc
 from gvc_protocol.codec import DecodedFrame, PartData, Quality, ReceivedUnit, UnitSpan
 from gvc_protocol.descriptors import Descriptors
@@ -283,3 +286,33 @@ def test_a_path_that_was_missed_moves_nothing(unit: GvcUnit) -> None:
     lost = ReceivedUnit(unit_no=4, descriptors=descriptors(motion_path=path))
     shown = list(decoder.decode(lost, later))
     assert all((f.mark == Mark.LOST).all() for f in shown)
+
+
+def test_it_goes_on_from_a_checkpoint(unit: GvcUnit) -> None:
+    """Nothing of the second unit but its motion came: it is made of the first one's last picture."""
+    path = MotionPath(points=(ControlPoint(offset=FRAMES - 1, corners=(-320, 0) * 4, residual=4),))
+    sent = [
+        received(unit, d=descriptors()),
+        ReceivedUnit(
+            unit_no=1, descriptors=replace(descriptors(motion_path=path), first_frame=FRAMES)
+        ),
+        received(unit, range(200, 900), number=2),
+    ]
+    plan = DecoderPlan(spec=SPEC, quality="preview")
+    straight, stepped = DecodeSession(plan), DecodeSession(plan)
+    for number, one in enumerate(sent):
+        span = replace(SPAN, first_frame=number * FRAMES)
+        expected = list(straight.frames(one, span, skip=0))
+        got = list(stepped.frames(one, span, skip=0))
+        for a, b in zip(got, expected, strict=True):
+            assert np.array_equal(a.pixels, b.pixels) and np.array_equal(a.mark, b.mark)
+            assert np.array_equal(a.p_wrong, b.p_wrong) and np.array_equal(a.age_ms, b.age_ms)
+            assert np.array_equal(a.source_unit, b.source_unit)
+        stepped = DecodeSession(plan, stepped.checkpoint())
+
+
+def test_a_network_goes_by_its_name() -> None:
+    restorer = make_restorer("onnx")
+    data = pickle.dumps(restorer)
+    assert len(data) < 500, "not its weights"
+    assert pickle.loads(data).label == restorer.label

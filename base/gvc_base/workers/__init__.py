@@ -37,6 +37,10 @@ class Place(Protocol):
     """One camera's decoder on one worker."""
 
     @property
+    def plan(self) -> DecoderPlan:
+        """What it decodes."""
+
+    @property
     def name(self) -> str:
         """The worker, for the operator."""
 

@@ -28,7 +28,7 @@ from gvc_protocol.errors import LocalProtocolError, UserError
 __all__ = ["NO_PAGES", "DaskPlace", "DaskPool", "child_environ", "prepare", "security_of"]
 
 _CONNECT_S = 5.0
-_LOOK_S = 0.5
+_LOOK_S = 1.0
 _WAITS_S = (1.0, 2.0, 5.0, 10.0)
 "Between attempts to reach the scheduler."
 _OPEN_S = 60.0
@@ -42,6 +42,12 @@ _CONFIG = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.scheduler.worker-ttl": "60s",
+    # What dask looks at for its charts costs a base with nothing to do a twentieth of a core.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.work-stealing": False,
     # Web pages that tell of us without TLS: nobody needs them.
     "distributed.scheduler.http.routes": ["distributed.http.health"],
     "distributed.worker.http.routes": ["distributed.http.health"],
@@ -63,11 +69,12 @@ class DaskPool:
         self._client: Any = None
         self._cluster: Any = None
         self._workers: frozenset[str] = frozenset()
-        self._refused: dict[str, str] = {}
-        "Workers that cannot decode for us, and why."
+        self._refused: dict[tuple[str, DecoderPlan], str] = {}
+        "What a worker cannot decode, and why; another camera may have another codec."
         self._places: WeakSet[DaskPlace] = WeakSet()
         self._problem = ""
         self._met = False
+        self._began = time.monotonic()
         self._closed = threading.Event()
         self.looked = threading.Event()
         "Set once the scheduler was found, with workers or without, or was not."
@@ -78,7 +85,7 @@ class DaskPool:
     @property
     def problem(self) -> str:
         """See `WorkerPool.problem`."""
-        refused = [f"worker {a} {why}" for a, why in list(self._refused.items())]
+        refused = [f"worker {a} {why}" for (a, _), why in list(self._refused.items())]
         return self._problem or (refused[0] if refused else "")
 
     @property
@@ -92,12 +99,15 @@ class DaskPool:
         if client is None:
             return None
         for address in self._by_load():
+            if (address, plan) in self._refused:
+                continue
             try:
                 place = DaskPlace(self, client, address, plan, checkpoint)
             except PlaceLostError:
                 continue
             except UserError as error:
-                self._refuse(address, str(error))
+                self._refused[address, plan] = str(error)
+                self._say(f"worker {address} {error}")
                 continue
             with self._mutex:
                 self._places.add(place)
@@ -106,11 +116,9 @@ class DaskPool:
 
     def crowded(self, place: Place) -> bool:
         """See `WorkerPool.crowded`."""
-        order = self._by_load()
-        if not order or place.name == order[0]:
-            return False
-        load = self._load()
-        return load[order[0]] + 2 <= load[place.name]
+        order, load = self._by_load(), self._load()
+        usable = [a for a in order if (a, place.plan) not in self._refused]
+        return bool(usable) and load[usable[0]] + 2 <= load[place.name]
 
     def close(self) -> None:
         """See `WorkerPool.close`."""
@@ -124,13 +132,7 @@ class DaskPool:
 
     def _by_load(self) -> list[str]:
         load = self._load()
-        usable = [a for a in self._workers if a not in self._refused]
-        return sorted(usable, key=lambda address: (load[address], address))
-
-    def _refuse(self, address: str, why: str) -> None:
-        if address not in self._refused:
-            self._refused[address] = why
-            self._say(f"worker {address} {why}")
+        return sorted(self._workers, key=lambda address: (load[address], address))
 
     # --- its thread
 
@@ -170,8 +172,7 @@ class DaskPool:
         if not found:
             self._lost("the scheduler has no workers")
             return
-        for address in set(self._refused) - found:
-            del self._refused[address]
+        self._refused = {key: why for key, why in self._refused.items() if key[0] in found}
         self._workers = found
         if self._cluster is not None and len(found) < self._spec.local:
             self._cluster.scale(self._spec.local)  # where a process could not be started again
@@ -181,7 +182,8 @@ class DaskPool:
 
     def _lost(self, why: str) -> None:
         self._workers = frozenset()
-        if self._spec.local and not self._met and why.endswith("no workers"):
+        young = time.monotonic() - self._began < _OPEN_S
+        if self._spec.local and not self._met and young and why.endswith("no workers"):
             return  # they have just been started
         if not self._problem:
             self._problem = (
@@ -211,6 +213,7 @@ class DaskPlace:
         checkpoint: bytes | None,
     ) -> None:  # fmt: skip
         self.name, self.label, self.checkpoint = address, "", checkpoint or b""
+        self.plan = plan
         self.open = True
         self._pool = pool
         until = time.monotonic() + _OPEN_S
@@ -223,7 +226,9 @@ class DaskPlace:
         except (UserError, PlaceLostError):
             raise
         except Exception as error:
-            raise PlaceLostError(f"worker {address} takes no work ({error!r})") from None
+            if client.status != "running" or address not in pool.workers:
+                raise PlaceLostError(f"worker {address} was lost") from None
+            raise UserError(f"takes no work ({error!r}); is gvc-field installed there?") from None
 
     def frames(self, unit: ReceivedUnit, span: UnitSpan, *, skip: int) -> Iterator[DecodedFrame]:
         """See `Place.frames`. The next batch is decoded while one is shown."""
