@@ -54,6 +54,10 @@ bench-workers: $(VENV)/.dev
 bench-console: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.console --out bench-out
 
+.PHONY: bench-restream
+bench-restream: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.restream --out bench-out
+
 bench-post: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.post --out bench-out $(BENCH)
 

@@ -15,7 +15,7 @@ from gvc_base.patterns import paint
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
 
-__all__ = ["mark_share", "overlay", "overlay_beneath"]
+__all__ = ["mark_share", "overlay", "overlay_beneath", "strip_px"]
 
 
 def mark_share(frame: DecodedFrame) -> dict[Mark, float]:
@@ -43,6 +43,13 @@ def overlay(frame: DecodedFrame, *, status: str = "") -> NDArray[np.uint8]:
     return out
 
 
+def strip_px(height: int, width: int) -> int:
+    """Height of the legend that `overlay_beneath` puts under a picture of this size."""
+    strip = legend_height_px(height, width)
+    # A taller picture may get a taller legend; it settles at once, and a strip too tall hides nothing.
+    return max(strip, legend_height_px(height + strip, width))
+
+
 def overlay_beneath(frame: DecodedFrame, *, status: str = "", title: str = "") -> NDArray[np.uint8]:
     """The frame with its marks, and the legend under it instead of on it.
 
@@ -54,9 +61,7 @@ def overlay_beneath(frame: DecodedFrame, *, status: str = "", title: str = "") -
         A new uint8[H + legend, W, 3] BGR: no pixel of the picture is hidden.
     """
     height, width = frame.pixels.shape[:2]
-    strip = legend_height_px(height, width)
-    # A taller picture may get a taller legend; it settles at once, and a strip too tall hides nothing.
-    strip = max(strip, legend_height_px(height + strip, width))
+    strip = strip_px(height, width)
     out = np.zeros((height + strip, width, 3), np.uint8)
     out[:height] = paint(frame.pixels, frame.mark)
     draw_claims(out[:height], frame)

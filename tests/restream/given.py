@@ -17,7 +17,7 @@ from gvc_base.console.view import BaseState, DroneState, EventRow, MapState, Sho
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.marks import Mark, tile_grid
 
-__all__ = ["HEIGHT", "WIDTH", "Given", "Wire", "frame_of", "ts_frames"]
+__all__ = ["HEIGHT", "WIDTH", "Given", "Wire", "frame_of", "free_port", "ts_frames"]
 
 WIDTH, HEIGHT = 480, 272
 Image = NDArray[np.uint8]
@@ -29,7 +29,7 @@ def frame_of(
     """A picture of (width, height), all of one mark, or its right half of another."""
     width, height = size
     rng = np.random.default_rng(1)
-    coarse = rng.integers(60, 200, (5, 8, 3)).astype(np.uint8)
+    coarse = rng.integers(60, 200, (-(-height // 56), -(-width // 60), 3)).astype(np.uint8)
     pixels = np.asarray(coarse.repeat(56, 0)[:height].repeat(60, 1)[:, :width], np.uint8)
     grid = np.full(tile_grid(height, width), mark, np.uint8)
     if right is not None:
@@ -58,11 +58,18 @@ class Given:
         serial = 0 if self.picture is None else self.picture.serial + 1
         self.picture = Shown(frame=frame, serial=serial, boot_id=1, shown_ns=10**18 + serial)
 
-    def hold(self) -> None:
-        """As the screen does when nothing comes: the same picture, all of it marked lost."""
+    def hold(self, age_ms: int, number: int | None = None) -> None:
+        """As the screen does when nothing comes: the same picture (or one that came too late), all of it
+        marked lost, its age told."""
         assert self.picture is not None
         frame = self.picture.frame
-        self.show(replace(frame, mark=np.full_like(frame.mark, Mark.LOST)))
+        self.show(
+            replace(
+                frame, mark=np.full_like(frame.mark, Mark.LOST),
+                age_ms=np.full_like(frame.age_ms, age_ms),
+                frame_no=frame.frame_no if number is None else number,
+            )
+        )  # fmt: skip
 
     def base(self) -> BaseState:
         return BaseState(
@@ -98,6 +105,13 @@ class Given:
 
     def events(self, *, after: int = -1, limit: int = 200) -> tuple[EventRow, ...]:
         return tuple(row for row in self.rows if row.event_id > after)[-limit:]
+
+
+def free_port() -> int:
+    """A UDP port of this machine that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class Wire:

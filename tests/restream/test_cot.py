@@ -72,6 +72,7 @@ def test_events_say_where_it_is_and_what_is_regenerated() -> None:
     assert {k: float(sensor.get(k, "")) for k in ("azimuth", "elevation", "fov", "range")} == {
         "azimuth": 90.0, "elevation": -90.0, "fov": 70.0, "range": 100.0
     }  # fmt: skip
+    assert camera.find("detail/track") is None, "where it flies to is not known"
     stale, start = (datetime.fromisoformat(camera.get(k, "")) for k in ("stale", "start"))
     assert (stale - start).total_seconds() == 15 and start.timestamp() == NOW / SECOND
 
@@ -115,6 +116,11 @@ def test_what_looks_at_the_sky_or_knows_no_place_has_no_footprint() -> None:
     assert not list(Situation("gvc-x").events(state, MapState(), NOW, fresh=True))
     camera = chart_of().camera
     assert camera is not None
+    unknown = replace(
+        chart_of(), camera=replace(camera, roll_deg=0, pitch_deg=0, yaw_deg=0, cut=True)
+    )
+    (only,) = Situation("gvc-x").events(state, unknown, NOW, fresh=True)
+    assert b"<sensor" not in only and b"<track" not in only
     nowhere = replace(chart_of(), camera=replace(camera, lat=float("nan")))
     assert set(read(Situation("gvc-x").events(state, nowhere, NOW, fresh=True))) == {"picture"}
 
@@ -153,7 +159,7 @@ def test_datagrams_come_while_pictures_do_and_a_bad_target_costs_a_line(
     assert "LOST 50%" in remarks(read(wire.came)["picture"])
     station.show(frame_of(1, Mark.ENHANCED))
     wait_until(lambda: len(wire.came) == 4, "those of the next picture")
-    station.hold()
+    station.hold(1000)
     sender.close()
     wait_until(lambda: bool(lines["no.such.host.invalid"]), "a line")
     assert len(wire.came) == 4

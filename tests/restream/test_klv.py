@@ -131,7 +131,7 @@ def test_the_place_is_in_the_transport_stream_while_pictures_are_new(
         given.show(frame)
         wait_until(lambda n=number: sum(UAS_LOCAL_SET in d for d in wire.came) > n, "its place")
     # Held, and an unit of which nothing came: pictures go on, places do not.
-    given.hold()
+    given.hold(1000)
     given.show(frame_of(9, Mark.LOST))
     came = len(wire.came)
     wait_until(lambda: len(wire.came) > came + 10, "pictures")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,11 +19,13 @@ from gvc_base.render import overlay_beneath
 from gvc_base.restream import video, watch
 from gvc_base.restream.mux import VideoOut
 from gvc_base.restream.picture import Canvas, banner_px
+from gvc_base.restream.start import RestreamPlan
 from gvc_base.restream.targets import VideoTarget, cot_targets, video_targets
 from gvc_base.restream.video import VideoRestream
+from gvc_base.restream.watch import Watched
 from gvc_protocol.errors import UserError
-from gvc_protocol.marks import Mark
-from tests.restream.given import HEIGHT, WIDTH, Given, Image, Wire, frame_of, ts_frames
+from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
+from tests.restream.given import HEIGHT, WIDTH, Given, Image, Wire, frame_of, free_port, ts_frames
 from tests.station.flights import wait_until
 
 
@@ -85,13 +86,15 @@ def test_a_player_sees_slate_marks_and_silence(
     given.show(frame_of(0, Mark.RECEIVED, Mark.REGENERATED))
     wait_until(lambda: len(lines) == 1, "the line that it goes")
     assert "0-1" in lines[0] and "marks burned in" in lines[0]
-    given.hold()
+    given.hold(1000)
     wait_until(lambda: sum(silent) >= 25, "pictures of a silent link")
     sent.close()
     names, frames, _ = ts_frames(wire.came)
     assert names[0] == "h264"
     slate, last = frames[0], frames[-1]
-    assert slate.shape[1] == 640 and last.shape[1] == WIDTH and last.shape[0] > HEIGHT
+    assert (
+        slate.shape[1] == 640 > last.shape[1] and last.shape[1] == WIDTH and last.shape[0] > HEIGHT
+    )
     assert all(side % 2 == 0 for frame in frames for side in frame.shape[:2])
     assert not is_loud(slate) and is_loud(last)
     marked = [f for f in frames if f.shape == last.shape and not is_loud(f)]
@@ -120,13 +123,34 @@ def test_what_the_picture_says_without_its_marks_is_no_option() -> None:
     assert drawn.shape[1] == 484 and drawn.shape[0] % 2 == 0
 
 
+def test_the_banner_counts_as_the_legend_does() -> None:
+    given = Given()
+    watched = Watched(given.view, None)
+    watched.look(90.0)
+    assert watched.silent_s(99.0) is None and watched.drone == "0-1", "no picture yet: a slate"
+    given.show(frame_of(0, Mark.ENHANCED))
+    watched.look(100.0)
+    given.hold(1500)
+    watched.look(101.5)
+    assert watched.silent_s(101.9) is None and watched.silent_s(103.0) == 3.0 and watched.new == 1
+    given.hold(8400, number=7)
+    watched.look(111.0)
+    assert watched.silent_s(111.0) == pytest.approx(8.4) and watched.new == 1
+    given.hold(AGE_UNKNOWN_MS)
+    watched.look(300.0)
+    assert watched.silent_s(300.0) == 200.0
+    given.show(frame_of(8, Mark.REGENERATED))
+    watched.look(301.0)
+    assert watched.new == 1, "nothing of it was received"
+    given.show(frame_of(9, Mark.LOST, Mark.CARRIED))
+    watched.look(302.0)
+    assert watched.new == 2 and watched.silent_s(302.0) is None
+
+
 def test_rtp_is_read_through_its_sdp_file(stack: ExitStack, tmp_path: Path) -> None:
     given = Given()
     given.show(frame_of(0, Mark.RECEIVED))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    target = VideoTarget(kind="rtp", host="127.0.0.1", port=port)
+    target = VideoTarget(kind="rtp", host="127.0.0.1", port=free_port())
     _, lines = send(stack, given, target, tmp_path)
     sdp = tmp_path / "m.sdp"
     wait_until(lambda: bool(lines), "the stream")
@@ -154,9 +178,7 @@ def test_a_target_that_is_not_there_costs_a_line(
     given = Given()
     given.show(frame_of(0, Mark.RECEIVED))
     unknown = VideoTarget(kind="mpegts", host="no.such.host.invalid", port=9)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        deaf = VideoTarget(kind="mpegts", host="127.0.0.1", port=free.getsockname()[1])
+    deaf = VideoTarget(kind="mpegts", host="127.0.0.1", port=free_port())
     opened: list[VideoOut] = []
 
     class Breaks(VideoOut):
@@ -217,3 +239,23 @@ def test_a_bad_target_stops_before_anything_starts(
     assert ended.value.code == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_asked_for_starts_beside_the_base_and_ends_with_it(
+    wire: Wire, tmp_path: Path
+) -> None:
+    given, lines = Given(), []
+    given.show(frame_of(0, Mark.RECEIVED))
+    port = free_port()
+    plan = RestreamPlan.of(
+        [f"mpegts://127.0.0.1:{wire.port}", f"0-1=rtp://[::1]:{port}"], [f"udp://127.0.0.1:{port}"]
+    )
+    before = set(threading.enumerate())
+    with ExitStack() as mission:
+        plan.start(mission, given.view, tmp_path / "flood.db", lines.append)
+        assert len(set(threading.enumerate()) - before) == 3
+        wait_until(lambda: len(lines) == 2 and bool(wire.came), "two streams")
+    assert not set(threading.enumerate()) - before
+    sdp = tmp_path / f"flood-__1-{port}.sdp"
+    assert "c=IN IP6 ::1" in sdp.read_text() and f"m=video {port} " in sdp.read_text()
+    assert any(str(sdp) in line for line in lines)

@@ -121,11 +121,14 @@ def _camera(name: str, state: DroneState, camera: CameraPlace, now: int) -> byte
         remarks=f"camera, {state.label}. {_taken(camera.time_ns)}. Not for piloting.",
     )  # fmt: skip
     place = CotPlace(lon_deg=camera.lon, lat_deg=camera.lat, height_m=camera.height_m)
+    if not (camera.roll_deg or camera.pitch_deg or camera.yaw_deg):
+        return camera_event(about, place)  # an edge that does not know its attitude tells zeros
     sensor = CotSensor(
         azimuth_deg=camera.yaw_deg, elevation_deg=camera.pitch_deg, roll_deg=camera.roll_deg,
         fov_deg=camera.fov_deg, range_m=None if camera.cut else _range_m(camera),
     )  # fmt: skip
-    return camera_event(about, place, course_deg=camera.yaw_deg, sensor=sensor)
+    # No course: where the camera looks is not where it flies to, and that is not known.
+    return camera_event(about, place, sensor=sensor)
 
 
 def _range_m(camera: CameraPlace) -> float:

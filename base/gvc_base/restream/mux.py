@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from gvc_base.restream.targets import VideoTarget
 
-__all__ = ["FPS", "VideoOut", "sdp_text", "write_sdp"]
+__all__ = ["FPS", "STREAM_ERRORS", "VideoOut", "sdp_text", "write_sdp"]
 
 FPS = 15
+STREAM_ERRORS = (OSError, ValueError, av.FFmpegError)
 _KEY_EVERY = 10
 _TICKS = 90_000
 _RTP_TYPE = 96
@@ -39,8 +40,8 @@ _CODING = {
 class VideoOut:
     """One stream of one size. Close it, and open another, where the size changes.
 
-    Every call may raise OSError or ValueError (a host that cannot be resolved, a network that is not
-    there): the stream is then of no more use.
+    Every call may raise STREAM_ERRORS (a host that cannot be resolved, a network that is not there): the
+    stream is then of no more use.
     """
 
     def __init__(self, target: VideoTarget, *, width: int, height: int) -> None:
@@ -84,7 +85,7 @@ class VideoOut:
 
     def close(self) -> None:
         """Let go of the socket."""
-        with suppress(OSError, ValueError):
+        with suppress(*STREAM_ERRORS):
             self._container.close()
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.patterns import BLACK, WHITE, YELLOW
-from gvc_base.render import overlay_beneath
+from gvc_base.render import overlay_beneath, strip_px
 from gvc_base.text import MIN_CAP_PX, draw_text, fit_text, text_width_px
 from gvc_protocol.codec import DecodedFrame
 
@@ -26,8 +26,8 @@ __all__ = ["Canvas", "banner_px"]
 
 Image = NDArray[np.uint8]
 
-_SLATE = (640, 360)
-"Before the first picture: width, height."
+_SLATE = (640, 480)
+"Width and height of the picture that is expected: a guess that is right saves players a change of size."
 _LEAST_WIDTH = 480
 "Narrower pictures are enlarged by a whole number, so that the banner can be read."
 _BANNER_SHARE = 0.055
@@ -92,10 +92,10 @@ def _banner(out: Image, said: tuple[str, ...], now_s: float, *, loud: bool) -> N
     ink = BLACK if loud else WHITE
     cap = max(MIN_CAP_PX, height * 45 // 100)
     foot = (height + cap) // 2
-    clock = time.strftime("%H:%M:%SZ", time.gmtime(now_s))
+    clock = time.strftime("now %H:%M:%SZ", time.gmtime(now_s))
     small = max(MIN_CAP_PX, cap * 3 // 4)
     # As wide as the widest digits would be: nothing moves from second to second.
-    right = width - text_width_px("00:00:00Z", small) - cap // 2
+    right = width - text_width_px("now 00:00:00Z", small) - cap // 2
     draw_text(out, clock, right, (height + small) // 2, small, ink)
     text, cap = fit_text(" - ".join(s for s in said if s), cap, right - 2 * cap)
     draw_text(out, text, cap // 2, foot, cap, ink)
@@ -103,7 +103,8 @@ def _banner(out: Image, said: tuple[str, ...], now_s: float, *, loud: bool) -> N
 
 def _slate(width: int, height: int) -> Image:
     """No picture came yet, and it says so: a black player would be taken for a broken one."""
-    out: Image = np.full((height, width, 3), _GREY, np.uint8)
+    tall = height + strip_px(height, width)
+    out: Image = np.full((tall, width, 3), _GREY, np.uint8)
     lines = (
         ("waiting for the first picture", height // 20),
         ("nothing was received yet", height // 30),
@@ -112,7 +113,7 @@ def _slate(width: int, height: int) -> Image:
     for text, cap in lines:
         draw_text(out, text, (width - text_width_px(text, cap)) // 2, y, cap, WHITE)
         y += 3 * cap
-    cv2.rectangle(out, (0, 0), (width - 1, height - 1), WHITE, 1)
+    cv2.rectangle(out, (0, 0), (width - 1, tall - 1), WHITE, 1)
     return out
 
 

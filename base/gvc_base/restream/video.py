@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gvc_base.console.view import StationView
 from gvc_base.restream.klv import local_set
-from gvc_base.restream.mux import FPS, VideoOut, write_sdp
+from gvc_base.restream.mux import FPS, STREAM_ERRORS, VideoOut, write_sdp
 from gvc_base.restream.picture import Canvas
 from gvc_base.restream.targets import VideoTarget
 from gvc_base.restream.watch import Watched
@@ -80,7 +80,7 @@ class VideoRestream:
             self._watch.look(now)
             klv = self._place.told(self._watch, now) if self._place is not None else b""
             self._send(self._draw(now), number, klv)
-        except (OSError, ValueError, UserError) as error:
+        except (*STREAM_ERRORS, UserError) as error:
             self._failed(error, now)
 
     def _draw(self, now: float) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gvc_base.console.view import DroneState, Shown, StationView
 from gvc_protocol.codec import DecodedFrame
-from gvc_protocol.marks import Mark
+from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
 
 __all__ = ["Watched", "is_new"]
 
@@ -19,11 +19,19 @@ def is_new(frame: DecodedFrame) -> bool:
     return bool((frame.mark < Mark.REGENERATED).any())
 
 
+def _held_from(frame: DecodedFrame, now: float) -> float:
+    """Monotonic time of the moment of a picture that is all held; 0 where it is not, or unknown."""
+    age_ms = int(frame.age_ms.min())
+    if age_ms == AGE_UNKNOWN_MS or not bool((frame.mark == Mark.LOST).all()):
+        return 0.0
+    return now - age_ms / 1000
+
+
 class Watched:
     """The newest picture of a drone, and since when there was none."""
 
     def __init__(self, view: StationView, wanted: str | None) -> None:
-        self._view, self._wanted = view, wanted
+        self._view = view
         self.drone = wanted or ""
         self.label = ""
         self.shown: Shown | None = None
@@ -32,7 +40,7 @@ class Watched:
         self._key: tuple[int, int, int] | None = None
         self.new = 0
         "Counts pictures of which something was received."
-        self._new_at = 0.0
+        self._new_at = self._held_from = 0.0
         self._look_at = 0.0
 
     def look(self, now: float) -> None:
@@ -56,10 +64,12 @@ class Watched:
         if key != self._key and is_new(frame):
             self._key, self._new_at = key, now
             self.new += 1
+        self._held_from = _held_from(frame, now)
 
     def silent_s(self, now: float) -> float | None:
         """Seconds without a new picture; None while they come, and before the first."""
-        silent = now - self._new_at
+        # A picture that came too late to be shown as new is held from its own moment, as in the legend.
+        silent = now - max(self._new_at, self._held_from)
         return silent if self.shown is not None and silent >= _SILENT_S else None
 
     def _who(self) -> None:
