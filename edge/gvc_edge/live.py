@@ -358,7 +358,7 @@ class LiveRun:
             reported_at=None if channel is None else channel.reported_at,
             reports=0 if channel is None else channel.reports,
             camera_away=isinstance(self._source, MayBeAway) and self._source.away,
-            waiting_for_camera_at=self._paced.waiting_since,
+            waiting_for_camera_at=self._paced.waiting_since if self._source.info.live else None,
             spool_problem=self._spool_problem,
         ))  # fmt: skip
 

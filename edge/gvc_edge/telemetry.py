@@ -70,7 +70,7 @@ class Telemetry:
     reports: int = 0
     camera_away: bool = False
     waiting_for_camera_at: float | None = None
-    "Since when the next picture is awaited."
+    "Since when the next picture of a live source is awaited."
     spool_problem: str = ""
 
 

@@ -57,7 +57,7 @@ def start(*args: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def listen_until(radio: Radio, done: Callable[[], bool], limit_s: float = 30) -> None:
+def listen_until(radio: Radio, done: Callable[[], bool], limit_s: float = 120) -> None:
     end = time.monotonic() + limit_s
     while not done() and time.monotonic() < end:
         radio.listen()
@@ -109,17 +109,17 @@ def test_power_on_from_a_settings_file_and_again_after_a_power_cut(tmp_path: Pat
         return next(line for line in lines if "boot " in line).split("boot ")[1].split(",")[0]
 
     edge, lines = power_on()
-    assert "waiting for the radio: cannot open link" in next(lines)
+    assert any("waiting for the radio: cannot open link" in line for line in lines)
     radio = Radio(name)
-    assert "the radio is there" in next(lines)
+    assert any("the radio is there" in line for line in lines)
     assert boot_of(lines) == "1"
-    listen_until(radio, lambda: len(radio.heard) > 500, limit_s=120)
+    listen_until(radio, lambda: len(radio.heard) > 500)
     edge.kill()
     edge.communicate()
     radio.heard = b""
     edge, lines = power_on()
     assert boot_of(lines) == "2"
-    listen_until(radio, lambda: len(radio.heard) > 500, limit_s=120)
+    listen_until(radio, lambda: len(radio.heard) > 500)
     edge.kill()
     edge.communicate()
     assert len(radio.heard) > 500

@@ -44,7 +44,7 @@ class Plain:
     ) -> None:  # fmt: skip
         self.board, self._say, self._status, self._clock = board, say, status, clock
         self._states: tuple[State, ...] = ()
-        self._next = 0.0
+        self._next = clock() + _STATUS_EVERY_S
 
     def __enter__(self) -> Self:
         return self
@@ -61,15 +61,13 @@ class Plain:
         """Something is new on the board; called in the mission's loop."""
         if not self._status:
             return
-        at, view = self._clock(), None
-        if at >= self._next:
-            view = self.board.view()
-            self._next = at + _STATUS_EVERY_S
-            self._say(status_line(view))
-        view = view or self.board.view()
+        at, view = self._clock(), self.board.view()
         if view.verdict.states != self._states:
             self._states = view.verdict.states
             self._say(_state_line(view))
+        if at >= self._next:
+            self._next = at + _STATUS_EVERY_S
+            self._say(status_line(view))
 
 
 class Screen:
