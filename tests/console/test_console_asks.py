@@ -51,7 +51,7 @@ def test_drag_a_box_and_watch_the_real_pixels_arrive(clip: Clip, open_page: Open
     view.truth = TruthSoFar(regions=1, tiles=200, wrong=24, unmarked=3, expected=18.2)
     page.wait_for_selector("#truth")
     told = page.inner_text("#truth")
-    assert told.startswith("12 % wrong of 200 tiles") and "expected 9 %" in told
+    assert "had been wrong in 12 % of 200 tiles" in told and "expected 9 %" in told
     assert told.endswith("wrong though vouched for: 3")
     # The large picture shows them, and its marks have changed.
     page.wait_for_function("() => gvc.drone.mark_share.received > 0.03")

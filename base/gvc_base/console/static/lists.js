@@ -128,7 +128,7 @@ export class Lists {
     const share = (part) => `${Math.round((100 * part) / score.tiles)} %`;
     node.title = "True pixels that were asked for against what had been shown there. People ask where they doubt: other places are better than this.";
     node.replaceChildren(
-      el("b", { text: `${share(score.wrong)} wrong` }),
+      "The picture had been wrong in ", el("b", { text: share(score.wrong) }),
       ` of ${score.tiles} tiles asked for (${score.regions} region${score.regions > 1 ? "s" : ""}); expected ${share(score.expected)}; wrong though vouched for: `,
       el("b", { text: `${score.unmarked}` }));
   }
