@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.alarms import watch
 from gvc_base.decoders import make_decoder
 from gvc_base.marks import is_wrong
 from gvc_base.marks.doubt import Doubt
@@ -94,7 +95,7 @@ def decoded(capture: Path, quality: Quality, doubt: Doubt | None) -> Iterator[De
     """Every frame of a capture, as `gvc-base decode` shows it."""
     mission, decoder = Mission(PCAP_PARAMS), None
     for job in _jobs(mission, capture):
-        decoder = decoder or make_decoder(job.spec, quality, "auto", doubt)
+        decoder = decoder or watch(make_decoder(job.spec, quality, "auto", doubt))
         for frame in decoder.decode(job.unit, job.span):
             if frame.frame_no >= job.first_new_frame:
                 yield frame

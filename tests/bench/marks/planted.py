@@ -69,6 +69,8 @@ class _Timed:
 
     def __init__(self, inner: Any) -> None:
         self.spec, self.label, self._inner, self.spent_s = inner.spec, inner.label, inner, 0.0
+        self.p: dict[int, NDArray[np.float16]] = {}
+        "Of each frame, as the decoder gave it."
 
     @property
     def evidence(self) -> CodedUnit | None:
@@ -83,6 +85,7 @@ class _Timed:
             self.spent_s += time.process_time() - began
             if frame is None:
                 return
+            self.p[frame.frame_no] = frame.p_wrong
             yield frame
 
 
@@ -182,7 +185,10 @@ def _scene(scene: _Scene, result: Result, count: int, quality: Any) -> None:
         result.watch_s += time.process_time() - began - inside
         for frame in kept[:: max(1, round(job.span.fps / 6))]:
             true = scene.frames[frame.frame_no]
-            _untouched(scene, result, frame, is_wrong(true, frame.pixels))
+            wrong = is_wrong(true, frame.pixels)
+            _untouched(scene, result, frame, wrong)
+            result.count_p("of the decoder", timed.p[frame.frame_no], wrong)
+            result.count_p("with the sender's map", frame.p_wrong, wrong)
         share = (count - count // 2) // len(scene.jobs) + (
             number < (count - count // 2) % len(scene.jobs)
         )

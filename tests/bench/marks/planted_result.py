@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["Result"]
 
@@ -28,6 +29,8 @@ class Result:
     known_wrong: list[int] = field(default_factory=lambda: [0, 0])
     wrong: int = 0
     tiles: int = 0
+    p: dict[str, list[list[int]]] = field(default_factory=dict)
+    "`p_wrong` of the decoder, and with the sender's map: right and wrong tiles by percent of p."
     map_bytes: list[int] = field(default_factory=list)
     decode_s: float = 0.0
     watch_s: float = 0.0
@@ -40,6 +43,9 @@ class Result:
             for name, row in its.items():
                 kept = mine.setdefault(name, [0] * len(row))
                 kept[:] = [a + b for a, b in zip(kept, row, strict=True)]
+        for name, counts in other.p.items():
+            so_far = np.array(self.p.get(name, np.zeros((2, 101))))
+            self.p[name] = (so_far + np.array(counts)).astype(int).tolist()
         for name in ("removed", "unseen", "verified", "known_wrong"):
             row = [a + b for a, b in zip(getattr(self, name), getattr(other, name), strict=True)]
             setattr(self, name, row)
@@ -52,6 +58,12 @@ class Result:
         self.map_bytes += other.map_bytes
         self.decode_s += other.decode_s
         self.watch_s += other.watch_s
+
+    def count_p(self, name: str, p: NDArray[np.float16], wrong: NDArray[np.bool_]) -> None:
+        """The tiles of one frame."""
+        percent = np.rint(100 * p.astype(np.float32)).astype(np.int64).ravel()
+        mine = np.bincount(percent + 101 * wrong.ravel(), minlength=202).reshape(2, 101)
+        self.p[name] = (np.array(self.p.get(name, np.zeros((2, 101)))) + mine).astype(int).tolist()
 
     def lines(self) -> list[str]:
         """For people."""
@@ -81,12 +93,25 @@ class Result:
             f"{_percent(self.verified[1], self.verified[0])} (they are "
             f"{_percent(self.verified[0], self.tiles)} of all); of known wrong ones "
             f"{_percent(self.known_wrong[1], self.known_wrong[0])}",
+            *(f"p_wrong {name}: {_worth(np.array(counts))}" for name, counts in self.p.items()),
             f"truth map: {np.mean(self.map_bytes or [0]):.1f} bytes a unit with its record's head, at "
             f"most {max(self.map_bytes, default=0)}, {len(self.map_bytes)} units",
             f"watching takes {_percent(round(self.watch_s * 1000), round(self.decode_s * 1000))} of the "
             "decoder's processor time",
         ]  # fmt: skip
         return out
+
+
+def _worth(counts: NDArray[np.int64]) -> str:
+    """Of right and wrong tiles by percent of p, int64[2, 101]."""
+    right, wrong = counts
+    both, at = right + wrong, np.arange(101) / 100
+    below = np.cumsum(right) - right
+    pairs = max(1, int(right.sum()) * int(wrong.sum()))
+    order = float((wrong * (below + right / 2)).sum()) / pairs
+    brier = float((right * at**2 + wrong * (1 - at) ** 2).sum()) / max(1, int(both.sum()))
+    mean = float((both * at).sum()) / max(1, int(both.sum()))
+    return f"AUROC {order:.3f}, Brier {brier:.4f}, mean {100 * mean:.1f} %"
 
 
 def _percent(part: int, whole: int) -> str:
