@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from gvc_base.archive_merged import create_merged_tables
 from gvc_base.archive_schema import connect_reader
 from gvc_base.post.copies import Copies, GapError, NewerError, station_name
 from gvc_base.post.message import pack, unpack
@@ -124,6 +125,29 @@ def test_messages_of_anybody_are_refused_in_one_line(mission: Path, tmp_path: Pa
             copies.of("a", batch).apply(batch)
     assert refused > 40
     assert not any(all_rows(path)["datagrams"] for path in tmp_path.rglob("*.db"))
+
+
+def test_an_archive_that_was_merged_from_others_travels_with_its_tables(
+    mission: Path, tmp_path: Path
+) -> None:
+    merged = tmp_path / "merged.db"
+    merged.write_bytes(mission.read_bytes())
+    with closing(sqlite3.connect(merged)) as conn:
+        create_merged_tables(conn)
+        conn.execute("INSERT INTO merged_from VALUES (1, 'a.db', 'ab', 9, x'12', 0, 'told')")
+        conn.execute("INSERT INTO merged_sessions VALUES (1, 1, 7)")
+        conn.execute("INSERT INTO merged_rows SELECT id, 1, id, NULL, 1, id, data FROM datagrams")
+        for part, row in ((1, 2), (1, 1)):
+            values = (part, row, 1, b"c", 1, b"s", 1, b"n", 0, 5, b"k", b"g")
+            conn.execute(f"INSERT INTO merged_signatures VALUES ({', '.join('?' * 12)})", values)
+        conn.commit()
+    copies = Copies(tmp_path / "out", lambda _: None)
+    made = batches(merged, 3000)
+    for batch in made:
+        copies.of("a", batch).apply(unpack(pack(batch)))
+    path = copies.of("a", made[0]).path
+    copies.close()
+    assert all_rows(path) == all_rows(merged) and len(all_rows(path)["merged_rows"]) == 48
 
 
 def test_a_newer_base_is_refused_until_the_post_is_as_new(mission: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gvc_base.archive_merged import MERGED_TABLES, create_merged_tables
 from gvc_base.archive_queue import transaction
 from gvc_base.archive_schema import SCHEMA_VERSION, WriterLock, connect_writer, explain
 from gvc_base.post.rows import Batch, columns_of, last_datagram, link_at, tables_of, with_chain
@@ -69,9 +70,12 @@ class Copy:
         except BaseException:
             self._lock.release()
             raise
+        self._archive_id = archive_id
+        self._look()
+
+    def _look(self) -> None:
         self._tables = tables_of(self._conn)
         self._columns = {t: columns_of(self._conn, t) for t in self._tables}
-        self._archive_id = archive_id
 
     def apply(self, batch: Batch) -> Applied:
         """Write what is new of a message, in one synced transaction.
@@ -80,6 +84,10 @@ class Copy:
             GapError, ChangedError, NewerError: it does not belong here as it is; nothing was written.
             sqlite3.Error: the disk does not take it; nothing was written.
         """
+        if set(MERGED_TABLES) & set(batch.tables) - set(self._tables):
+            with transaction(self._conn) as conn:
+                create_merged_tables(conn)
+            self._look()
         self._expect(batch)
         new = known = 0
         with transaction(self._conn) as conn:

@@ -93,7 +93,8 @@ def tables_of(conn: sqlite3.Connection) -> list[str]:
 def columns_of(conn: sqlite3.Connection, table: str) -> tuple[str, ...]:
     """Columns without the one that is the row id itself."""
     info = conn.execute(f'PRAGMA table_info("{table}")').fetchall()
-    return tuple(str(r[1]) for r in info if not (r[5] and str(r[2]).upper() == "INTEGER"))
+    alone = sum(bool(r[5]) for r in info) == 1
+    return tuple(str(r[1]) for r in info if not (alone and r[5] and str(r[2]).upper() == "INTEGER"))
 
 
 def link_at(conn: sqlite3.Connection, archive_id: str, datagram: int) -> bytes:
