@@ -106,7 +106,7 @@ def test_messages_of_anybody_are_refused_in_one_line(mission: Path, tmp_path: Pa
         again(tables={"datagrams": [table[0], [[1]]]}),
         again(meta={"archive_id": "0" * 32}), zlib.compress(bytes(65 << 20)),
     ]  # fmt: skip
-    for _ in range(300):
+    for _ in range(150):
         hurt = bytearray(zlib.decompress(good))
         for _ in range(rng.randint(1, 4)):
             hurt[rng.randrange(len(hurt))] = rng.randrange(256)
@@ -123,7 +123,7 @@ def test_messages_of_anybody_are_refused_in_one_line(mission: Path, tmp_path: Pa
         # What can be read is judged by the copy: nothing here follows on an empty one.
         with pytest.raises((GapError, NewerError, PostError, sqlite3.Error)):
             copies.of("a", batch).apply(batch)
-    assert refused > 40
+    assert refused > 30
     assert not any(all_rows(path)["datagrams"] for path in tmp_path.rglob("*.db"))
 
 
