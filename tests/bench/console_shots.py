@@ -30,7 +30,7 @@ from tests.console.conftest import CHROMIUM
 from tests.replay.flown import Flight, packets_of
 from tests.station.flights import PROFILE, start_flight, wait_until
 
-SCENE = "synthetic:flood?seed=5&seconds={seconds}&size=640x360&fps=15"
+SCENE = "synthetic:flood?seed=5&seconds={seconds}&size=480x288&fps=6"
 UNIT_S, RATE_BPS = 2.0, 20_000.0
 LAPTOP, TABLET, PORTRAIT = (1366, 768), (1024, 768), (768, 1024)
 
@@ -41,7 +41,7 @@ def units(seconds: float) -> tuple[EncodedUnit, ...]:
     source = open_source(url, start_us=10**12, seconds=None, crop_even=False)
     params = link_params(PROFILE, bps=RATE_BPS, fec="auto", packets=True, tagged=True)
     made = make_pipeline(
-        source, PROFILE.id, params, latency=UNIT_S, codec="gvc", objects="movers", live=False
+        source, PROFILE.id, params, latency=UNIT_S, codec="gvc", objects="movers", live=True
     )
     built = build_units(
         source, made.encoder, RateControl(params), unit_frames=made.unit_frames, eyes=made.eyes,
@@ -117,7 +117,7 @@ def live(camera: Camera, url: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench-out/console"))
-    parser.add_argument("--seconds", type=float, default=24.0, help="of the flight")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of the flight")
     options = parser.parse_args()
     if CHROMIUM is None:
         raise SystemExit("no chromium here (apt-get install chromium)")
@@ -127,7 +127,7 @@ def main() -> None:
     print(f"{len(coded)} units coded", flush=True)
     params = link_params(PROFILE, bps=RATE_BPS * 2, fec="auto", packets=True, tagged=True)
     plan = Flight(
-        units=40, unit_s=UNIT_S, loss=0.04, lost_units=(7,), codec_units=coded, params=params, key=key,
+        units=40, unit_s=UNIT_S, loss=0.04, lost_units=(5,), codec_units=coded, params=params, key=key,
         began_ns=time.time_ns(),
     )  # fmt: skip
     with sync_playwright() as running, ExitStack() as stack:

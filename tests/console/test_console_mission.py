@@ -146,6 +146,7 @@ def test_one_silent_one_hung_and_the_third_goes_on(mission: Mission, open_page: 
     assert "last good unit" in page.inner_text(f'[data-drone="{SILENT}"] .cover')
     # Its decoder hangs: units come, pictures do not.
     assert page.locator(f'[data-drone="{HUNG}"] canvas[data-serial]').count() == 0
+    assert f"drone {HUNG}: the picture is 3 units behind" in page.inner_text("#warnings")
     canvas = page.locator(f'[data-drone="{EDGE}"] canvas[data-serial]')
     canvas.wait_for()
     serial = int(canvas.get_attribute("data-serial"))

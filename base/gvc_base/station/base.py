@@ -106,6 +106,7 @@ class LiveBase:
         ]
         if health.ok and health.dropped_rows:
             lines.append(f"{health.dropped_rows} datagrams were lost while the disk was full")
+        lines += [stream.slow() for stream in self.streams]
         lines += [look() for look in self._looks]
         return tuple(line for line in lines if line)
 

@@ -38,12 +38,15 @@ from gvc_base.truth_score import EVENT, RegionScore
 from gvc_profiles.links import LinkState
 from gvc_protocol.codec import CodecSpec, ReceivedUnit, UnitDecoder, UnitSpan
 from gvc_protocol.events import ReceiverEvent, SessionStarted, UnitReady
+from gvc_protocol.params import SECOND
 from gvc_protocol.reports import Reception
 
 __all__ = ["StreamRun"]
 
 _NS_S = 1e9
 _NO_FPS = Fraction(0)
+_DROPPED_TOLD_NS = 30 * SECOND
+_WAITING_TOLD = 3
 
 
 class StreamRun:
@@ -85,6 +88,7 @@ class StreamRun:
         )  # fmt: skip
         self._decoding.start()
         self._boot_id = 0
+        self._dropped = self._dropped_ns = 0
         self._heard: Callable[[int, int], Reception | None] = reception
         self._offset_us: int | None = None
         self._snapped = -1
@@ -264,6 +268,8 @@ class StreamRun:
 
     def tick(self, now: int) -> None:
         """Once a second: a sample of the link, the map, the snapshot."""
+        if self._queue.dropped > self._dropped:
+            self._dropped, self._dropped_ns = self._queue.dropped, now
         with self._mutex:
             sample = self._samples.tick(self._facts, now)
             boot_id = self._boot_id
@@ -297,6 +303,17 @@ class StreamRun:
         return self._shared.events.add(
             kind, text or "bookmark", drone_id=self.drone_id, time_ns=now
         )
+
+    def slow(self) -> str:
+        """A line where the decoder does not keep up: the link is well then, and the picture is not."""
+        if self._dropped_ns and self._shared.now() - self._dropped_ns < _DROPPED_TOLD_NS:
+            return (
+                f"drone {self.drone_id}: this computer decodes too slowly; units that came whole are "
+                "shown as lost. All are in the archive: close other programs, or replay later"
+            )
+        if (waiting := self._queue.waiting) >= _WAITING_TOLD:
+            return f"drone {self.drone_id}: the picture is {waiting} units behind what came"
+        return ""
 
     def shown(self, *, after: int, wait_s: float) -> Shown | None:
         """See `StationView.shown`."""

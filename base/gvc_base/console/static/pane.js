@@ -89,13 +89,19 @@ export class Pane {
     healthBadge(this.badge, state.health);
     const since = state.sample?.since_good_s;
     const trusted = state.trusted === null ? "" : `, ${percent(state.trusted)} trusted`;
-    say(this.about, state.unit_no < 0 ? "nothing yet"
+    say(this.about, state.unit_no < 0 ? (this.header ? "" : "nothing yet")
       : `${state.capture_us ? `taken ${clock(state.capture_us / 1000)}` : "time of exposure unknown"}${trusted}, unit ${state.unit_no}`);
     say(this.age, this.oldness(state, now));
     this.about.title = `${state.link_url}, ${state.profile_id}, ${state.label}, ${state.decoder}`;
     this.open.setAttribute("aria-label", `Drone ${this.drone}, ${state.health}`);
-    this.lost.hidden = state.health !== "lost" && state.health !== "waiting";
-    if (!this.lost.hidden) {
+    // After a jump the picture of the other moment must not pass for one of this moment.
+    const stale = state.unit_no < 0 && this.header !== null;
+    this.root.classList.toggle("stale", stale);
+    this.lost.hidden = !stale && state.health !== "lost" && state.health !== "waiting";
+    if (stale) {
+      say(this.lostAge, "\u231B another moment's picture");
+      say(this.lostMore, " - this one is being decoded");
+    } else if (!this.lost.hidden) {
       const { shape, word } = HEALTH[state.health];
       say(this.lostAge, `${shape} ${word}`);
       say(this.lostMore, state.health === "waiting" ? " - nothing came yet" : since == null ? "" : ` - last good unit ${span(since)} ago`);
