@@ -45,6 +45,7 @@ class ExportFormat(StrEnum):
     COT = "cot"
     MCAP = "mcap"
     CSV = "csv"
+    REPORT = "report"
 
 
 def export(
@@ -75,9 +76,10 @@ def export(
 ) -> None:
     """Write a mission for maps, tables, players and other programs; what is regenerated is named so.
 
-    geojson, kml, gpx and cot need telemetry: where the camera was. Areas on them assume flat ground. cot
-    is a data package for ATAK where the name ends in .zip, else an event a line. mp4 and stills are
-    signed; `gvc-base verify` says what is real in them.
+    report is one HTML file for people without these programs. geojson, kml, gpx and cot need telemetry:
+    where the camera was; areas on them assume flat ground. cot is a data package for ATAK where the name
+    ends in .zip, else an event a line. mp4 and stills are signed; `gvc-base verify` says what is real in
+    them.
 
     Examples: gvc-base export flood.db --format geojson --out flood.geojson;
     gvc-base export flood.db --format csv --out link.csv
@@ -102,8 +104,8 @@ def export(
             told = _mp4(opened, settings, out, received, sign, state, on_frame)
         elif kind is ExportFormat.STILLS:
             told = _stills(opened, settings, out, sign, state, on_frame)
-        elif kind is ExportFormat.MCAP:
-            told = _mcap(opened, settings, out, fov, ground, received, on_frame)
+        elif kind in (ExportFormat.MCAP, ExportFormat.REPORT):
+            told = _whole(kind, opened, settings, out, fov, ground, received, on_frame)
         else:
             told = _map(kind, opened, settings, out, fov, ground, received, on_frame)
     _tell(kind, out, *told, as_json)
@@ -146,17 +148,23 @@ def _stills(
     return f"{made.number} stills with masks, {made.placed} of them with a position", made.notes
 
 
-def _mcap(
-    opened: Recording, settings: DecodeSettings, out: Path, fov: float, ground: float | None,
-    received: bool, on_frame: OnFrame,
+def _whole(
+    kind: ExportFormat, opened: Recording, settings: DecodeSettings, out: Path, fov: float,
+    ground: float | None, received: bool, on_frame: OnFrame,
 ) -> tuple[str, list[str]]:  # fmt: skip
-    from gvc_base.export.mcap_file import write_mcap
+    if kind is ExportFormat.MCAP:
+        from gvc_base.export.mcap_file import write_mcap as write
 
-    number, notes = write_mcap(
+        what = "messages"
+    else:
+        from gvc_base.export.report import write_report as write
+
+        what = "pictures, one HTML file"
+    number, notes = write(
         opened, settings, out, fov_deg=fov, ground_m=ground, evidence_alone=received,
         on_frame=on_frame,
     )  # fmt: skip
-    return f"{number} messages", notes
+    return f"{number} {what}", notes
 
 
 def _map(
