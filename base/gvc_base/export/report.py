@@ -46,8 +46,8 @@ class MissionReport:
     asks: tuple[AskRow, ...]
     verified: list[str]
     "Lines on whether the archive is whole and who signed it."
-    whole: bool | None
-    "None: a capture, which nobody can verify."
+    proven: bool
+    "It is whole, and somebody signed it."
     models: list[tuple[str, str]]
     "(what decoded, SHA-256 of its weights or empty) as the base noted it live."
     received_only: bool
@@ -76,13 +76,13 @@ def write_report(
             run, recording.path.name, on_frame, also=[pictures.take], evidence_alone=evidence_alone
         )
         events, asks = mission_events(recording, settings.key)
-        verified, whole = _verified(recording)
+        verified, proven = _verified(recording)
         run.report.seconds = round(run.report.seconds, 6)
         report = MissionReport(
             facts=facts, areas=Areas(facts, fov_deg=fov_deg, ground_m=ground_m),
             totals=run.report, pictures=pictures.pictures(),
             link=_link(recording, settings.stream_id), events=events, asks=asks,
-            verified=verified, whole=whole, models=_models(recording),
+            verified=verified, proven=proven, models=_models(recording),
             received_only=evidence_alone,
         )  # fmt: skip
         file.write(page(report).encode())
@@ -110,16 +110,14 @@ def _models(recording: Recording) -> list[tuple[str, str]]:
     return [(str(label), str(sha)) for label, sha in dict.fromkeys(map(tuple, rows))]
 
 
-def _verified(recording: Recording) -> tuple[list[str], bool | None]:
+def _verified(recording: Recording) -> tuple[list[str], bool]:
     if not recording.session_ids:
         return [
             "a capture: nothing in it is signed, and nobody can tell whether it was changed"
-        ], None
+        ], False
     found = verify_archive(recording.path)
     lines = list(found.problems)
     if found.whole:
         lines.append(f"whole: {found.rows} datagrams, none changed, missing or added")
     lines += [f"{found.state}, by key {name}" for name in found.fingerprints]
-    if not found.fingerprints:
-        lines.append("not signed: whoever had the file could have written it anew")
-    return lines + found.notes, found.whole
+    return lines + found.notes, found.whole and bool(found.fingerprints)

@@ -41,7 +41,7 @@ svg{width:100%;height:auto;display:block;margin:8px 0;break-inside:avoid}
 svg text{font-family:system-ui,"DejaVu Sans",sans-serif}
 table{border-collapse:collapse;width:100%;font-size:14.5px}
 th,td{text-align:left;vertical-align:top;padding:5px 9px;border-bottom:1px solid #ccc}
-td.n{text-align:right;white-space:nowrap}code{font-size:13px;overflow-wrap:anywhere}
+td.n{text-align:right}td.n,td.w{white-space:nowrap}code{font-size:13px;overflow-wrap:anywhere}
 td img{max-height:96px;image-rendering:pixelated;border:1px solid #999}
 .key i{display:inline-block;width:13px;height:13px;margin:0 5px 0 14px;vertical-align:-2px}
 @media print{main{max-width:none;padding:0}h2{break-after:avoid}}
@@ -146,7 +146,7 @@ def _link(report: MissionReport) -> str:
 def _marks(report: MissionReport) -> str:
     shares = _shares(report)
     rows = "".join(
-        f'<tr><td><span class="key"><i style="background:{COLOURS[mark]};margin-left:0"></i></span>'
+        f'<tr class="key"><td class="w"><i style="background:{COLOURS[mark]};margin-left:0"></i>'
         f'{mark.value} {mark.name.lower()}</td><td class="n">{percent(shares[mark])}</td>'
         f"<td>{escape(_MEANING[mark][0])}</td><td>{escape(_MEANING[mark][1])}</td></tr>"
         for mark in Mark
@@ -204,7 +204,7 @@ def _asks(report: MissionReport) -> str:
 
 
 def _proof(report: MissionReport) -> str:
-    kind = {True: "ok", False: "bad", None: "bad"}[report.whole]
+    kind = "ok" if report.proven else "bad"
     lines = "".join(f"<p>{escape(_sentence(line))}</p>" for line in report.verified)
     models = [
         (escape(label), f"<code>{escape(sha)}</code>" if sha else "a codec without weights")

@@ -1,11 +1,13 @@
 """Pictures of a report: a few marked frames where something happened, chosen while frames go by.
 
 Kept are the first and last picture, the one with most received and the one with most regenerated or lost
-tiles, units that tell of a new object, and the first frames of losses. Not more than a page can show.
+tiles, of units that tell of a new object the frame with the least of these, and the first frames of
+losses. Not more than a page can show.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -47,15 +49,20 @@ class KeyPictures:
         self._most: dict[str, float] = {"received": 0.0, "made up": 0.0}
         self._was_lost = True
         self._count = 0
+        self._seeking: tuple[str, str, float] | None = None
+        "Name, reason and made-up share of the best frame so far of a unit that told of an object."
 
     def take(self, shown: ShownFrame) -> None:
         """Look at a frame."""
         self._count += 1
         if shown.job is not self._job:
-            self._job = shown.job
+            self._job, self._seeking = shown.job, None
             self._unit(shown)
         shares = mark_share(shown.frame)
         made_up = shares[Mark.REGENERATED] + shares[Mark.LOST]
+        if self._seeking is not None and made_up < self._seeking[2]:
+            self._seeking = (*self._seeking[:2], made_up)
+            self._keep(*self._seeking[:2], shown)
         for name, share, why in (
             ("received", shares[Mark.RECEIVED], "most received tiles"),
             ("made up", made_up, "most regenerated or lost tiles"),
@@ -82,7 +89,7 @@ class KeyPictures:
         found = [one.text for one in self._objects.of(shown.job)]
         number = sum(name.startswith("object") for name in self._kept)
         if found and number < _MOST_OBJECTS:
-            self._keep(f"object {number}", f"the edge found {found[0]}", shown)
+            self._seeking = (f"object {number}", f"the edge found {found[0]}", math.inf)
         lost = shown.job.empty
         if lost and not self._was_lost and self._losses < _MOST_LOSSES:
             self._losses += 1

@@ -159,8 +159,15 @@ def _plot(
         seconds = first + span * part / 4
         x, _ = px(seconds, low)
         anchor = ("start", "middle", "middle", "middle", "end")[part]
-        out.append(_text(x, _PLOT_H - 7, f"{seconds:.3g} s", anchor=anchor))
+        out.append(_text(x, _PLOT_H - 7, _clock(seconds, span), anchor=anchor))
     return "".join([*out, draw(px), "</svg>"])
+
+
+def _clock(seconds: float, span: float) -> str:
+    if span < 120:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min" if span >= 7200 else f"{minutes}:{rest:02d} min"
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str = "normal") -> str:
