@@ -51,6 +51,8 @@ class VideoOut:
         if target.kind == "mpegts":
             # Without a limit the muxer holds a picture back until the rare KLV has come as well.
             options["max_interleave_delta"] = "1"
+            # With its length told, a player need not wait for the next picture to know where one ends.
+            options["omit_video_pes_length"] = "0"
             url = f"udp://{target.address}?pkt_size=1316"
         else:
             options["payload_type"] = str(_RTP_TYPE)
