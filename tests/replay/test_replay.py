@@ -18,6 +18,7 @@ from gvc_base.archive import Archive
 from gvc_base.archive_verify import verify_archive
 from gvc_base.console.view import StationView
 from gvc_base.decoders import make_decoder
+from gvc_base.marks.model import load_model
 from gvc_base.replay.clock import ReplayClock
 from gvc_base.replay.feed import Feed, TimedJob
 from gvc_base.replay.index import ReplayIndex, reach_ns
@@ -228,6 +229,53 @@ def test_link_map_and_health_are_of_that_moment(lossy: Path) -> None:
         assert late.camera is not None and late.camera.time_ns == late.footprint.time_ns
         assert late.track[: len(early.track)] == early.track and late.detections
         assert view.drones()[0].health in ("lost", "degraded", "good")
+
+
+def test_what_is_told_many_times_a_second_is_not_read_each_time(
+    lossy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with replayed(lossy) as view:
+        assert view._read.wait(60)
+        view.seek(BEGAN_NS + 9 * SECOND)
+        wait(lambda: view.drones()[0].trusted is not None)
+        monkeypatch.setattr(view._archive, "fetch", lambda *_: pytest.fail("read again"))
+        state = view.drones()[0]
+        monkeypatch.undo()
+        assert state.sample is not None and state.sample.time_ns <= view.clock.now()
+        view.seek(BEGAN_NS - 7200 * SECOND)
+        assert view._links["0-0"].now(view.clock.first_ns - 1) is None
+
+
+def test_how_much_of_a_picture_is_trusted_is_told(tmp_path: Path) -> None:
+    fly(tmp_path / "m.db", Flight(units=12, lost_units=(6, 7, 8, 9)))
+    with replayed(tmp_path / "m.db") as view:
+        view.seek(BEGAN_NS + 5 * SECOND + SECOND // 2)
+        wait(lambda: view.drones()[0].trusted is not None)
+        shown, state = view.shown("0-0"), view.drones()[0]
+        assert shown is not None and state.trusted is not None
+        model = load_model()
+        wanted = [
+            float(p) <= float(model.trusted.astype(np.float16)[m])
+            for m, p in zip(shown.frame.mark.ravel(), shown.frame.p_wrong.ravel(), strict=True)
+        ]
+        assert state.trusted == pytest.approx(np.mean(wanted))
+        view.seek(BEGAN_NS + 9 * SECOND + SECOND // 2)  # within the hole, a held picture
+        wait(lambda: view.drones()[0].mark_share.get("lost") == 1.0)
+        assert view.drones()[0].trusted == 0
+
+
+def test_a_base_that_still_writes_keeps_its_archive_to_itself(tmp_path: Path) -> None:
+    """It can be replayed beside the base; a note would mix two writers, so it is refused in a line."""
+    path = tmp_path / "m.db"
+    fly(path, Flight(units=6))
+    with Archive.create_or_open(path) as base:
+        with replayed(path) as view:
+            assert view.drones()[0].drone_id == "0-0"
+            with pytest.raises(UserError, match="being written by another process"):
+                view.note("0-0", "a roof", bookmark=False)
+        rows = base.append(1, [(BEGAN_NS + 9 * SECOND, "edge:1", b"more")])
+        assert base.health.ok and rows == base.last_id
+    assert verify_archive(path).whole
 
 
 def test_what_cannot_be_done_is_said(lossy: Path) -> None:

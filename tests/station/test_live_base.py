@@ -67,6 +67,7 @@ def test_two_links_and_three_cameras_each_have_their_picture(
         later = view.shown(state.drone_id, after=shown.serial, wait_s=20)
         assert later is not None and later.serial > shown.serial
         assert abs(sum(state.mark_share.values()) - 1) < 1e-6
+        assert state.trusted is not None and 0 <= state.trusted <= 1
         assert "unauthenticated" in state.label and not state.can_ask and "key" in state.why_not
 
     # Tile facts: rows of the archive that carry this unit of this camera, on this link.

@@ -55,10 +55,9 @@ class Feed:
         self._archive, self._session = archive, session
         self._stream_id, self._units = stream_id, units
         self._on_message, self._on_filed = on_message, on_filed
-        own = key if key is not None and session.row.key_fingerprint == key.fingerprint else None
         self._reads = ReadRows()
         self._receiver = LinkReceiver(
-            session.row.params, key=own, replay=archive.replay_state(session.row.id),
+            session.row.params, key=session.own_key(key), replay=archive.replay_state(session.row.id),
             on_datagram=lambda d: on_filed(d, *self._reads.span),
         )  # fmt: skip
         self._after = archive.row_at(session.row.id, start_ns) if start_ns else 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from gvc_base.archive_read import ArchiveReads
@@ -24,6 +27,7 @@ _MARKS = (
 _WINDOW_NS = 70 * SECOND
 _KEPT_NS = 3600 * SECOND
 _NOW_NS = 3 * SECOND
+_MOST_HOURS = 4
 _WRONG, _NOTHING_BEHIND = 0.5, 0.5
 "From here on a unit is of low trust: half of it likely wrong, or half of it without anything received."
 
@@ -35,25 +39,46 @@ class LinkHistory:
         self._archive, self._drone = archive, drone
         self._sessions = list(dict.fromkeys(unit.session_id for unit in drone.units))
         self._kept = archive.version >= 3
+        self._mutex = threading.Lock()
+        self._hours: OrderedDict[int, tuple[LinkSample, ...]] = OrderedDict()
 
     def rows(self, since_ns: int, until_ns: int) -> tuple[LinkSample, ...]:
         """Samples later than `since_ns`, of the last hour, as far as the base kept any."""
+        since = max(since_ns, until_ns - _KEPT_NS)
+        hours = range(since // _KEPT_NS, until_ns // _KEPT_NS + 1)
+        return tuple(s for hour in hours for s in self._hour(hour) if since < s.time_ns <= until_ns)
+
+    def _hour(self, hour: int) -> tuple[LinkSample, ...]:
+        """Samples of one hour of the clock, in order. They are asked for many times a second, so the
+        last few hours stay in memory."""
         if not self._kept:
             return ()
-        since = max(since_ns, until_ns - _KEPT_NS)
+        with self._mutex:
+            if hour not in self._hours:
+                while len(self._hours) >= _MOST_HOURS:
+                    self._hours.popitem(last=False)
+                self._hours[hour] = self._read(hour)
+            return self._hours[hour]
+
+    def _read(self, hour: int) -> tuple[LinkSample, ...]:
+        first = hour * _KEPT_NS
         found = [
             LinkSample(**dict(zip(LinkSample.__dataclass_fields__, row, strict=True)))
             for session in self._sessions
             for row in self._archive.fetch(
-                _SAMPLES, (session, self._drone.stream_id, since, until_ns)
+                _SAMPLES, (session, self._drone.stream_id, first - 1, first + _KEPT_NS - 1)
             )
         ]
         return tuple(sorted(found, key=lambda sample: sample.time_ns))
 
     def now(self, time_ns: int) -> LinkSample | None:
         """The newest sample, if it is of this moment."""
-        rows = self.rows(time_ns - _NOW_NS, time_ns)
-        return rows[-1] if rows else None
+        for hour in (time_ns // _KEPT_NS, (time_ns - _NOW_NS) // _KEPT_NS):
+            rows = self._hour(hour)
+            at = bisect_right(rows, time_ns, key=lambda sample: sample.time_ns) - 1
+            if at >= 0:
+                return rows[at] if rows[at].time_ns > time_ns - _NOW_NS else None
+        return None
 
     def health(self, time_ns: int, unit_s: float) -> Health:
         """As the live base judged it, from the units of the last minute."""

@@ -54,6 +54,10 @@ class ReplaySession:
     ended_ns: int | None
     "When the base closed what was open; None when it was killed."
 
+    def own_key(self, key: LinkKey | None) -> LinkKey | None:
+        """The key, if this session was recorded with it."""
+        return key if key is not None and self.row.key_fingerprint == key.fingerprint else None
+
 
 @dataclass(slots=True, kw_only=True)
 class Drone:
@@ -65,6 +69,8 @@ class Drone:
     units: list[IndexedUnit] = field(default_factory=list)
     "In order of closing."
     closed: list[int] = field(default_factory=list)
+    known: dict[int, dict[tuple[int, int, int], IndexedUnit]] = field(default_factory=dict)
+    "Session: unit by (closed_ns, boot, unit)."
 
     def at(self, time_ns: int) -> int:
         """Index of the newest unit that was closed by then; -1 before the first."""
@@ -98,6 +104,9 @@ class ReplayIndex:
         for drone in self.drones.values():
             drone.units.sort(key=lambda unit: unit.closed_ns)  # stable: of one session it stays
             drone.closed = [unit.closed_ns for unit in drone.units]
+            for unit in drone.units:
+                name = (unit.closed_ns, unit.boot_id, unit.unit_no)
+                drone.known.setdefault(unit.session_id, {})[name] = unit
         self.first_ns = min(one.first_ns for one in self.sessions)
         ends = [max(one.last_ns, one.ended_ns or 0) for one in self.sessions]
         closes = [drone.closed[-1] for drone in self.drones.values() if drone.closed]
@@ -159,7 +168,7 @@ def _derived(
     """Events of a session's receiver from a time on. Numbers of units that wrapped (every 65536) are
     right only from the beginning, which is where a session without any index is read from."""
     guard = archive.replay_state(one.row.id)
-    receiver = LinkReceiver(one.row.params, key=_key_of(one.row, key), replay=guard)
+    receiver = LinkReceiver(one.row.params, key=one.own_key(key), replay=guard)
     after = archive.row_at(one.row.id, start_ns) if start_ns else 0
     while rows := archive.rows(one.row.id, after, 512):
         after = rows[-1][0]
@@ -170,10 +179,6 @@ def _derived(
     receiver.close(one.last_ns if one.ended_ns is None else one.ended_ns)
     while (event := receiver.next_event()) is not None:
         yield event
-
-
-def _key_of(row: SessionRow, key: LinkKey | None) -> LinkKey | None:
-    return key if key is not None and row.key_fingerprint == key.fingerprint else None
 
 
 def _chosen(

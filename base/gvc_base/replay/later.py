@@ -24,9 +24,7 @@ def chip_of(
 ) -> bytes | None:  # fmt: skip
     """PNG of an object from the unit that told of it first; None where that unit holds none."""
     session = index.session(session_id)
-    units = {
-        (u.closed_ns, u.boot_id, u.unit_no): u for u in drone.units if u.session_id == session_id
-    }
+    units = drone.known.get(session_id, {})
     start = max(0, closed_ns - reach_ns(session.row, _GAP_NS))
     feed = Feed(archive, session, drone.stream_id, units, start_ns=start, key=key)
     for made in feed.until(closed_ns):

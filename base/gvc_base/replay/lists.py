@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from gvc_base.station.notes import asked_text, event_of
 from gvc_base.station.objects import Box, meet, object_text
 from gvc_base.truth_score import EVENT, RegionScore, RunningScore, score_of
 
-__all__ = ["AskList", "RecordedEvents", "drone_of"]
+__all__ = ["AskList", "Noted", "RecordedEvents", "drone_of", "read_notes"]
 
 _EVENTS = (
     "SELECT time_ns, kind, detail FROM events WHERE session_id = ? AND kind IN ('session_started',"
@@ -48,6 +48,31 @@ def drone_of(index: ReplayIndex, session: ReplaySession, detail: dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """An event of the archive."""
+
+    session: ReplaySession
+    time_ns: int
+    kind: str
+    detail: dict[str, Any]
+
+
+def read_notes(archive: ArchiveReads, index: ReplayIndex) -> list[Noted]:
+    """The events of which the lists are made; read once for all of them. Damaged ones are left out:
+    they are for `verify` to tell."""
+    found: list[Noted] = []
+    for one in index.sessions:
+        for time_ns, kind, text in archive.fetch(_EVENTS, (one.row.id,)):
+            try:
+                detail = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(detail, dict):
+                found.append(Noted(one, time_ns, kind, detail))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     row: EventRow
     unit: tuple[int, int] | None = None
@@ -57,10 +82,10 @@ class _Known:
 class RecordedEvents:
     """All rows of a recording, in order of time. Thread-safe."""
 
-    def __init__(self, archive: ArchiveReads, index: ReplayIndex) -> None:
-        self._archive, self._index = archive, index
+    def __init__(self, notes: Sequence[Noted], index: ReplayIndex) -> None:
+        self._index = index
         self._mutex = threading.Lock()
-        rows = [row for one in index.sessions for row in self._of_session(one)]
+        rows = list(self._told(notes))
         rows += [row for drone in index.drones.values() for row in _losses(drone)]
         self._rows: list[_Known] = []
         self._ids: list[int] = []
@@ -116,11 +141,11 @@ class RecordedEvents:
                 numbered.append(replace(known, row=replace(known.row, event_id=last)))
             self._rows, self._ids = numbered, [k.row.event_id for k in numbered]
 
-    def _of_session(self, one: ReplaySession) -> Iterator[EventRow]:
-        for time_ns, kind, text in self._archive.fetch(_EVENTS, (one.row.id,)):
+    def _told(self, notes: Sequence[Noted]) -> Iterator[EventRow]:
+        for note in notes:
             try:
-                row = self._event(one, time_ns, kind, json.loads(text))
-            except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+                row = self._event(note.session, note.time_ns, note.kind, note.detail)
+            except (ValueError, KeyError, TypeError, IndexError):
                 continue  # a damaged note is for `verify` to tell
             if row is not None:
                 yield row
@@ -211,25 +236,26 @@ def next_of(times: list[int], time_ns: int, *, forward: bool) -> int | None:
 class AskList:
     """Requests of a recording, and how far each had come at a moment."""
 
-    def __init__(self, archive: ArchiveReads, index: ReplayIndex) -> None:
+    def __init__(self, notes: Sequence[Noted], index: ReplayIndex) -> None:
         self._events: list[tuple[int, str, str, int, dict[str, Any]]] = []
         self._scores: list[tuple[int, str, RegionScore]] = []
-        for one in index.sessions:
-            for time_ns, kind, text in archive.fetch(_EVENTS, (one.row.id,)):
-                if kind not in _OF_ASKS:
-                    continue
-                try:
-                    detail = json.loads(text)
-                    drone = drone_of(index, one, detail)
-                    if kind == EVENT:
-                        score = score_of(detail)
-                        self._scores.append((time_ns, drone, score))
-                        detail = {"about": score.text(), "id": detail["id"]}
-                    self._events.append((time_ns, kind, drone, int(detail["id"]), detail))
-                except (ValueError, KeyError, TypeError, RecursionError):
-                    continue
+        for note in notes:
+            if note.kind not in _OF_ASKS:
+                continue
+            try:
+                self._take(note, drone_of(index, note.session, note.detail))
+            except (ValueError, KeyError, TypeError):
+                continue
         self._events.sort(key=lambda event: event[0])
         self._scores.sort(key=lambda row: row[0])
+
+    def _take(self, note: Noted, drone: str) -> None:
+        detail = note.detail
+        if note.kind == EVENT:
+            score = score_of(detail)
+            self._scores.append((note.time_ns, drone, score))
+            detail = {"about": score.text(), "id": detail["id"]}
+        self._events.append((note.time_ns, note.kind, drone, int(detail["id"]), detail))
 
     def at(self, time_ns: int) -> tuple[AskRow, ...]:
         """The rows as they stood then."""

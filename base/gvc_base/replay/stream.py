@@ -81,10 +81,6 @@ class ReplayStream:
         self._jobs: deque[TimedJob] = deque()
         self._decoder: UnitDecoder | None = None
         self._scenes = SceneMaker()
-        self._known: dict[int, dict[tuple[int, int, int], IndexedUnit]] = {}
-        for unit in drone.units:
-            key = (unit.closed_ns, unit.boot_id, unit.unit_no)
-            self._known.setdefault(unit.session_id, {})[key] = unit
         self._closed = threading.Event()
         self._thread = threading.Thread(
             target=self._loop, name=f"replay-{drone.drone_id}", daemon=True
@@ -173,7 +169,7 @@ class ReplayStream:
         sight = self._sight
         return Feed(
             sight.archive, sight.index.session(session_id), self.drone.stream_id,
-            self._known[session_id], start_ns=start_ns, key=sight.key, on_message=self._message,
+            self.drone.known[session_id], start_ns=start_ns, key=sight.key, on_message=self._message,
             on_filed=self.rows.add,
         )  # fmt: skip
 
@@ -212,7 +208,7 @@ class ReplayStream:
     def _next_session(self) -> bool:
         """Go on with the session after this one on the same link."""
         assert self._feed is not None
-        ids = list(self._known)
+        ids = list(self.drone.known)
         at = ids.index(self._feed.session_id) + 1
         if at >= len(ids):
             return False

@@ -33,12 +33,12 @@ from gvc_base.replay.ground import RecordedGround
 from gvc_base.replay.history import LinkHistory, distrusted, loss_times
 from gvc_base.replay.index import Drone, ReplayIndex
 from gvc_base.replay.later import answer_of, chip_of
-from gvc_base.replay.lists import AskList, RecordedEvents, next_of
+from gvc_base.replay.lists import AskList, RecordedEvents, next_of, read_notes
 from gvc_base.replay.stream import ReplayStream, Sight, latency_s
 from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.notes import note_detail, note_text, truth_so_far
 from gvc_base.station.queues import DecodeBudget
-from gvc_base.station.scenes import tile_source
+from gvc_base.station.scenes import tile_source, trusted_share
 from gvc_protocol.auth import LinkKey, auth_label
 from gvc_protocol.codec import Quality
 from gvc_protocol.errors import UserError
@@ -92,8 +92,9 @@ class ReplayView:
             budget=DecodeBudget(options.decoders), quality=options.quality,
             backend=options.backend, key=options.key, say=say,
         )  # fmt: skip
-        self._events = RecordedEvents(self._archive, self._index)
-        self._asks = AskList(self._archive, self._index)
+        notes = read_notes(self._archive, self._index)
+        self._events = RecordedEvents(notes, self._index)
+        self._asks = AskList(notes, self._index)
         self._clocks = [
             tuple(row)
             for one in self._index.sessions
@@ -201,6 +202,7 @@ class ReplayView:
             capture_us=scene.capture_us,
             latency_s=latency_s(scene, shown.shown_ns, self._edge_less_base(now)),
             mark_share={m.name.lower(): share for m, share in mark_share(frame).items()},
+            trusted=trusted_share(frame),
         )  # fmt: skip
 
     def _edge_less_base(self, now: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gvc_base.console.view import TileSource
+from gvc_base.marks.model import load_model
 from gvc_base.station.objects import boxes_at
 from gvc_base.station.playout import Scene
 from gvc_base.station.rows import RowIndex
@@ -10,7 +11,7 @@ from gvc_base.timeline import DecodeJob
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.marks import Mark
 
-__all__ = ["SceneMaker", "tile_source"]
+__all__ = ["SceneMaker", "tile_source", "trusted_share"]
 
 
 class SceneMaker:
@@ -37,6 +38,12 @@ class SceneMaker:
             return 0
         _, first, at_us = self._capture
         return max(0, at_us + round((frame_no - first) * 1_000_000 / job.span.fps))
+
+
+def trusted_share(frame: DecodedFrame) -> float:
+    """Share of a picture's tiles that are trusted, 0..1: of all tiles so shown at most 5 % are wrong, as
+    far as docs/marks.md promises it. A held picture has none."""
+    return float(load_model().is_trusted(frame.mark, frame.p_wrong).mean())
 
 
 def tile_source(scene: Scene | None, row: int, column: int, rows: RowIndex) -> TileSource | None:

@@ -28,7 +28,7 @@ from gvc_base.station.queues import DecodeQueue
 from gvc_base.station.regions_live import LiveRegions
 from gvc_base.station.rows import RowIndex
 from gvc_base.station.samples import LinkFacts, LinkSamples, UnitCount
-from gvc_base.station.scenes import tile_source
+from gvc_base.station.scenes import tile_source, trusted_share
 from gvc_base.station.screen import Screen
 from gvc_base.station.shared import LinkSetup, Shared
 from gvc_base.station.tally import MarkTally
@@ -357,6 +357,7 @@ class StreamRun:
             width=frame.pixels.shape[1], height=frame.pixels.shape[0], fps=scene.fps,
             capture_us=scene.capture_us, latency_s=self._latency_s(scene, shown.shown_ns),
             mark_share={m.name.lower(): share for m, share in mark_share(frame).items()},
+            trusted=trusted_share(frame),
         )  # fmt: skip
 
     def _latency_s(self, scene: Scene, shown_ns: int) -> float | None:
