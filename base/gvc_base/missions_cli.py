@@ -19,6 +19,7 @@ from gvc_base.missions.media import media_of
 from gvc_base.missions.merge import merge_archives
 from gvc_base.missions.prune import age_ns, carry_out, plan_media, plan_missions
 from gvc_base.missions.told import HEADINGS, columns, lines_of, merge_lines, show_lines, size_text
+from gvc_base.progress import progress
 from gvc_profiles.boots import default_state_dir
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import KeyOption
@@ -97,7 +98,8 @@ def merge(
     Example: gvc-base missions merge north.db south.db --out both.db
     """
     signer = signer_or_say(state or default_state_dir("gvc-base"), _say)
-    report = merge_archives(archives, out, key=link_key(key), signer=signer)
+    with progress("merging", quiet=as_json) as step:
+        report = merge_archives(archives, out, key=link_key(key), signer=signer, on_step=step)
     if as_json:
         print(json.dumps({**asdict(report), "out": str(out)}))
     else:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gvc_base.archive import Archive
+from gvc_base.archive_deep import derived_problems
 from gvc_base.archive_verify import verify_archive
 from gvc_base.console.view import StationView
 from gvc_base.decoders import make_decoder
@@ -24,6 +25,7 @@ from gvc_base.replay.feed import Feed, TimedJob
 from gvc_base.replay.index import ReplayIndex, reach_ns
 from gvc_base.replay.view import ReplayOptions, ReplayView
 from gvc_base.stream_units import StreamUnits
+from gvc_profiles.clock import steady_clock
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.errors import UserError
 from gvc_protocol.framing import Framing
@@ -382,6 +384,32 @@ def test_a_clock_that_jumped_between_runs(tmp_path: Path) -> None:
         wait(lambda: old.drones()[0].boot_id == 7 and old.drones()[0].unit_no >= 0)
     with pytest.raises(UserError, match="it has: 1, 2, 3"):
         ReplayView(path, ReplayOptions(session=9))
+
+
+@pytest.mark.parametrize("jump_s", [3600, -3, -3600])
+def test_a_clock_that_jumped_within_a_run(tmp_path: Path, jump_s: int) -> None:
+    """No base's own clock does, but a capture from elsewhere may hold such times."""
+    path = tmp_path / "m.db"
+    middle = BEGAN_NS + 10 * SECOND
+    flight = Flight(units=20, clock=lambda t: t + (jump_s * SECOND if t > middle else 0))
+    units = fly(path, flight)
+    assert [u.unit.unit_no for u in units] == list(range(20)) and all(u.unit.whole for u in units)
+    assert verify_archive(path).whole and derived_problems(path, None) == ([], [])
+    with replayed(path) as view:
+        warned = any("set back by 3" in line for line in view.base().warnings)
+        assert warned == (jump_s == -3600)
+        if not warned:
+            view.seek(BEGAN_NS + (15 + jump_s) * SECOND)
+            wait(lambda: view.drones()[0].unit_no == 13)
+            view.seek(BEGAN_NS + 6 * SECOND)
+            wait(lambda: view.drones()[0].unit_no == 4)
+
+
+def test_the_clock_of_a_base_never_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = steady_clock()
+    before = now()
+    monkeypatch.setattr(time, "time_ns", lambda: 0)  # somebody set the clock
+    assert 0 <= now() - before < 60 * SECOND
 
 
 @settings(max_examples=80, deadline=None)

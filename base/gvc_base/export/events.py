@@ -8,7 +8,7 @@ from gvc_base.archive import Archive
 from gvc_base.console.view import AskRow, EventRow
 from gvc_base.recording import Recording
 from gvc_base.replay.index import ReplayIndex
-from gvc_base.replay.lists import AskList, RecordedEvents
+from gvc_base.replay.lists import AskList, RecordedEvents, read_notes
 from gvc_protocol.auth import LinkKey
 
 __all__ = ["mission_events"]
@@ -30,6 +30,7 @@ def mission_events(
     with closing(Archive.open_readonly(recording.path)) as archive:
         one = recording.session_ids[0] if len(recording.session_ids) == 1 else None
         index = ReplayIndex(archive, key=key, session=one)
-        events = RecordedEvents(archive, index)
+        notes = read_notes(archive, index)
+        events = RecordedEvents(notes, index)
         events.read_objects(archive)
-        return events.after(-1, _ALL, index.last_ns), AskList(archive, index).at(index.last_ns)
+        return events.after(-1, _ALL, index.last_ns), AskList(notes, index).at(index.last_ns)

@@ -127,10 +127,11 @@ class Comparison:
             f"{self.frames} frames; marks differ in {100 * self.marks_differ:.1f} % of the tiles"
         )
         if self.pictures:
+            most = f", most in frame {self.worst_frame} ({100 * self.worst_share:.0f} %)"
             out.append(
-                f"different structure in {100 * self.structure_differs:.1f} % of the tiles, most in "
-                f"frame {self.worst_frame} ({100 * self.worst_share:.0f} %); mean difference "
-                f"{self.mean_difference:.1f} of 255 levels"
+                f"different structure in {100 * self.structure_differs:.1f} % of the tiles"
+                f"{most if self.worst_share else ''}; mean difference {self.mean_difference:.1f} of "
+                "255 levels"
             )
         else:
             out.append(

@@ -23,6 +23,8 @@ __all__ = ["Drone", "IndexedUnit", "ReplayIndex", "ReplaySession", "reach_ns"]
 
 _PAUSE_NS = 6 * 3600 * SECOND
 "A longer pause between two sessions is another mission, or a clock that was set."
+_SET_BACK_NS = 60 * SECOND
+"Units of several cameras are closed this much out of order at the most."
 _UNITS = (
     "SELECT closed_ns, stream_id, boot_id, unit_no, whole, descriptors IS NOT NULL FROM units"
     " WHERE session_id = ? ORDER BY rowid"
@@ -99,6 +101,7 @@ class ReplayIndex:
         """
         self.sessions = _chosen(archive, session, say)
         self.drones: dict[str, Drone] = {}
+        self._set_back: dict[int, int] = {}
         for one in self.sessions:
             self._read(archive, one, key, say)
         for drone in self.drones.values():
@@ -117,8 +120,13 @@ class ReplayIndex:
         return next(one for one in self.sessions if one.row.id == session_id)
 
     def clocks_went_back(self) -> list[str]:
-        """A line for each session that began, by its clock, before one recorded earlier had ended."""
-        lines = []
+        """A line for each session that began, by its clock, before one recorded earlier had ended, or
+        within which the clock went back. A base's own does not: it follows one that never steps."""
+        lines = [
+            f"the clock of session {number} was set back by {back / SECOND:.0f} s while it was "
+            "recorded: a replay shows a part of it only; `gvc-base decode` shows all"
+            for number, back in self._set_back.items()
+        ]
         last: dict[str, ReplaySession] = {}
         for one in self.sessions:
             before = last.get(one.row.link_url)
@@ -138,6 +146,9 @@ class ReplayIndex:
         for closed, stream, boot, number, whole, described in archive.fetch(_UNITS, (one.row.id,)):
             self._add(one, stream, IndexedUnit(closed, one.row.id, boot, number, bool(whole),
                                                bool(described)))  # fmt: skip
+            if newest - closed > _SET_BACK_NS:
+                back = self._set_back.get(one.row.id, 0)
+                self._set_back[one.row.id] = max(back, newest - closed)
             newest = max(newest, closed)
         if one.ended_ns is not None and newest:
             return
