@@ -14,6 +14,8 @@ import termios
 import time
 from pathlib import Path
 
+from tests.edge.clips import write_clip
+
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -62,7 +64,7 @@ class Terminal:
 
 def test_the_live_screen_on_a_terminal(tmp_path: Path) -> None:
     terminal = Terminal(
-        "run", "--config", "none", "--source", "synthetic:flood?size=160x96&fps=10&seconds=120",
+        "run", "--config", "none", "--source", write_clip(tmp_path / "a.mkv", seconds=60),
         "--link", f"file:{tmp_path / 'x.pcap'}", "--profile", "udp", "--bps", 30_000, "--latency", 1,
         "--codec", "classical", "--objects", "none", "--no-verify", "--state", tmp_path / "state",
     )  # fmt: skip
@@ -95,8 +97,8 @@ def test_plain_lines_on_a_terminal(tmp_path: Path) -> None:
 
 
 def test_long_work_shows_how_far_it_is(tmp_path: Path) -> None:
-    terminal = Terminal("render", "synthetic:flood?size=96x64&fps=5&seconds=2", "--out",
-                        tmp_path / "x.mp4")  # fmt: skip
+    clip = write_clip(tmp_path / "a.mkv", seconds=2)
+    terminal = Terminal("render", clip, "--out", tmp_path / "x.mp4")
     terminal.read_until("rendering")
-    terminal.read_until("/10 frames")
+    terminal.read_until("/20 frames")
     assert terminal.end() == 0 and (tmp_path / "x.mp4").exists()

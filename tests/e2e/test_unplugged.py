@@ -20,6 +20,7 @@ from gvc_protocol.framing import Deframer, Framing
 from gvc_protocol.pcap import read_records
 from gvc_protocol.wire import Datagram
 from tests.e2e.conftest import Ran
+from tests.edge.clips import write_clip
 from tests.profiles.fakes import Rn2483
 
 
@@ -95,7 +96,7 @@ def test_power_on_from_a_settings_file_and_again_after_a_power_cut(tmp_path: Pat
     """The radio comes later than the program; then the power goes, twice nothing is asked for."""
     name, config = tmp_path / "ttyRADIO", tmp_path / "edge.toml"
     config.write_text(
-        "source = 'synthetic:flood?seconds=60&size=160x96&fps=10'\nprofile = 'sik-64'\n"
+        f"source = '{write_clip(tmp_path / 'a.mkv', seconds=60)}'\nprofile = 'sik-64'\n"
         f"link = 'serial:{name}'\nlatency = 1\nstate = 'state'\nobjects = 'none'\n"
         "codec = 'classical'\nverify = false\n"
     )

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -30,6 +27,7 @@ from gvc_edge.field.settings import RunSettings, effective
 from gvc_profiles.door import RequestDoor
 from gvc_profiles.keys import new_key, write_key
 from gvc_protocol.errors import UserError
+from tests.edge.clips import write_clip
 from tests.profiles.fakes import Fake, Sik
 
 NOW = 1_795_000_000.0
@@ -166,32 +164,23 @@ def test_radios_that_do_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         check_radio_link(RunSettings(link="serial:/dev/ttyNONE", profile="sik-64"), running=False)
 
 
-def flat(path: Path, grey: int) -> str:
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("ffv1", rate=Fraction(5))
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
-        picture = np.full((48, 64, 3), grey, np.uint8)
-        for _ in range(3):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
-        out.mux(stream.encode(None))
-    return str(path)
-
-
 def test_camera(tmp_path: Path) -> None:
-    good = check_camera(RunSettings(source="synthetic:flood?size=96x64&fps=5"), running=False)
-    assert good == Check("camera", "ok", "synthetic:flood?size=96x64&fps=5: 96x64, 5 frames/s")
-    for grey, words in ((0, "black"), (120, "flat")):
-        dark = check_camera(RunSettings(source=flat(tmp_path / f"{grey}.mkv", grey)), running=False)
-        assert dark.status == "warn" and words in dark.found
+    for grey, status, words in (
+        (None, "ok", ": 64x48, 10 frames/s"), (0, "warn", "black"), (120, "warn", "flat"),
+    ):  # fmt: skip
+        clip = write_clip(tmp_path / f"{grey}.mkv", seconds=0.3, grey=grey)
+        check = check_camera(RunSettings(source=str(clip)), running=False)
+        assert check.status == status and words in check.found, check
     with pytest.raises(UserError, match="no such camera"):
         check_camera(RunSettings(source="v4l2:/dev/video_none"), running=False)
 
 
 def test_speed_is_measured_with_the_settings_own_codec(tmp_path: Path) -> None:
-    s = RunSettings(source="synthetic:flood?size=96x64&fps=2", profile="ebyte-e32-eu868",
+    clip = write_clip(tmp_path / "a.mkv", seconds=0.3)
+    s = RunSettings(source=str(clip), profile="ebyte-e32-eu868",
                     codec="classical", objects="none", verify=False)  # fmt: skip
     check = check_speed(s, running=False, root=tmp_path)
-    assert "96x64 at 2 frames/s with classical" in check.found
+    assert "64x48 at 10 frames/s with classical" in check.found
     assert float(check.found.split()[0]) > 0
     assert check_speed(s, running=True).found == "not measured: gvc-edge runs now"
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -91,6 +91,7 @@ def test_the_unit_says_what_a_field_machine_needs(config: Path) -> None:
 PATHS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(str.isprintable)
 
 
+@settings(max_examples=50, deadline=None)
 @given(PATHS, PATHS)
 def test_any_path_survives_the_unit_file(python: str, config: str) -> None:
     plan = ServicePlan(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -50,9 +50,10 @@ SETTINGS = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=40, deadline=None)
 @given(SETTINGS)
-def test_what_is_written_is_read_again(settings: RunSettings) -> None:
-    assert RunSettings(**parse_config(render_config(settings), origin="x")) == settings
+def test_what_is_written_is_read_again(made: RunSettings) -> None:
+    assert RunSettings(**parse_config(render_config(made), origin="x")) == made
 
 
 def test_commented_lines_are_good_lines() -> None:
@@ -97,6 +98,7 @@ def test_a_bad_line_is_told_by_its_name(line: str, words: str, tmp_path: Path) -
     assert words in message and str(path) in message and "\n" not in message
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_file_is_settings_or_one_line(data: bytes) -> None:
     text = data.decode("latin-1")

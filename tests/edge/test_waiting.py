@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
+from gvc_edge.field.board import Board
+from gvc_edge.field.mission import fly
+from gvc_edge.field.settings import RunSettings
+from gvc_edge.field.tellers import Plain
 from gvc_edge.field.waiting import StoppedWaiting, wait_for
 from gvc_edge.sources import open_source
 from gvc_profiles import load
+from gvc_profiles.door import RequestDoor
 from gvc_profiles.links import open_link
 from gvc_profiles.links.backoff import Backoff
+from gvc_profiles.links.uart import serial_port
 from gvc_protocol.errors import AwayError, UserError
+from tests.edge.clips import write_clip
+from tests.profiles.fakes import Fake
 
 QUICK = {"first_s": 0.0, "most_s": 0.0}
 
@@ -78,3 +87,24 @@ def test_only_absent_radios_may_come(url: str, profile: str, may_come: bool) -> 
     with pytest.raises(UserError) as caught:
         open_link(url, load(profile), listen=False)
     assert isinstance(caught.value, AwayError) is may_come
+
+
+def test_a_port_that_a_running_edge_holds_is_told_as_such(tmp_path: Path) -> None:
+    """The service runs, and somebody types `gvc-edge run` besides."""
+    radio = Fake()
+    held = serial_port(radio.device, load("sik-64"))
+    door = RequestDoor(tmp_path / "edge.sock", lambda _: {}, name="say")
+    assert door.open(alone=False) == ""
+    s = RunSettings(
+        source=str(write_clip(tmp_path / "a.mkv", seconds=1)), link=f"serial:{radio.device}",
+        profile="sik-64", state=str(tmp_path), codec="classical", objects="none", verify=False,
+    )  # fmt: skip
+    try:
+        with pytest.raises(UserError, match="a gvc-edge runs here already") as caught:
+            fly(s, Plain(Board(tmp_path), print))
+        assert not isinstance(caught.value, AwayError) and radio.device in str(caught.value)
+    finally:
+        door.close()
+        held.close()
+        radio.close()
+    assert not (tmp_path / "boot-counter").exists()

@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 
 from gvc_edge.address import without_login
 from gvc_edge.field.board import Board
+from gvc_edge.field.doctor import is_running
 from gvc_edge.field.settings import RunSettings
 from gvc_edge.field.waiting import StoppedWaiting, wait_for
 from gvc_edge.live import LiveRun
@@ -136,15 +137,23 @@ def _open_radio(plan: _Plan, teller: Teller, stop: threading.Event) -> ByteLink 
 def _patiently(
     what: str, opening: Callable[[], T], plan: _Plan, teller: Teller, stop: threading.Event
 ) -> T:
+    def trying() -> T:
+        try:
+            return opening()
+        except UserError as error:
+            if not is_running(plan.folder):
+                raise
+            here = f"a gvc-edge runs here already, with {plan.folder}: is it the service?"
+            raise type(error)(f"{error}; {here}") from None
+
+    def away(why: str) -> None:
+        teller.board.waiting(what, why)
+        teller.changed()
+
     if plan.settings.wait:
-
-        def away(why: str) -> None:
-            teller.board.waiting(what, why)
-            teller.changed()
-
-        return wait_for(what, opening, stop=stop, say=teller.say, on_away=away)
+        return wait_for(what, trying, stop=stop, say=teller.say, on_away=away)
     try:
-        return opening()
+        return trying()
     except AwayError as error:
         raise UserError(str(error)) from None
 
