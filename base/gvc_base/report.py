@@ -65,9 +65,11 @@ class DecodeReport:
 
     def as_text(self) -> str:
         """Two lines for people."""
+        # A live base has as many as came: a speed would say nothing.
+        pace = f" at {self.frames_per_s:.0f} frames/s" if self.frames_per_s >= 1 else ""
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in self.marks.items())
         return (
-            f"{self.seconds:.1f} s, {self.frames} frames at {self.frames_per_s:.0f} frames/s; units "
+            f"{self.seconds:.1f} s, {self.frames} frames{pace}; units "
             f"whole {self.units_whole}, degraded {self.units_degraded}, lost {self.units_lost}; "
             f"packets {self.packets_received} received, {self.packets_lost} lost, "
             f"{self.packets_repaired} repaired; {self.air_bps / 1000:.2f} kbit/s; "

@@ -145,9 +145,14 @@ def test_recording_space_and_warnings_are_always_there(clip: Clip, open_page: Op
     page = open_page(view)
     assert page.inner_text("#recording") == "● REC, 41 h left"
     assert "unauthenticated" in page.inner_text("#auth")
-    view.warnings = ("the disk is full: receiving goes on in memory",)
+    view.warnings = ("the disk is full: receiving goes on in memory", "a long line " * 30)
     page.wait_for_selector("#warnings li")
     assert "disk is full" in page.inner_text("#warnings")
+    # All of a long one can be read, and it pushes nothing off the screen.
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for row in page.locator("#warnings li").all():
+        assert row.evaluate("n => n.scrollWidth <= n.clientWidth")
+    assert page.locator("#do-note").bounding_box()["x"] < 1366
     view.disk_hours, view.disk_free = 0.5, 2**28
     page.wait_for_selector('#recording[data-kind="low"]')
     assert "30 min left" in page.inner_text("#recording")

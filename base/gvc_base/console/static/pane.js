@@ -99,7 +99,7 @@ export class Pane {
     this.root.classList.toggle("stale", stale);
     this.lost.hidden = !stale && state.health !== "lost" && state.health !== "waiting";
     if (stale) {
-      say(this.lostAge, "\u231B another moment's picture");
+      say(this.lostAge, "\u2026 another moment's picture");
       say(this.lostMore, " - this one is being decoded");
     } else if (!this.lost.hidden) {
       const { shape, word } = HEALTH[state.health];

@@ -41,7 +41,7 @@ export class ReplayBar {
       this.slider.setAttribute("aria-valuetext", `${clock(now)} UTC`);
     }
     say(this.end, clock(last));
-    say(this.play, playing ? "\u23F8 Pause" : "\u25B6 Play");
+    say(this.play, playing ? "\u275A\u275A Pause" : "\u25B6 Play");
     this.play.setAttribute("aria-pressed", playing);
     if (document.activeElement !== this.speed) this.speed.value = String(speed);
   }
