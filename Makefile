@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link bench-console bench-post bench-workers bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
+.PHONY: demo test check fmt bench-link bench-console bench-post bench-post-chaos bench-workers bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +60,9 @@ bench-restream: $(VENV)/.dev
 
 bench-post: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.post --out bench-out $(BENCH)
+
+bench-post-chaos: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.post_chaos $(BENCH)
 
 # Every parser, seeded and repeatable: exit code 1 on any exception or growing memory.
 N      ?= 10000000
