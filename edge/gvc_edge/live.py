@@ -359,7 +359,7 @@ class LiveRun:
             reports=0 if channel is None else channel.reports,
             camera_away=isinstance(self._source, MayBeAway) and self._source.away,
             waiting_for_camera_at=self._paced.waiting_since if self._source.info.live else None,
-            spool_problem=self._spool_problem,
+            idle_s=self._paced.idle_until(at), spool_problem=self._spool_problem,
         ))  # fmt: skip
 
     def _airtime_left(self, at: float) -> tuple[float | None, float | None]:

@@ -37,12 +37,19 @@ class Paced:
         self.info = source.info
         self.waiting_since: float | None = None
         "`time.monotonic` since when the next picture is awaited; None while one is worked on."
+        self.idle_s = 0.0
+        "Time so far in which pictures were awaited: none of it left, and the encoder is too slow."
+
+    def idle_until(self, now: float) -> float:
+        """`idle_s` with the wait that is not over yet; `now` in `time.monotonic` seconds."""
+        since = self.waiting_since
+        return self.idle_s + (0.0 if since is None else max(0.0, now - since))
 
     def frames(self) -> Iterator[SourceFrame]:
         began, count = time.monotonic(), 0
         pictures = iter(self._source.frames())
         while True:
-            self.waiting_since = time.monotonic()
+            self.waiting_since = since = time.monotonic()
             frame = next(pictures, None)
             self.waiting_since = None
             if frame is None:
@@ -51,6 +58,7 @@ class Paced:
                 ahead = began + float(count / self.info.fps) - time.monotonic()
                 if ahead > 0:
                     self._stop.wait(ahead)
+            self.idle_s += time.monotonic() - since
             if self._stop.is_set():
                 return
             count += 1

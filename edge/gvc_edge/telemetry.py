@@ -71,6 +71,8 @@ class Telemetry:
     camera_away: bool = False
     waiting_for_camera_at: float | None = None
     "Since when the next picture of a live source is awaited."
+    idle_s: float = 0.0
+    "Time so far in which the encoder waited for pictures."
     spool_problem: str = ""
 
 

@@ -26,14 +26,16 @@ REPORT = Report(
 )  # fmt: skip
 LOOK = Telemetry(
     at=NOW, air_bytes=2_403_200, packets=10_412, rate_bps=24_320, fec_percent=30, closed_loop=True,
-    ladder=0, frames=22_590, queue_bytes=3_400, report=REPORT, reported_at=NOW - 2, reports=370,
+    ladder=0, frames=22_590, idle_s=300.0, queue_bytes=3_400, report=REPORT, reported_at=NOW - 2,
+    reports=370,
 )  # fmt: skip
 BAND = "865-868 MHz"
 _SENT_BPS = {"degraded-losses": 8_900, "degraded-airtime": 90, "link-down": 0}
 
 SITUATIONS = (
     "starting", "good", "sending-one-way", "degraded-losses", "degraded-base-silent",
-    "degraded-airtime", "link-down", "no-camera", "waiting-for-both", "unauthenticated",
+    "degraded-airtime", "degraded-processor", "link-down", "no-camera",
+    "waiting-for-both", "unauthenticated",
 )  # fmt: skip
 
 
@@ -45,7 +47,7 @@ def board_of(situation: str, state: Path) -> View:
         _begin(board, situation)
         time[0] = NOW - 8
         sent = _SENT_BPS.get(situation, 24_100)
-        board.tick(replace(LOOK, at=NOW - 8, air_bytes=LOOK.air_bytes - sent))
+        board.tick(replace(LOOK, at=NOW - 8, air_bytes=LOOK.air_bytes - sent, idle_s=294.9))
         time[0] = NOW - 3
         board.note("asked", "a fresh keyframe")
         board.say("the base asks for a keyframe")
@@ -85,6 +87,7 @@ def _happen(board: Board, situation: str) -> None:
             LOOK, rate_bps=130, ladder=3, airtime_used=0.998, airtime_band=BAND,
             held_until=NOW + 412, queue_bytes=900, closed_loop=False, air_bytes=2_403_200,
         ),
+        "degraded-processor": replace(LOOK, idle_s=294.93, ladder=None),
         "link-down": replace(LOOK, down_at=NOW - 14, queue_bytes=48_300),
         "no-camera": replace(LOOK, camera_away=True, queue_bytes=0),
         "unauthenticated": LOOK,

@@ -69,7 +69,7 @@ def words(look: Telemetry | None, **more: object) -> tuple[str, ...]:
         windows=bool(more.pop("windows", False)),
     )  # fmt: skip
     given = {
-        "now": NOW, "began": NOW - 500, "loss": None, "dropped_at": None, "waiting": {},
+        "now": NOW, "began": NOW - 500, "loss": None, "busy": None, "dropped_at": None, "waiting": {},
         "machine": Machine(), "free_bytes": 1 << 40, **more,
     }  # fmt: skip
     return tuple(s.word for s in judge(facts, look, **given).states)  # type: ignore[arg-type]
@@ -89,6 +89,8 @@ def words(look: Telemetry | None, **more: object) -> tuple[str, ...]:
         (replace(LOOK, reported_at=NOW - 36), {"windows": True}, ("GOOD",)),
         (LOOK, {"loss": 0.29}, ("GOOD",)),
         (LOOK, {"loss": 0.3}, ("DEGRADED",)),
+        (LOOK, {"busy": 0.97}, ("GOOD",)),
+        (LOOK, {"busy": 0.99}, ("DEGRADED",)),
         (LOOK, {"dropped_at": NOW - 29}, ("DEGRADED",)),
         (LOOK, {"dropped_at": NOW - 31}, ("GOOD",)),
         (replace(LOOK, rate_bps=12_000), {}, ("DEGRADED",)),
@@ -132,7 +134,7 @@ def test_plain_lines_say_the_state_when_it_changes_and_all_now_and_then(tmp_path
         (0.0, LOOK), (0.5, LOOK), (1.0, replace(LOOK, down_at=NOW + 1)), (1.5, LOOK), (10.5, LOOK),
     ):  # fmt: skip
         time[0] = NOW + after
-        board.tick(replace(look, reported_at=time[0], at=time[0]))
+        board.tick(replace(look, reported_at=time[0], at=time[0], idle_s=after / 2))
         teller.changed()
     assert [line.split(" | ")[0].split(";")[0] for line in said] == [
         "state: GOOD", "state: LINK DOWN", "state: GOOD", "GOOD",

@@ -21,6 +21,7 @@ from gvc_protocol.reports import Report
 __all__ = ["Board", "Said", "View"]
 
 _RATE_OVER_S = 10.0
+_BUSY_OVER_S = 5.0
 _MACHINE_EVERY_S = 5.0
 _LINES = 100
 _LEAST_PACKETS = 8
@@ -47,6 +48,8 @@ class View:
     running_s: float
     sent_bps: float
     loss: float | None
+    busy: float | None
+    "Share of the time that the encoder worked lately; None while nobody can say."
     machine: Machine
     free_bytes: int | None
     asked: tuple[Said, ...] = ()
@@ -70,6 +73,7 @@ class Board:
         self._facts = MissionFacts()
         self._look: Telemetry | None = None
         self._sent: deque[tuple[float, int]] = deque()
+        self._idle: deque[tuple[float, float]] = deque()
         self._dropped_at: float | None = None
         self._loss: float | None = None
         self._counted: Report | None = None
@@ -114,6 +118,11 @@ class Board:
         with self._lock:
             before, self._look = self._look, look
             self._sent.append((look.at, look.air_bytes))
+            self._idle.append((look.at, look.idle_s))
+            # An encoder works most when a unit ends: two of them tell more than ten seconds.
+            over_s = max(_RATE_OVER_S, 2 * self._facts.unit_s)
+            while len(self._idle) > 2 and look.at - self._idle[1][0] >= over_s:
+                self._idle.popleft()
             while len(self._sent) > 2 and look.at - self._sent[1][0] >= _RATE_OVER_S:
                 self._sent.popleft()
             if look.dropped > (before.dropped if before else 0):
@@ -130,14 +139,15 @@ class Board:
         with self._lock:
             verdict = judge(
                 self._facts, self._look, now=now, began=self._began, loss=self._loss,
-                dropped_at=self._dropped_at, waiting=self._waiting, machine=self._machine,
+                busy=self._busy(), dropped_at=self._dropped_at, waiting=self._waiting,
+                machine=self._machine,
                 free_bytes=self._free,
             )  # fmt: skip
             return View(
                 facts=self._facts, look=self._look, verdict=verdict, now=now, clock=self._time(),
                 running_s=now - self._began, sent_bps=self._sent_bps(), loss=self._loss,
-                machine=self._machine, free_bytes=self._free, asked=tuple(self._asked),
-                heard=tuple(self._heard), log=tuple(self._log),
+                busy=self._busy(), machine=self._machine, free_bytes=self._free,
+                asked=tuple(self._asked), heard=tuple(self._heard), log=tuple(self._log),
                 told=tuple((said, said.text in self._delivered) for said in self._told),
             )  # fmt: skip
 
@@ -157,6 +167,14 @@ class Board:
             return 0.0
         (t0, a0), (t1, a1) = self._sent[0], self._sent[-1]
         return 8 * (a1 - a0) / max(t1 - t0, 1e-9)
+
+    def _busy(self) -> float | None:
+        if self._look is None or not self._look.frames:
+            return None
+        (t0, idle0), (t1, idle1) = self._idle[0], self._idle[-1]
+        if t1 - t0 < _BUSY_OVER_S:
+            return None
+        return min(1.0, max(0.0, 1 - (idle1 - idle0) / (t1 - t0)))
 
     def _time(self) -> str:
         return f"{datetime.fromtimestamp(self._wall(), UTC):%H:%M:%S}"

@@ -112,9 +112,15 @@ def _picture(view: View) -> _Row:
     step = "not yet" if look.ladder is None else \
         f"step {look.ladder}: {_LADDER[min(look.ladder, len(_LADDER) - 1)]}"  # fmt: skip
     steered = "steered by the base" if look.closed_loop else "fixed rate"
-    chips = [step, f"fec {look.fec_percent:.0f} %", f"units of {view.facts.unit_s:g} s", steered]
+    known = look.ladder is not None or not look.frames  # some codecs have no ladder
+    chips = [
+        *([step] if known else []),
+        f"fec {look.fec_percent:.0f} %",
+        f"units of {view.facts.unit_s:g} s",
+        steered,
+    ]
     if look.interleave:
-        chips.insert(3, f"interleave {look.interleave}")
+        chips.insert(-1, f"interleave {look.interleave}")
     return _Row("picture", tuple(chips))
 
 
@@ -184,6 +190,8 @@ def _machine(view: View) -> _Row:
     chips = []
     if view.free_bytes is not None:
         chips.append(f"disk {_bytes(view.free_bytes)} free")
+    if view.busy is not None:
+        chips.append(f"encoder {100 * view.busy:.0f} % busy")
     if view.machine.temperature_c is not None:
         chips.append(f"{view.machine.temperature_c:.0f} °C")
     if view.machine.throttled:

@@ -19,6 +19,7 @@ _SILENT_S, _SILENT_WINDOWS_S = 35.0, 75.0
 _UNHEARD_S, _UNHEARD_WINDOWS_S = 60.0, 150.0
 _NO_PICTURE_S = 5.0
 _LOSS, _SLOW = 0.3, 0.5
+_TOO_BUSY = 0.98
 _DISK_LEAST = 50 << 20
 _RECENT_S = 30.0
 "How long a drop keeps the word DEGRADED."
@@ -58,7 +59,8 @@ class Verdict:
 
 def judge(
     facts: MissionFacts, look: Telemetry | None, *, now: float, began: float, loss: float | None,
-    dropped_at: float | None, waiting: dict[str, str], machine: Machine, free_bytes: int | None,
+    busy: float | None, dropped_at: float | None, waiting: dict[str, str], machine: Machine,
+    free_bytes: int | None,
 ) -> Verdict:  # fmt: skip
     """Judge one moment.
 
@@ -66,6 +68,7 @@ def judge(
         look: the newest look at the run, None before the first.
         now, began: `time.monotonic` seconds; `began` of the sending.
         loss: share of packets that the base missed lately; None where it has not said.
+        busy: share of the time that the encoder worked lately.
         dropped_at: when packets were last dropped here for want of rate.
         waiting: `camera` and `radio` -> why it is waited for; empty: it is there.
         free_bytes: of the disk with the state folder.
@@ -73,7 +76,7 @@ def judge(
     camera, radio = _camera(look, waiting, now), _radio(look, waiting, now)
     less = [
         *_air(facts, look, now, loss, dropped_at), *_base(facts, look, now, began),
-        *_machine(look, machine, free_bytes),
+        *_machine(look, machine, free_bytes, busy),
     ]  # fmt: skip
     states = []
     if radio is not None:
@@ -156,8 +159,15 @@ def _base(facts: MissionFacts, look: Telemetry | None, now: float, began: float)
     return []
 
 
-def _machine(look: Telemetry | None, machine: Machine, free_bytes: int | None) -> list[Reason]:
+def _machine(
+    look: Telemetry | None, machine: Machine, free_bytes: int | None, busy: float | None
+) -> list[Reason]:
     found = []
+    if busy is not None and busy > _TOO_BUSY:
+        found.append(Reason(
+            "the processor does not keep up: pictures are left out or come late",
+            "a smaller picture or fewer frames/s, --objects none, --no-verify",
+        ))  # fmt: skip
     if machine.throttled:
         found.append(
             Reason(f"processor: {machine.throttled}", "a better supply, shade, moving air")
