@@ -42,7 +42,7 @@ _CONFIG = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.scheduler.worker-ttl": "60s",
-    # What dask looks at for its charts costs a base with nothing to do a twentieth of a core.
+    # Dask looks at itself many times a second, for charts that nobody sees here.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500ms",
     "distributed.admin.system-monitor.interval": "10s",
