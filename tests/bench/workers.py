@@ -184,7 +184,7 @@ def one_process(
 def with_workers(count: int, jobs: Sequence[DecodeJob], true: list[bytes], *, kill: bool) -> Run:
     plan = DecoderPlan(spec=jobs[0].spec, quality="preview")
     run = Run(f"preview, {count} workers{', one killed' if kill else ''}")
-    pool = DaskPool(WorkersSpec.parse(f"local:{count}"), lambda _: None)
+    pool = DaskPool(WorkersSpec.parse(f"local:{count}"), run.said.append)
     try:
         while len(pool.workers) < count:
             time.sleep(0.1)

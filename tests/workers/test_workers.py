@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,6 +134,15 @@ def test_two_workers_give_the_same_frames(pool: Any, said: list[str]) -> None:
     assert places == set(pool.workers), "a camera each"
     assert len(said) == 2 and "the scheduler has no workers" in said[0]
     assert "are reached" in said[1]
+
+
+def test_cameras_that_begin_at_once_are_shared_out(pool: Any) -> None:
+    cameras = [camera(pool)[0] for _ in range(4)]
+    sent = units()[0]
+    with ThreadPoolExecutor(4) as threads:
+        for frames in threads.map(lambda one: list(one.decode(sent.unit, sent.span)), cameras):
+            same(frames)
+    assert sorted(Counter(one.label for one in cameras).values()) == [2, 2]
 
 
 def test_a_worker_killed_in_the_middle_of_a_unit_costs_nothing(pool: Any) -> None:

@@ -36,6 +36,9 @@ class PlaceLostError(Exception):
 class Place(Protocol):
     """One camera's decoder on one worker."""
 
+    open: bool
+    "False once it is lost or left."
+
     @property
     def plan(self) -> DecoderPlan:
         """What it decodes."""
@@ -74,8 +77,8 @@ class WorkerPool(Protocol):
             checkpoint: where the decoder goes on; None for one that has decoded nothing yet.
         """
 
-    def crowded(self, place: Place) -> bool:
-        """Whether another worker has at least two cameras less than this place's."""
+    def leave(self, place: Place) -> bool:
+        """Whether another worker has at least two cameras less than this place's; it is closed then."""
 
     def close(self) -> None:
         """Let the workers go; those that the base started end."""

@@ -34,6 +34,7 @@ _WAITS_S = (1.0, 2.0, 5.0, 10.0)
 _OPEN_S = 60.0
 "A worker that loads torch and a network for the first time, on a busy computer."
 _STEP_S = 0.2
+_MOST_MISSES = 6
 
 _CONFIG = {
     # Decoders hold what they need: nothing is spilled, paused or killed for its memory.
@@ -72,6 +73,8 @@ class DaskPool:
         self._refused: dict[tuple[str, DecoderPlan], str] = {}
         "What a worker cannot decode, and why; another camera may have another codec."
         self._places: WeakSet[DaskPlace] = WeakSet()
+        self._opening: Counter[str] = Counter()
+        self._misses = 0
         self._problem = ""
         self._met = False
         self._began = time.monotonic()
@@ -98,27 +101,37 @@ class DaskPool:
         client = self._client
         if client is None:
             return None
-        for address in self._by_load():
-            if (address, plan) in self._refused:
-                continue
+        tried: set[str] = set()
+        while (address := self._reserve(plan, tried)) is not None:
+            tried.add(address)
             try:
                 place = DaskPlace(self, client, address, plan, checkpoint)
+                with self._mutex:
+                    self._places.add(place)
+                return place
             except PlaceLostError:
                 continue
             except UserError as error:
                 self._refused[address, plan] = str(error)
                 self._say(f"worker {address} {error}")
-                continue
-            with self._mutex:
-                self._places.add(place)
-            return place
+            finally:
+                with self._mutex:
+                    self._opening[address] -= 1
         return None
 
-    def crowded(self, place: Place) -> bool:
-        """See `WorkerPool.crowded`."""
-        order, load = self._by_load(), self._load()
-        usable = [a for a in order if (a, place.plan) not in self._refused]
-        return bool(usable) and load[usable[0]] + 2 <= load[place.name]
+    def leave(self, place: Place) -> bool:
+        """See `WorkerPool.leave`."""
+        with self._mutex:
+            load = self._load()
+            usable = [load[a] for a in self._workers if (a, place.plan) not in self._refused]
+            if not usable or min(usable) + 2 > load[place.name]:
+                return False
+            place.open = False
+        return True
+
+    def forget(self, address: str) -> None:
+        """A worker broke off: nobody is sent there before the scheduler has named it again."""
+        self._workers -= {address}
 
     def close(self) -> None:
         """See `WorkerPool.close`."""
@@ -126,13 +139,19 @@ class DaskPool:
         self._thread.join(2 * _CONNECT_S)
         self._let_go()
 
-    def _load(self) -> Counter[str]:
+    def _reserve(self, plan: DecoderPlan, tried: set[str]) -> str | None:
+        """The worker with the fewest cameras, those counted that are on their way to it."""
         with self._mutex:
-            return Counter(place.name for place in self._places if place.open)
+            load = self._load()
+            usable = [a for a in self._workers - tried if (a, plan) not in self._refused]
+            if not usable:
+                return None
+            chosen = min(usable, key=lambda address: (load[address], address))
+            self._opening[chosen] += 1
+            return chosen
 
-    def _by_load(self) -> list[str]:
-        load = self._load()
-        return sorted(self._workers, key=lambda address: (load[address], address))
+    def _load(self) -> Counter[str]:
+        return Counter(place.name for place in self._places if place.open) + self._opening
 
     # --- its thread
 
@@ -168,7 +187,14 @@ class DaskPool:
         if client.status != "running":
             self._lost("the connection to the scheduler broke")
             return
-        found = frozenset(client.sync(client.scheduler.ncores, callback_timeout=_CONNECT_S))
+        try:
+            found = frozenset(client.sync(client.scheduler.ncores, callback_timeout=_CONNECT_S))
+        except TimeoutError:  # a busy computer; what was known holds for a while
+            self._misses += 1
+            if self._misses < _MOST_MISSES:
+                return
+            raise
+        self._misses = 0
         if not found:
             self._lost("the scheduler has no workers")
             return
@@ -252,10 +278,11 @@ class DaskPlace:
             raise PlaceLostError(f"worker {self.name} gave what is no frame ({error})") from None
         except GeneratorExit:
             raise
-        except (
-            Exception
-        ) as error:  # of the worker, its decoder or dask: another place may do better
+        except Exception as error:
+            # Of the worker, its decoder or dask: another place may do better.
             self.open = False
+            if "Actor was lost" in str(error):
+                raise self._gone() from None
             raise PlaceLostError(f"worker {self.name} failed ({error!r})") from None
 
     def _wait(self, coming: Any, until: float | None = None) -> Any:
@@ -269,7 +296,11 @@ class DaskPlace:
                 if until is not None and time.monotonic() > until:
                     raise PlaceLostError(f"worker {self.name} does not answer") from None
             except OSError:
-                raise PlaceLostError(f"worker {self.name} was lost") from None
+                raise self._gone() from None
+
+    def _gone(self) -> PlaceLostError:
+        self._pool.forget(self.name)
+        return PlaceLostError(f"worker {self.name} was lost")
 
 
 def _local_cluster(count: int) -> Any:

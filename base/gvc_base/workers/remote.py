@@ -74,13 +74,16 @@ class RemoteDecoder:
 
     def _found(self) -> Place | None:
         """Where to decode, with the decoder's state there."""
-        if self._place is not None and not self._pool.crowded(self._place):
+        if self._place is not None and not self._pool.leave(self._place):
             return self._place
         if self._here is not None:
             self._checkpoint = self._here.checkpoint()
         place = self._pool.place(self._plan, self._checkpoint)
-        self._place = place or self._place
-        return self._place
+        if place is None and self._place is not None:
+            self._place.open = True  # nobody else took it
+            return self._place
+        self._place = place
+        return place
 
     def _decode_here(
         self, unit: ReceivedUnit, span: UnitSpan, given: int
