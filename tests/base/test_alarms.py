@@ -120,6 +120,22 @@ def test_a_speck_is_no_alarm_and_a_small_thing_is() -> None:
         assert [a.kind for a in frame.alarms] == [AlarmKind.UNCONFIRMED] * alarmed
 
 
+@pytest.mark.parametrize(("away", "alarmed"), [(9, False), (70, True)])
+def test_what_was_received_and_moved_is_not_invented(away: int, alarmed: bool) -> None:
+    """Between coded pictures the decoder may put a moving thing elsewhere than the comparison does."""
+    x, y, w, h = CAR
+    received = with_car(ground())
+    shows = Shows(received, with_car(ground(), (x + away, y, w, h)))
+    shows.evidence = CodedUnit(offsets=[1, 3], lows=[received, received])
+    frames = list(watch(shows).decode(sent(), SPAN))
+    kinds = {a.kind for a in frames[2].alarms}
+    assert (AlarmKind.UNCONFIRMED in kinds) == alarmed
+    # At a coded moment it has to stand where it was received.
+    shows.evidence = CodedUnit(offsets=[0, 2], lows=[received, received])
+    (at_once, *_) = watch(shows).decode(sent(), SPAN)
+    assert AlarmKind.UNCONFIRMED in {a.kind for a in at_once.alarms}
+
+
 def test_a_told_box_that_is_a_little_off_its_object_is_not_missed() -> None:
     x, y, w, h = CAR
     shown = ground()

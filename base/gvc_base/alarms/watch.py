@@ -164,7 +164,7 @@ class WatchedDecoder:
             shown = reduced(frame.pixels, plain.detail or 1.0, size)
             alarms += contradictions(
                 expected, shown, frame.mark, told, (span.width, span.height),
-                coded=offset in plain.coded,
+                coded=offset in plain.coded, near=plain.around(offset),
             )  # fmt: skip
             self._agree = ~wrong_cells(expected, small_grey(frame.pixels, size))
         chips = [

@@ -77,6 +77,12 @@ class Evidence:
         """Width of the coded pictures over that of what `at` gives; 0 without any."""
         return self._pictures[0].shape[1] / self._size[0] if self._pictures else 0.0
 
+    def around(self, offset: int) -> list[Grey]:
+        """The coded pictures next before a frame, or at it, and next behind it; there may be none."""
+        behind = sum(o <= offset for o in self._offsets)
+        ends = [i for i in (behind - 1, behind) if 0 <= i < len(self._offsets)]
+        return [self._grey(i) for i in ends]
+
     def at(self, offset: int) -> Grey | None:
         """uint8[h, w] of `size`; None where nothing was ever received."""
         if not self._offsets or offset < self._offsets[0]:
