@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link bench-console bench-post bench-post-chaos bench-workers bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
+.PHONY: demo test check fmt bench-link bench-console bench-archive bench-post bench-post-chaos bench-workers bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,10 @@ bench-post: $(VENV)/.dev
 
 bench-post-chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.post_chaos $(BENCH)
+
+# An archive of eight hours, made in minutes: size, replay start, seeks, and 100 times kill -9.
+bench-archive: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.archive --out bench-out $(BENCH)
 
 # Every parser, seeded and repeatable: exit code 1 on any exception or growing memory.
 N      ?= 10000000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Any
 
 from gvc_base.archive_read import ArchiveReads
@@ -26,6 +27,7 @@ _PLACES = (
 _PLACES_2 = _PLACES.replace(
     _PLACES[_PLACES.index(" (SELECT m.") : _PLACES.index(" FROM units")], " NULL"
 )
+_GIVE_WAY_EVERY = 32
 _COVER_KEPT, _TRACK_KEPT = 2000, 7200
 
 
@@ -33,7 +35,13 @@ class RecordedGround:
     """Read once; `state` is quick. `fov_deg` and `ground_m` as in `GroundMap`."""
 
     def __init__(
-        self, archive: ArchiveReads, drone: Drone, *, fov_deg: float, ground_m: float | None
+        self,
+        archive: ArchiveReads,
+        drone: Drone,
+        *,
+        fov_deg: float,
+        ground_m: float | None,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
         self._fov_deg, self._ground_m = fov_deg, ground_m
         self._track: list[tuple[float, float, int]] = []
@@ -45,8 +53,10 @@ class RecordedGround:
         # Marks are there since version 3.
         sql = _PLACES if archive.version >= 3 else _PLACES_2
         for session in dict.fromkeys(unit.session_id for unit in drone.units):
-            for row in archive.fetch(sql, (session, drone.stream_id)):
+            for number, row in enumerate(archive.fetch(sql, (session, drone.stream_id))):
                 self._add(*row)
+                if number % _GIVE_WAY_EVERY == 0:
+                    give_way()
 
     def _add(
         self, closed: int, boot: int, unit: int, told: str, width: int, height: int,

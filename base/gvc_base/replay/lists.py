@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,7 @@ _TRACKS = (
     " OR instr(descriptors, '\"detections\": []') = 0) ORDER BY rowid"
 )
 _OF_ASKS = ("asked", "acknowledged", "region_answer", "ask_given_up", EVENT)
+_GIVE_WAY_EVERY = 32
 _CHIPS = 3
 "Step of the ladder on which objects are sent as pictures."
 
@@ -91,12 +92,14 @@ class RecordedEvents:
         self._ids: list[int] = []
         self._put([_Known(row) for row in rows])
 
-    def read_objects(self, archive: ArchiveReads) -> None:
+    def read_objects(
+        self, archive: ArchiveReads, give_way: Callable[[], None] = lambda: None
+    ) -> None:
         """Add the objects that the edges told of: of eight hours this takes a while. `archive` is
-        another view of the same file, so that nobody waits for it."""
+        another view of the same file, so that nobody waits for it; `give_way` is called often."""
         found: list[_Known] = []
         for one in self._index.sessions:
-            found += self._objects(archive, one)
+            found += self._objects(archive, one, give_way)
         self._put(found)
 
     def add(self, row: EventRow) -> EventRow:
@@ -172,12 +175,15 @@ class RecordedEvents:
             event_id=0, time_ns=time_ns, drone_id=drone, kind=told[0], text=told[1], box=told[2]
         )
 
-    def _objects(self, archive: ArchiveReads, one: ReplaySession) -> Iterator[_Known]:
+    def _objects(
+        self, archive: ArchiveReads, one: ReplaySession, give_way: Callable[[], None]
+    ) -> Iterator[_Known]:
         known: set[tuple[int, int, int]] = set()
         loose: dict[int, list[tuple[int, Box]]] = {}
-        for closed, stream, boot, tracks, detections, ladder in archive.fetch(
-            _TRACKS, (one.row.id,)
-        ):
+        for number, row in enumerate(archive.fetch(_TRACKS, (one.row.id,))):
+            closed, stream, boot, tracks, detections, ladder = row
+            if number % _GIVE_WAY_EVERY == 0:
+                give_way()
             chips = ladder == _CHIPS
             drone = f"{one.link_no}-{stream}"
             told = json.loads(tracks or "[]")

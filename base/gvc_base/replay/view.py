@@ -48,6 +48,7 @@ __all__ = ["ReplayOptions", "ReplayView"]
 
 _JUST_AFTER_NS = 100 * MS
 "A jump goes here behind its goal: the picture of a unit is shown a little after it came."
+_GIVE_WAY_S = 1.0
 _JUMPS = ("event", "loss", "low-trust")
 _NO_FPS = Fraction(0)
 _CLOCKS = (
@@ -104,6 +105,7 @@ class ReplayView:
         self._links = {d.drone_id: LinkHistory(self._archive, d) for d in self._drones()}
         self._ground: dict[str, RecordedGround] = {}
         self._low: list[int] = []
+        self._gave_way_for = -1
         self._read = threading.Event()
         self._reading = threading.Thread(target=self._read_rest, name="replay-read", daemon=True)
         first = min((d.closed[0] for d in self._drones() if d.closed), default=self.clock.first_ns)
@@ -122,6 +124,17 @@ class ReplayView:
     def _drones(self) -> list[Drone]:
         return list(self._index.drones.values())
 
+    def _give_way(self) -> None:
+        """A seek goes first: what is read meanwhile would take the processor from its picture."""
+        seeks = self.clock.read()[0]
+        end = time.monotonic() + _GIVE_WAY_S
+        while self._gave_way_for != seeks and any(
+            s.screen.waiting_since for s in self._streams.values()
+        ):
+            if time.monotonic() > end:
+                self._gave_way_for = seeks  # there is no picture at that place
+            time.sleep(0.005)
+
     def _read_rest(self) -> None:
         """What the first picture does not need: objects, the map, what is of low trust."""
         try:
@@ -129,11 +142,12 @@ class ReplayView:
                 options = self._options
                 low = [t for drone in self._drones() for t in distrusted(archive, drone)]
                 self._low = sorted(low)
-                self._events.read_objects(archive)
+                self._events.read_objects(archive, self._give_way)
                 for drone in self._drones():
                     self._ground[drone.drone_id] = RecordedGround(
-                        archive, drone, fov_deg=options.fov_deg, ground_m=options.ground_m
-                    )
+                        archive, drone, fov_deg=options.fov_deg, ground_m=options.ground_m,
+                        give_way=self._give_way,
+                    )  # fmt: skip
         except (UserError, ValueError, TypeError, KeyError) as error:
             self._say(f"map and objects of this archive cannot be read: {error}")
         finally:
