@@ -34,7 +34,7 @@ p{margin:6px 0}.lead{font-size:17px}.small{font-size:13.5px;color:#444}
 .warn{background:#d55e00;color:#fff;padding:8px 12px;font-weight:600;border-radius:4px}
 .ok{background:#e3f4ee;border-left:5px solid #009e73;padding:6px 12px}
 .bad{background:#fde7da;border-left:5px solid #d55e00;padding:6px 12px}
-.sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(310px,1fr));gap:16px}
+.sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(400px,1fr));gap:16px}
 figure{margin:0;break-inside:avoid}figure img{width:100%;display:block;border:1px solid #999}
 figcaption{font-size:13.5px;padding-top:4px}figcaption b{display:block;font-size:15px}
 svg{width:100%;height:auto;display:block;margin:8px 0;break-inside:avoid}
@@ -108,7 +108,7 @@ def _where(report: MissionReport) -> str:
         f"{last.lon_e7 / 1e7:.5f} (latitude, longitude, WGS 84)."
     )
     key = (
-        '<p class="key small"><i style="background:#0072b2"></i>camera track'
+        '<p class="key small"><i style="background:#0072b2"></i>camera track (dashed: nothing came)'
         '<i style="background:#bfe3d8"></i>ground seen, received or enhanced'
         '<i style="background:#d55e00"></i>ground whose picture is regenerated or lost'
         '<i style="background:#ffd000"></i>object found by the edge</p>'
@@ -175,7 +175,8 @@ def _objects(report: MissionReport) -> str:
     if not rows:
         return "<h2>Objects</h2><p>The edge told of none.</p>"
     return (
-        "<h2>Objects</h2><p>Found by the edge on true pixels; pictures are received pixels.</p>"
+        "<h2>Objects</h2><p>Found by the edge on true pixels; pictures are received "
+        "pixels. White boxes in the pictures above are these.</p>"
         + _table(("object", "UTC", "latitude, longitude (flat ground)", "picture"), rows)
     )
 

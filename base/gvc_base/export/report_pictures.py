@@ -16,7 +16,7 @@ import numpy as np
 from gvc_base.decode_pass import ShownFrame
 from gvc_base.export.words import percent, utc
 from gvc_base.render import mark_share, overlay_beneath
-from gvc_base.station.objects import ObjectRows
+from gvc_base.station.objects import ObjectRows, boxes_at
 from gvc_base.timeline import DecodeJob
 from gvc_protocol.marks import Mark
 
@@ -25,6 +25,7 @@ __all__ = ["KeyPicture", "KeyPictures"]
 _MOST_OBJECTS, _MOST_LOSSES = 4, 3
 _WIDTH_PX = 640
 _QUALITY = 85
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,10 @@ class KeyPictures:
     def _made(self, shown: ShownFrame, why: str) -> KeyPicture:
         frame, d = shown.frame, shown.job.unit.descriptors
         picture = overlay_beneath(frame, status=self._status)
+        for box in boxes_at(d, frame.frame_no - shown.job.span.first_frame):
+            corners = (box["x"], box["y"]), (box["x"] + box["width"], box["y"] + box["height"])
+            for colour, thickness in ((_BLACK, 3), (_WHITE, 1)):
+                cv2.rectangle(picture, *corners, colour, thickness)
         if picture.shape[1] > _WIDTH_PX:
             height = round(picture.shape[0] * _WIDTH_PX / picture.shape[1])
             picture = np.asarray(

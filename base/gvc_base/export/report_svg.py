@@ -10,6 +10,7 @@ from shapely import Geometry, get_parts
 
 from gvc_base.export.areas import Areas
 from gvc_base.export.facts import MissionFacts, UnitFacts
+from gvc_base.export.geojson import lost_stretches
 from gvc_protocol.marks import Mark
 
 __all__ = ["COLOURS", "line_plot", "map_sketch", "marks_plot"]
@@ -69,6 +70,10 @@ def map_sketch(facts: MissionFacts, areas: Areas) -> str:
                    f'fill-rule="evenodd" stroke="#d55e00" stroke-width="1"/>')  # fmt: skip
     out.append(f'<polyline points="{frame.line(track)}" fill="none" stroke="#0072b2" '
                'stroke-width="2.5"/>')  # fmt: skip
+    for stretch, _ in lost_stretches(facts, areas):
+        for line in get_parts(stretch):
+            out.append(f'<polyline points="{frame.line(line.coords)}" fill="none" stroke="#fff" '
+                       'stroke-width="3.5" stroke-dasharray="5 5"/>')  # fmt: skip
     for x, y in (frame.at(*track[0]), frame.at(*track[-1])):
         out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="#0072b2"/>')
     x, y = frame.at(*track[0])

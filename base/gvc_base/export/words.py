@@ -20,9 +20,11 @@ def utc(time_ns: int) -> str:
 
 
 def percent(share: float) -> str:
-    """`35 %`; what is there is never called 0."""
+    """`35 %`; what is there is never called nothing, nor nearly all of it all."""
     if 0 < share < 0.01:
         return "less than 1 %"
+    if 0.99 < share < 1:
+        return "over 99 %"
     return f"{100 * share:.0f} %"
 
 
