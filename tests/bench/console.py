@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=4.0, help="of each run, at most 600 pictures"
     )
-    parser.add_argument("--flight-seconds", type=float, default=20.0, help="of the four drones")
+    parser.add_argument("--flight-seconds", type=float, default=16.0, help="of the four drones")
     options = parser.parse_args()
     print(f"load of the machine at the start {os.getloadavg()[0]:.1f}")
     if CHROMIUM is None:

@@ -29,7 +29,7 @@ from tests.station.flights import PROFILE, start_flight
 
 __all__ = ["FlightFigures", "fly_for_real"]
 
-SIZE, FPS, UNIT_S, RATE_BPS = "640x360", 30, 2.0, 24_000.0
+SIZE, FPS, UNIT_S, RATE_BPS = "640x360", 10, 2.0, 24_000.0
 _APART_S = 0.5
 _READY = re.compile(r"(?P<drone>\d+-\d+): unit (?P<unit>\d+) of stream \d+: (?:whole|degraded)")
 

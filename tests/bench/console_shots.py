@@ -1,7 +1,5 @@
 """Pictures of the console for its page in docs: a real mission of the synthetic flood, then its replay.
 
-Units come slower than they were filmed (`--gap`), so that a busy machine shows them all.
-
     edge's encoder -> lossy packets in real time -> base that decodes -> console -> browser -> PNG
 
 Two drones with a key, positions and movers; one unit is lost on the way, then the link falls silent.
@@ -32,8 +30,8 @@ from tests.console.conftest import CHROMIUM
 from tests.replay.flown import Flight, packets_of
 from tests.station.flights import PROFILE, start_flight, wait_until
 
-SCENE = "synthetic:flood?seed=5&seconds={seconds}&size=480x288&fps=6"
-UNIT_S, RATE_BPS = 2.0, 20_000.0
+SCENE = "synthetic:flood?seed=5&seconds={seconds}&size=480x288&fps=5"
+UNIT_S, RATE_BPS = 4.0, 20_000.0
 LAPTOP, TABLET, PORTRAIT = (1366, 768), (1024, 768), (768, 1024)
 
 
@@ -119,8 +117,8 @@ def live(camera: Camera, url: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench-out/console"))
-    parser.add_argument("--seconds", type=float, default=12.0, help="of the flight")
-    parser.add_argument("--gap", type=float, default=3.9, help="seconds from unit to unit")
+    parser.add_argument("--seconds", type=float, default=24.0, help="of the flight")
+    parser.add_argument("--gap", type=float, default=UNIT_S, help="seconds from unit to unit")
     options = parser.parse_args()
     if CHROMIUM is None:
         raise SystemExit("no chromium here (apt-get install chromium)")

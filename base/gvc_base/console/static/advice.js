@@ -12,6 +12,8 @@ export function adviceFor(state, chosen) {
   const lost = order.find((d) => d.health === "lost") ?? order.find((d) => d.health === "waiting");
   if (!lost) return "";
   const whose = state.drones.length > 1 ? `Drone ${lost.drone_id}: ` : "";
+  // Of a drone that is not the chosen one in a word: the chosen one's picture needs the room.
+  if (lost.drone_id !== chosen?.drone_id) return `${whose}${lost.health === "lost" ? "LINK LOST" : "nothing came yet"}. Choose it to see what to do.`;
   if (lost.health === "waiting") return whose + WAITING;
   return `${whose}LINK LOST. ${LOST}${lost.can_ask ? AGAIN : ""}`;
 }

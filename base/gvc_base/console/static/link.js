@@ -4,7 +4,7 @@ import { bits, el, HEALTH, healthBadge, percent, say, span } from "./dom.js";
 
 const WINDOW_MS = 3 * 60 * 1000;
 const KEPT = 700;
-const STEPS = ["0 full motion", "1 fewer fps", "2 stills", "3 chips"];
+const STEPS = ["0 full", "1 fewer fps", "2 stills", "3 chips"];
 
 const PLOTS = [
   { key: "bit_s", name: "On the air", show: (s) => bits(s.bit_s), lines: ["bit_s", "rate_bps"], least: 100,
