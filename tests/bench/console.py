@@ -98,12 +98,12 @@ def main() -> None:
                     f"{size}, {drones} drone(s): {row['fps']:.1f} of {OFFERED_FPS:.0f} frames/s each, "
                     f"added latency {row['latency_ms']['p50']} ms (95 %: {row['latency_ms']['p95']} ms)"
                 )
+        print(f"{(tests := console_tests())} tests of the console", flush=True)
         flight = fly_for_real(browser, drones=4, seconds=options.flight_seconds)
         print(flight.as_text())
         browser.close()
-    tests = console_tests()
     load = os.getloadavg()[0]
-    print(f"{tests} tests of the console; load of the machine at the end {load:.1f}")
+    print(f"load of the machine at the end {load:.1f}")
     options.out.mkdir(parents=True, exist_ok=True)
     report = {
         "processor": processor(), "load_1min": load, "rows": rows, "flight": asdict(flight),

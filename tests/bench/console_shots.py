@@ -26,7 +26,9 @@ from gvc_edge.units import build_units
 from gvc_profiles.params import link_params
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.codec import EncodedUnit
+from tests.console.clip import make_clip
 from tests.console.conftest import CHROMIUM
+from tests.console.rehearsed import RehearsedView
 from tests.replay.flown import Flight, packets_of
 from tests.station.flights import PROFILE, start_flight, wait_until
 
@@ -114,16 +116,42 @@ def live(camera: Camera, url: str) -> None:
     page.close()
 
 
+def scripted(camera: Camera) -> None:
+    """The same page on the tests' scripted station: pictures of codec 0 that no busy machine spoils."""
+    clip = make_clip(size="480x288", unit_bytes=14_000)
+    with ExitStack() as stack:
+        for name, view, size in (
+            ("live", RehearsedView(clip, drones=2, frozen_at=1), LAPTOP),
+            ("portrait", RehearsedView(clip, frozen_at=1), PORTRAIT),
+            ("replay", RehearsedView(clip, recorded=True, frozen_at=1), LAPTOP),
+        ):
+            if name == "live":
+                view.fleet["0-1"].health = "lost"
+            server = serve(view, host="127.0.0.1", port=0, token=None, say=print)
+            stack.callback(server.close)
+            page = camera.page(server.url, size)
+            page.keyboard.press("1" if name == "live" else "l")
+            camera.take(page, name)
+            page.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench-out/console"))
     parser.add_argument("--seconds", type=float, default=24.0, help="of the flight")
     parser.add_argument("--gap", type=float, default=UNIT_S, help="seconds from unit to unit")
+    parser.add_argument("--scripted", action="store_true", help="the tests' station, no mission")
     options = parser.parse_args()
     if CHROMIUM is None:
         raise SystemExit("no chromium here (apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 
+    if options.scripted:
+        with sync_playwright() as running:
+            browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            scripted(Camera(browser, options.out))
+            browser.close()
+        return
     coded, key = units(options.seconds), LinkKey(bytes(range(32)))
     print(f"{len(coded)} units coded", flush=True)
     params = link_params(PROFILE, bps=RATE_BPS * 2, fec="auto", packets=True, tagged=True)
