@@ -215,7 +215,7 @@ def main() -> None:
         f"{date.today()}, {processor()}; {len(jobs)} units of {UNIT_S:g} s at {SIZE}, {FPS} frames/s"
     )
     runs: list[Callable[[], Run]] = [lambda: one_process("preview", jobs, true, CAMERAS)]
-    for count, kill in ((1, False), (2, False), (4, False), (2, True), (4, True)):
+    for count, kill in ((2, True), (2, False), (4, True), (1, False), (4, False)):
         runs.append(lambda c=count, k=kill: with_workers(c, jobs, true, kill=k))  # type: ignore[misc]
     if not args.no_standard:
         runs.append(lambda: one_process("standard", jobs[:1], [], 1))

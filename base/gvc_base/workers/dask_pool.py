@@ -33,7 +33,7 @@ _WAITS_S = (1.0, 2.0, 5.0, 10.0)
 "Between attempts to reach the scheduler."
 _OPEN_S = 60.0
 "A worker that loads torch and a network for the first time, on a busy computer."
-_STEP_S = 0.2
+_STEP_S = 0.01
 _MOST_MISSES = 6
 
 _CONFIG = {
@@ -287,16 +287,17 @@ class DaskPlace:
 
     def _wait(self, coming: Any, until: float | None = None) -> Any:
         """What comes, unless the worker goes first."""
-        while True:
-            try:
-                return coming.result(timeout=_STEP_S)
-            except TimeoutError:
-                if self.name not in self._pool.workers:
-                    raise PlaceLostError(f"worker {self.name} was lost") from None
-                if until is not None and time.monotonic() > until:
-                    raise PlaceLostError(f"worker {self.name} does not answer") from None
-            except OSError:
-                raise self._gone() from None
+        # Asked again and again, not waited for with a limit: dask's own limits can cancel what comes.
+        while not coming.done():
+            if self.name not in self._pool.workers:
+                raise PlaceLostError(f"worker {self.name} was lost")
+            if until is not None and time.monotonic() > until:
+                raise PlaceLostError(f"worker {self.name} does not answer")
+            time.sleep(_STEP_S)
+        try:
+            return coming.result(timeout=_OPEN_S)
+        except OSError:
+            raise self._gone() from None
 
     def _gone(self) -> PlaceLostError:
         self._pool.forget(self.name)
