@@ -56,6 +56,11 @@ def test_what_is_written_is_read_again(made: RunSettings) -> None:
     assert RunSettings(**parse_config(render_config(made), origin="x")) == made
 
 
+def test_redundancy_may_be_a_number() -> None:
+    assert parse_config("fec = 30", origin="x") == {"fec": "30"}
+    assert parse_config("fec = 12.5", origin="x") == {"fec": "12.5"}
+
+
 def test_commented_lines_are_good_lines() -> None:
     """Who takes the # away from a line of the file gets a file that works."""
     lines = render_config(RunSettings(source="a", link="b", profile="udp")).splitlines()

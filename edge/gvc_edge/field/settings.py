@@ -200,6 +200,8 @@ def _checked(name: str, value: Any, origin: str) -> Any:
     f, kind = _FIELDS[name], _kind(name)
     if kind is float and type(value) is int:
         value = float(value)
+    if name == "fec" and type(value) in (int, float):
+        value = f"{value:g}"  # percent without quotes
     finite = not isinstance(value, float) or math.isfinite(value)
     if type(value) is not kind or not finite or not _in_rule(value, f.metadata):
         raise UserError(f"{origin}: {name} = {_shown(value)} {_rule(kind, f.metadata)}")
