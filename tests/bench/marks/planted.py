@@ -49,11 +49,23 @@ from tests.bench.marks.planted_scenes import (
     sprites,
 )
 
-__all__ = ["Result", "main", "measure"]
+__all__ = [
+    "SCENES",
+    "Result",
+    "Scene",
+    "Timed",
+    "again",
+    "all_sprites",
+    "main",
+    "measure",
+    "plant_shown",
+    "remove",
+    "untouched",
+]
 
 U8 = NDArray[np.uint8]
 
-_SCENES = (
+SCENES = (
     ("flyover_caliterra", 15_000), ("flyover_brighton", 15_000), ("flood", 15_000),
     ("flyover_caliterra", 40_000), ("flyover_brighton", 40_000), ("flood", 40_000),
     ("flood-31", 15_000), ("highway_udacity_540p25", 15_000),
@@ -64,7 +76,7 @@ _VISIBLE, _GONE = 0.7, 0.3
 _MORE = 1.35
 
 
-class _Timed:
+class Timed:
     """A decoder, and the processor time that it takes."""
 
     def __init__(self, inner: Any) -> None:
@@ -106,7 +118,7 @@ def _alarmed(frame: DecodedFrame, box: Box, kind: AlarmKind | None) -> bool:
 
 
 @dataclass(slots=True)
-class _Scene:
+class Scene:
     """One clip at one rate, decoded once."""
 
     name: str
@@ -129,8 +141,8 @@ def measure(
     out.mkdir(parents=True, exist_ok=True)
     result = Result()
     # Some fakes find no place, or do not come to be shown; scenes without true boxes remove none.
-    share = round(count * _MORE / len(_SCENES))
-    for index, (clip, bps) in enumerate(_SCENES):
+    share = round(count * _MORE / len(SCENES))
+    for index, (clip, bps) in enumerate(SCENES):
         if only not in ("", clip, f"{clip}-{bps}"):
             continue
         kept = out / f"{clip}-{bps}-{quality}-{share}-{seed}-{_code()}.json"
@@ -138,8 +150,8 @@ def measure(
             one = Result()
             frames, movers = source(clip, data)
             decoded = jobs(capture(clip, bps, data, out))
-            planter = Planter(sprites(frames, movers) or _all_sprites(data), seed * 1000 + index)
-            _scene(_Scene(clip, frames, movers, decoded, planter), one, share, quality)
+            planter = Planter(sprites(frames, movers) or all_sprites(data), seed * 1000 + index)
+            _scene(Scene(clip, frames, movers, decoded, planter), one, share, quality)
             kept.write_text(json.dumps(asdict(one)))
         one = Result(**json.loads(kept.read_text()))
         print(f"{clip} at {bps} bit/s:", *one.lines(), sep="\n", file=sys.stderr, flush=True)
@@ -147,9 +159,9 @@ def measure(
     return result
 
 
-def _all_sprites(data: Path) -> list[Sprite]:
+def all_sprites(data: Path) -> list[Sprite]:
     """Fakes of all clips, for one without true boxes."""
-    clips = dict.fromkeys(clip for clip, _ in _SCENES)
+    clips = dict.fromkeys(clip for clip, _ in SCENES)
     return [one for clip in clips for one in sprites(*source(clip, data))]
 
 
@@ -161,11 +173,11 @@ def _code() -> str:
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:8]
 
 
-def _scene(scene: _Scene, result: Result, count: int, quality: Any) -> None:
+def _scene(scene: Scene, result: Result, count: int, quality: Any) -> None:
     from gvc_base.marks import is_wrong
 
     decoder = make_decoder(scene.jobs[0].spec, quality, "onnx")
-    timed = _Timed(decoder)
+    timed = Timed(decoder)
     watched = WatchedDecoder(timed)
     in_memory = count // 2
     for number, job in enumerate(scene.jobs):
@@ -186,26 +198,26 @@ def _scene(scene: _Scene, result: Result, count: int, quality: Any) -> None:
         for frame in kept[:: max(1, round(job.span.fps / 6))]:
             true = scene.frames[frame.frame_no]
             wrong = is_wrong(true, frame.pixels)
-            _untouched(scene, result, frame, wrong)
+            untouched(scene, result, frame, wrong)
             result.count_p("of the decoder", timed.p[frame.frame_no], wrong)
             result.count_p("with the sender's map", frame.p_wrong, wrong)
         share = (count - count // 2) // len(scene.jobs) + (
             number < (count - count // 2) % len(scene.jobs)
         )
         evidence = decoder.evidence
-        _plant_shown(scene, result, job, kept, evidence, before, share)
+        plant_shown(scene, result, job, kept, evidence, before, share)
         share = count // len(scene.jobs) + (number < count % len(scene.jobs))
-        _remove(scene, result, job, kept, evidence, before, share)
+        remove(scene, result, job, kept, evidence, before, share)
 
 
-def _again(job: DecodeJob, frame: DecodedFrame, evidence: CodedUnit, state: Any) -> DecodedFrame:
+def again(job: DecodeJob, frame: DecodedFrame, evidence: CodedUnit, state: Any) -> DecodedFrame:
     """A changed frame as the watched decoder would have given it."""
     watched = WatchedDecoder(_Replayed(job.spec, evidence, [replace(frame, alarms=(), truth=None)]))
     watched.restore(state)
     return next(watched.decode(job.unit, job.span))
 
 
-def _boxes(scene: _Scene, number: int) -> list[Box]:
+def _boxes(scene: Scene, number: int) -> list[Box]:
     """x, y, width, height of the movers of a frame, as far as they are in the picture."""
     row = scene.movers[number] if number < len(scene.movers) else []
     h, w = scene.frames[0].shape[:2]
@@ -213,18 +225,18 @@ def _boxes(scene: _Scene, number: int) -> list[Box]:
     return [(a, b, c - a, d - b) for a, b, c, d in ends if c - a >= 6 and d - b >= 6]
 
 
-def _count(result: Result, scene: _Scene, name: str, alarmed: bool) -> None:
+def _count(result: Result, scene: Scene, name: str, alarmed: bool) -> None:
     for row in (result.planted.setdefault(name, [0, 0]), _clip(result, scene)):
         row[0] += 1
         row[1] += alarmed
 
 
-def _clip(result: Result, scene: _Scene) -> list[int]:
+def _clip(result: Result, scene: Scene) -> list[int]:
     return result.clips.setdefault(scene.name, [0] * 6)
 
 
-def _plant_shown(
-    scene: _Scene, result: Result, job: DecodeJob, kept: list[DecodedFrame], evidence: CodedUnit,
+def plant_shown(
+    scene: Scene, result: Result, job: DecodeJob, kept: list[DecodedFrame], evidence: CodedUnit,
     state: Any, count: int,
 ) -> None:  # fmt: skip
     while count > 0:
@@ -234,12 +246,12 @@ def _plant_shown(
         if made is None:
             continue
         pixels, box, kind = made
-        seen = _again(job, replace(frame, pixels=pixels), evidence, state)
+        seen = again(job, replace(frame, pixels=pixels), evidence, state)
         _count(result, scene, f"{kind} in the picture", _alarmed(seen, box, AlarmKind.UNCONFIRMED))
 
 
 def _plant_memory(
-    scene: _Scene, result: Result, job: DecodeJob, decoder: Any, watched: WatchedDecoder, count: int
+    scene: Scene, result: Result, job: DecodeJob, decoder: Any, watched: WatchedDecoder, count: int
 ) -> None:
     """Into what the decoder remembers; then the unit as it came, and with its D alone."""
     memory, state = decoder._memory, watched.state()
@@ -305,8 +317,8 @@ def _first(watched: WatchedDecoder, unit: ReceivedUnit, span: UnitSpan) -> list[
     return out
 
 
-def _remove(
-    scene: _Scene, result: Result, job: DecodeJob, kept: list[DecodedFrame], evidence: CodedUnit,
+def remove(
+    scene: Scene, result: Result, job: DecodeJob, kept: list[DecodedFrame], evidence: CodedUnit,
     state: Any, count: int,
 ) -> None:  # fmt: skip
     """Movers that are shown, painted over."""
@@ -326,7 +338,7 @@ def _remove(
         area = np.s_[y : y + h, x : x + w]
         if float(cv2.absdiff(pixels[area], frame.pixels[area]).mean()) < LEAST_SHOWN / 2:
             continue  # it hardly stood out: nothing was taken away
-        seen = _again(job, replace(frame, pixels=pixels), evidence, state)
+        seen = again(job, replace(frame, pixels=pixels), evidence, state)
         reported = _alarmed(seen, (x, y, w, h), AlarmKind.MISSED)
         result.removed[0] += 1
         result.removed[1] += reported
@@ -334,7 +346,7 @@ def _remove(
         _clip(result, scene)[3] += reported
 
 
-def _likeness(scene: _Scene, frame: DecodedFrame, box: Box) -> float | None:
+def _likeness(scene: Scene, frame: DecodedFrame, box: Box) -> float | None:
     """Correlation of a mover's box with the source; None where it cannot be told."""
     h, w = frame.pixels.shape[:2]
     x0, y0 = max(0, box[0]), max(0, box[1])
@@ -347,9 +359,7 @@ def _likeness(scene: _Scene, frame: DecodedFrame, box: Box) -> float | None:
     return correlation(true, luma(frame.pixels[y0:y1, x0:x1]))
 
 
-def _untouched(
-    scene: _Scene, result: Result, frame: DecodedFrame, wrong: NDArray[np.bool_]
-) -> None:
+def untouched(scene: Scene, result: Result, frame: DecodedFrame, wrong: NDArray[np.bool_]) -> None:
     """False alarms, and what the sender's claims are worth."""
     result.frames += 1
     _clip(result, scene)[4] += 1
@@ -391,7 +401,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quality", default="standard")
-    names = {name for clip, bps in _SCENES for name in (clip, f"{clip}-{bps}")}
+    names = {name for clip, bps in SCENES for name in (clip, f"{clip}-{bps}")}
     parser.add_argument("--only", default="", choices=sorted(names))
     chosen = parser.parse_args(arguments)
     result = measure(
