@@ -70,8 +70,8 @@ SCENES = (
     ("flyover_caliterra", 40_000), ("flyover_brighton", 40_000), ("flood", 40_000),
     ("flood-31", 15_000), ("highway_udacity_540p25", 15_000),
 )  # fmt: skip
-"""Clip and bit/s. The alarms' thresholds were chosen on the first three, with other fakes; the last two
-are of places that nothing was chosen on. The highway has no true boxes: its fakes are the others'."""
+"""Clip and bit/s. The alarms' thresholds were chosen on the first three, with other fakes, some rules
+against false alarms on the last two. The highway has no true boxes: its fakes are the others'."""
 _VISIBLE, _GONE = 0.7, 0.3
 _MORE = 1.35
 
