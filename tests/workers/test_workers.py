@@ -245,7 +245,7 @@ def test_a_mission_goes_on_when_its_workers_are_gone(
         assert not any("decodes itself" in line for line in flight.base.warnings())
         said.clear()
         scheduler.end()
-        wait_until(lambda: pool.problem != "", "the loss is noticed", LIMIT_S)
+        wait_until(lambda: "decodes itself" in pool.problem, "the loss is noticed", LIMIT_S)
         flight.links[0].feed(sent[half:])
         wait_until(lambda: flight.shows("0-0", 4), "a picture without workers", LIMIT_S)
         assert ", on " not in flight.view.drones()[0].decoder
