@@ -78,6 +78,10 @@ def encode(
     boot: Annotated[
         int | None, typer.Option("--boot", help="Boot number to write; default 1. Not with --key.")
     ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option("--place", help="fixed:LAT,LON,HEIGHT[?pitch=-90]: where the camera stood."),
+    ] = None,
     start: Annotated[
         float | None, typer.Option("--start", help="Unix time of the first frame; default now.")
     ] = None,
@@ -92,10 +96,14 @@ def encode(
     # Heavy: numpy, PyAV, the codec. Help and completion do without.
     from gvc_edge.offline import encode_to_packets
     from gvc_edge.pipeline import long_units_line, make_pipeline
+    from gvc_edge.place.watch import open_place
     from gvc_edge.sources import open_source
     from gvc_edge.state import PcapFile, default_state_dir, next_boot_id
 
     chosen = load(profile)
+    if place is not None and not place.startswith("fixed:"):
+        raise UserError(f"--place {place}: a file's camera stood still; give fixed:LAT,LON,HEIGHT")
+    where = None if place is None else open_place(place, say_to_stderr)
     secret = link_key(key, encrypt=encrypt, profile=chosen)
     if secret is not None and boot is not None:
         raise UserError(
@@ -128,6 +136,7 @@ def encode(
                     source, pipeline, params, file.write,
                     stream_id=stream, boot_id=boot_id, key=secret,
                     on_frame=lambda number: step(number + 1, total),
+                    place=(lambda: None) if where is None else where.now,
                 )  # fmt: skip
             file.close()
             part.replace(out)

@@ -18,6 +18,7 @@ from gvc_edge.door import SayServer
 from gvc_edge.offline import fill_report
 from gvc_edge.paced import Paced, PcapLink
 from gvc_edge.pipeline import Pipeline
+from gvc_edge.place.watch import PlaceWatch
 from gvc_edge.rate import RateControl
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
@@ -66,10 +67,10 @@ class LiveRun:
         link: ByteLink | PcapLink, spool: Spool | None, *, stream_id: int, boot_id: int,
         say: Callable[[str], None], watcher: Watcher | None = None,
         key: LinkKey | None = None, back: BackOptions | None = None,
-        ledger: AirtimeLedger | None = None,
+        ledger: AirtimeLedger | None = None, place: PlaceWatch | None = None,
     ) -> None:  # fmt: skip
         self._source, self._pipeline, self._params = source, pipeline, params
-        self._link, self._spool = link, spool
+        self._link, self._spool, self._place = link, spool, place
         self._sender = LinkSender(
             params, stream_id=stream_id, boot_id=boot_id, key=key, ledger=ledger
         )
@@ -229,6 +230,7 @@ class LiveRun:
                 eyes=self._pipeline.eyes, backlog=lambda: self._excess,
                 on_begin=self._begin_unit, on_picture=self._keep_picture,
                 verifier=self._pipeline.verifier,
+                place=(lambda: None) if self._place is None else self._place.now,
             )  # fmt: skip
             for built in units:
                 self._units.put(built)

@@ -15,6 +15,7 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
 from gvc_edge.units import build_units
 from gvc_protocol.auth import LinkKey
+from gvc_protocol.descriptors import Telemetry
 from gvc_protocol.params import LinkParams
 from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES
@@ -32,6 +33,7 @@ def encode_to_packets(
     boot_id: int,
     key: LinkKey | None = None,
     on_frame: Callable[[int], None] = lambda _: None,
+    place: Callable[[], Telemetry | None] = lambda: None,
 ) -> SendReport:
     """Encode a whole source; `emit(packet, time_ns)` gets every radio packet in order."""
     sender = LinkSender(params, stream_id=stream_id, boot_id=boot_id, key=key)
@@ -43,7 +45,7 @@ def encode_to_packets(
     now = 0
     units = build_units(
         source, pipeline.encoder, rate, unit_frames=pipeline.unit_frames, eyes=pipeline.eyes,
-        verifier=pipeline.verifier, on_frame=on_frame,
+        verifier=pipeline.verifier, on_frame=on_frame, place=place,
         backlog=lambda: max(0, sender.backlog_air_bytes - int(usual)),
     )  # fmt: skip
     for built in units:

@@ -69,6 +69,13 @@ def run(
         typer.Option("--objects", help="Who finds objects: movers, people, MODEL.onnx, or none.",
                      autocompletion=complete_objects, rich_help_panel=_WHAT),
     ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option("--place", rich_help_panel=_WHAT,
+                     help="Where the camera is, for the map: mavlink:/dev/ttyACM0, "
+                     "mavlink+udp://0.0.0.0:14550, nmea:/dev/ttyUSB1, fixed:LAT,LON,HEIGHT; "
+                     "?pitch=-90 how it is mounted."),
+    ] = None,
     verify: Annotated[
         bool | None,
         typer.Option("--verify/--no-verify", help="Tell the base where what is sent is wrong.",
@@ -128,7 +135,7 @@ def run(
     given = {
         "source": source, "link": link, "profile": profile, "stream": stream, "key": key,
         "encrypt": encrypt, "bps": bps, "fec": fec, "latency": latency, "codec": codec,
-        "objects": objects, "verify": verify, "adapt": adapt, "wait": wait,
+        "objects": objects, "place": place, "verify": verify, "adapt": adapt, "wait": wait,
         "crop_even": crop_even, "state": state, "spool_mib": spool_mib,
         "pictures_mib": pictures_mib,
     }  # fmt: skip

@@ -17,7 +17,7 @@ from gvc_edge.sources import FrameSource, SourceInfo
 from gvc_edge.sources.base import ThermalRange
 from gvc_edge.verify import ShowsSent, Verifier
 from gvc_protocol.codec import EncodedUnit, SourceFrame
-from gvc_protocol.descriptors import Descriptors, Thermal
+from gvc_protocol.descriptors import Descriptors, Telemetry, Thermal
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
 from gvc_protocol.truth import TruthMap
@@ -63,6 +63,7 @@ def build_units(
     on_begin: Callable[[int], None] = lambda _: None,
     on_picture: Callable[[int, int, SourceFrame], None] = lambda _u, _o, _f: None,
     verifier: Verifier | None = None,
+    place: Callable[[], Telemetry | None] = lambda: None,
 ) -> Iterator[BuiltUnit]:
     """Encode a source unit by unit.
 
@@ -74,6 +75,7 @@ def build_units(
         on_begin: called with a unit's number before it is opened.
         on_picture: called with (unit, offset in it, frame) for each frame.
         verifier: what compares the unit with its source; None to send no truth map.
+        place: where the camera is, asked as a unit's first frame is taken.
     """
     info = source.info
     frames = iter(source.frames())
@@ -83,7 +85,7 @@ def build_units(
         first, count = ahead, 0
         left = info.total_frames - first.frame_no
         expected = min(unit_frames, left) if left > 0 else unit_frames
-        thermal = _thermal(source)
+        thermal, at = _thermal(source), place()
         on_begin(unit_no)
         # A short last unit gets a short budget: the file's own average must stay within the rate.
         budget = rate.payload_budget(float(expected / info.fps), backlog())
@@ -111,7 +113,7 @@ def build_units(
             told = tell(eyes.close(), room, info.width, info.height, path_first=path_first)
             if isinstance(encoder, UsesRecords):
                 encoder.look(told.tracks, told.motion_path)
-        unit = _close(encoder, info, unit_no, first, count, told, thermal, last=ahead is None)
+        unit = _close(encoder, info, unit_no, first, count, told, thermal, at, last=ahead is None)
         if verifier is not None and isinstance(encoder, ShowsSent):
             truth = verifier.close(*encoder.take_shown(), told.motion_path)
             unit = _with_truth(unit, truth, rate, budget)
@@ -161,6 +163,7 @@ def _close(
     count: int,
     told: Told,
     thermal: Thermal | None,
+    telemetry: Telemetry | None,
     *,
     last: bool,
 ) -> EncodedUnit:
@@ -181,6 +184,7 @@ def _close(
         tracks=told.tracks,
         motion_path=told.motion_path,
         thermal=thermal,
+        telemetry=telemetry,
         ladder=encoder.ladder,
     )
     return EncodedUnit(

@@ -24,6 +24,7 @@ from gvc_edge.field.waiting import StoppedWaiting, wait_for
 from gvc_edge.live import LiveRun
 from gvc_edge.paced import PcapLink
 from gvc_edge.pipeline import Pipeline, long_units_line, make_pipeline
+from gvc_edge.place.watch import PlaceWatch, open_place
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
@@ -76,11 +77,14 @@ def fly(settings: RunSettings, teller: Teller, *, seconds: float | None = None) 
         UserError: a setting is wrong, or what it names cannot be used.
     """
     plan, stop = _plan(settings), threading.Event()
+    place = open_place(settings.place, teller.say) if settings.place else None
     report = SendReport(rate_bps=plan.params.rate_bps, fec_percent=plan.params.fec_percent)
     report.note_key(plan.key, encrypted=plan.params.encrypted)
     teller.board.facts(_first_facts(plan))
     stops: list[Callable[[], None]] = [stop.set]
     with _signals(lambda: [ask() for ask in list(stops)]), ExitStack() as stack:
+        if place is not None:
+            stack.callback(place.close)
         try:
             source = _open_camera(plan, teller, stop, seconds)
             stack.callback(source.close)
@@ -90,7 +94,7 @@ def fly(settings: RunSettings, teller: Teller, *, seconds: float | None = None) 
         except StoppedWaiting:
             teller.say("stopped before anything was sent")
         else:
-            mission = _mission(plan, pipeline, source, radio, teller, stack)
+            mission = _mission(plan, pipeline, source, radio, teller, stack, place)
             stops.append(mission.stop)
             if stop.is_set():  # it came while the mission was made
                 mission.stop()
@@ -191,7 +195,7 @@ def _first_facts(plan: _Plan) -> MissionFacts:
 
 def _mission(
     plan: _Plan, pipeline: Pipeline, source: FrameSource, radio: ByteLink | PcapLink,
-    teller: Teller, stack: ExitStack,
+    teller: Teller, stack: ExitStack, place: PlaceWatch | None,
 ) -> LiveRun:  # fmt: skip
     s, profile, folder = plan.settings, plan.profile, plan.folder
     boot_id = next_boot_id(folder, plan.key, Path(s.key) if s.key else None)
@@ -211,7 +215,7 @@ def _mission(
     teller.say(f"sending on {s.link}, stream {s.stream}, boot {boot_id}, {trust}")
     return LiveRun(
         source, pipeline, pipeline.params, radio, spool, stream_id=s.stream, boot_id=boot_id,
-        say=teller.say, key=plan.key, ledger=ledger,
+        say=teller.say, key=plan.key, ledger=ledger, place=place,
         watcher=Watcher(tick=tick, note=teller.board.note),
         back=BackOptions(
             mode=profile.backchannel, listen_ms=profile.listen_ms, adapt=s.adapt, state_dir=folder,

@@ -60,6 +60,8 @@ class RunSettings:
         "2.0", range=(0.5, 60),
     )  # fmt: skip
     codec: str = _s("gvc", "gvc, or classical (no network).", choices=("gvc", "classical"))
+    place: str = _s("", "Where the camera is: mavlink:DEVICE, nmea:DEVICE, fixed:LAT,LON,HEIGHT.",
+                    "mavlink+udp://0.0.0.0:14550?pitch=-90")  # fmt: skip
     objects: str = _s("movers", "Who finds objects: movers, people, MODEL.onnx, or none.")
     verify: bool = _s(True, "Tell the base where what is sent is wrong.")
     adapt: bool = _s(True, "Follow the base's reports on the link.")

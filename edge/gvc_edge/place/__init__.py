@@ -1,0 +1,1 @@
+"""Where the camera is: told once, from a GPS receiver, or from an autopilot."""
