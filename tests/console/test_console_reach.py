@@ -126,7 +126,7 @@ def test_a_finger_drags_a_box_on_a_tablet(
     button = page.get_by_role("button", name="Request real pixels")
     box = button.bounding_box()
     assert box["height"] >= 40 and box["x"] >= 0 and box["x"] + box["width"] <= size[0]
-    button.tap()
+    button.click()
     page.wait_for_selector("#asks [data-ask]")
     (_, wanted), (width, height) = view.asked[0], clip.size
     x, y, w, h = wanted["box"]
