@@ -6,16 +6,19 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gvc_base.post.receiver import PostReceiver
 from gvc_base.post.sender import Sender
 from gvc_base.post.server import PostServer, parse_server
 from tests.post.growing import all_rows
 
-__all__ = ["Running", "copies", "datagrams", "is_like", "receiving", "send"]
+__all__ = ["Running", "copies", "datagrams", "finished", "is_like", "receiving", "send"]
+
+T = TypeVar("T")
 
 
 class Running:
@@ -43,6 +46,12 @@ class Running:
         assert not self._thread.is_alive()
 
 
+def finished(work: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end in a thread of its own: a browser's tests leave a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
 def receiving(
     stack: ExitStack,
     server: PostServer | str,
@@ -63,7 +72,7 @@ def send(path: Path, server: PostServer | str, **more: Any) -> Sender:
     server = parse_server(server) if isinstance(server, str) else server
     say = more.pop("say", lambda _: None)
     sender = Sender(path, server, more.pop("station", "alpha"), say=say, **more)
-    asyncio.run(asyncio.wait_for(sender.run(follow=False), 60))
+    finished(asyncio.wait_for(sender.run(follow=False), 60))
     return sender
 
 

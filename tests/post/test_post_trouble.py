@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
@@ -19,7 +18,7 @@ from gvc_base.post.sender import Sender
 from gvc_base.post.server import STREAM, parse_server, stream_of
 from tests.post.growing import fill, open_archive
 from tests.post.nats import NatsServer, TcpLink, free_port, needs_nats, wait_until
-from tests.post.running import Running, copies, is_like, receiving, send
+from tests.post.running import Running, copies, finished, is_like, receiving, send
 
 pytestmark = needs_nats
 
@@ -47,7 +46,7 @@ def admin(server: NatsServer, work: Callable[[Any], Awaitable[Any]]) -> Any:
         finally:
             await client.close()
 
-    return asyncio.run(run())
+    return finished(run())
 
 
 def test_a_server_that_is_not_there_is_told_once_and_waited_for(
