@@ -16,11 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from typer.testing import CliRunner
 
 from gvc_base.archive_seal import Signer
 from gvc_base.archive_verify import verify_archive
-from gvc_base.cli import app
 from gvc_base.post.sender import Sender
 from gvc_base.post.server import parse_server
 from tests.e2e.programs import wait_for
@@ -127,23 +125,28 @@ def test_tls_to_a_server_whose_certificate_we_know(
         wait_until(lambda: is_like(path, tmp_path / "out", "alpha"), "a copy")
 
 
+def told(*args: object) -> tuple[int, str]:
+    """`gvc-base post` as a process: (exit code, all that it printed, its answer last)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gvc_base", "post", *map(str, args)], capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stderr + done.stdout
+
+
 def test_what_send_and_receive_print(tmp_path: Path, server: NatsServer) -> None:
     path, out = tmp_path / "m.db", tmp_path / "out"
     archive, session = open_archive(path)
     fill(archive, session, 1, 20)
     archive.close()
-    run = CliRunner().invoke
     to = ["--to", server.url, "--post-name", "alpha"]
-    done = run(app, ["post", "send", str(path), *to])
-    assert done.exit_code == 0 and "27 rows in 1 messages were new" in done.output
-    done = run(app, ["post", "send", str(path), *to, "--json"])
-    assert json.loads(done.output.splitlines()[-1])["rows"] == 0
-    done = run(app, ["post", "receive", "--from", server.url, "--out", str(out), "--seconds", "1"])
-    assert done.exit_code == 0 and "alpha: a mission begins" in done.output
-    assert "27 rows were new, 0 were there already" in done.output
+    code, said = told("send", path, *to)
+    assert code == 0 and "27 rows in 1 messages were new" in said
+    code, said = told("send", path, *to, "--json")
+    assert code == 0 and json.loads(said.splitlines()[-1])["rows"] == 0
+    code, said = told("receive", "--from", server.url, "--out", out, "--seconds", 1)
+    assert code == 0 and "alpha: a mission begins" in said
+    assert "27 rows were new, 0 were there already" in said
     server.kill()
-    fewer = ["post", "send", str(path), *to, "--seconds", "0.2"]
-    refused = run(app, fewer)
-    assert isinstance(refused.exception, Exception) and "run the same again" in str(
-        refused.exception
-    )
+    code, said = told("send", path, *to, "--seconds", 0.2)
+    assert code == 2 and "run the same again" in said and "Traceback" not in said
