@@ -30,6 +30,7 @@ _UNITS_SO_FAR = (
     "SELECT stream_id, boot_id, unit_no, max(whole) FROM units WHERE authenticated = 1"
     " GROUP BY stream_id, boot_id, unit_no ORDER BY min(closed_ns)"
 )
+_MODELS = "SELECT DISTINCT label, weights_sha256 FROM models WHERE session_id = ? ORDER BY time_ns"
 _UNITS_SETTLED = "SELECT detail FROM events WHERE kind = 'unit_recovered'"
 
 
@@ -220,6 +221,13 @@ class ArchiveReads:
             for row_id, received_ns, data in rows:
                 yield received_ns, data
                 last = row_id
+
+    def models(self, session_id: int) -> list[tuple[str, str]]:
+        """(what decoded, SHA-256 of its weights or empty) as the base noted it live, oldest first; an
+        archive before version 3 notes none."""
+        if self.version < 3:
+            return []
+        return [(str(label), str(sha)) for label, sha in self.fetch(_MODELS, (session_id,))]
 
     def fetch(self, sql: str, values: tuple[int | float | str, ...] = ()) -> list[Any]:
         """Rows of a query.

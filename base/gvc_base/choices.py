@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
@@ -11,8 +12,9 @@ from gvc_protocol.codec import Quality
 from gvc_protocol.errors import UserError
 
 __all__ = [
-    "BackendOption", "FovOption", "GroundOption", "QualityOption", "SecondsOption", "backend_of",
-    "checked_fov", "quality_of",
+    "BackendOption", "BootOption", "FovOption", "GroundOption", "ObjectsOption", "QualityOption",
+    "SecondsOption", "SessionOption", "SignOption", "SigningStateOption", "StreamOption",
+    "backend_of", "checked_fov", "quality_of",
 ]  # fmt: skip
 
 QualityOption = Annotated[str, typer.Option("--quality", help="preview, standard or best.")]
@@ -28,6 +30,20 @@ GroundOption = Annotated[
     typer.Option("--ground", help="Ground above the ellipsoid, m; default: lowest heard."),
 ]
 SecondsOption = Annotated[float | None, typer.Option("--seconds", help="Stop after this long.")]
+StreamOption = Annotated[
+    int | None, typer.Option("--stream", help="Camera to follow; default: the first heard.")
+]
+BootOption = Annotated[int | None, typer.Option("--boot", help="Only this start of the edge.")]
+SessionOption = Annotated[int | None, typer.Option("--session", help="Session of an archive.")]
+ObjectsOption = Annotated[
+    str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
+]
+SignOption = Annotated[
+    bool, typer.Option("--sign/--no-sign", help="Content credentials into what is written.")
+]
+SigningStateOption = Annotated[
+    Path | None, typer.Option("--state", help="Folder of this base's signing identity.")
+]
 
 
 def checked_fov(degrees: float) -> float:

@@ -12,7 +12,17 @@ from rich.table import Table
 
 from gvc_base.ask_cli import ask_app
 from gvc_base.channel import ChannelSpec
-from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
+from gvc_base.choices import (
+    BackendOption,
+    BootOption,
+    ObjectsOption,
+    QualityOption,
+    SessionOption,
+    SignOption,
+    StreamOption,
+    backend_of,
+    quality_of,
+)
 from gvc_base.compare_cli import compare_decodes
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
 from gvc_base.examples import EXAMPLES
@@ -68,9 +78,6 @@ ProfileOption = Annotated[
         "--profile", "-p", help="Radio profile, or a .toml file.", autocompletion=complete_profile
     ),
 ]
-StreamOption = Annotated[
-    int | None, typer.Option("--stream", help="Camera to follow; default: the first heard.")
-]
 StateOption = Annotated[
     Path | None, typer.Option("--state", help="Folder of what this base keeps from start to start.")
 ]
@@ -111,12 +118,8 @@ def decode(
         Path | None,
         typer.Option("--stills", help="Folder for received pixels of each unit, as PNG."),
     ] = None,
-    objects: Annotated[
-        str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
-    ] = "movers",
-    sign: Annotated[
-        bool, typer.Option("--sign/--no-sign", help="Content credentials into what is written.")
-    ] = True,
+    objects: ObjectsOption = "movers",
+    sign: SignOption = True,
     state: StateOption = None,
     archive: Annotated[
         Path | None, typer.Option("--archive", help="Store the recording in an archive, too.")
@@ -124,8 +127,8 @@ def decode(
     quality: QualityOption = "standard",
     backend: BackendOption = "auto",
     stream: StreamOption = None,
-    boot: Annotated[int | None, typer.Option("--boot", help="Only this start of the edge.")] = None,
-    session: Annotated[int | None, typer.Option("--session", help="Session of an archive.")] = None,
+    boot: BootOption = None,
+    session: SessionOption = None,
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", help="Radio of a capture; few need it.")
     ] = None,

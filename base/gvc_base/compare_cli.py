@@ -11,7 +11,14 @@ from typing import Annotated
 
 import typer
 
-from gvc_base.choices import BackendOption, backend_of, quality_of
+from gvc_base.choices import (
+    BackendOption,
+    BootOption,
+    SessionOption,
+    StreamOption,
+    backend_of,
+    quality_of,
+)
 from gvc_base.decode_pass import DecodePass, DecodeSettings
 from gvc_base.missions.compare import Side, compare
 from gvc_base.missions.decoded import decoded_side
@@ -40,9 +47,9 @@ def compare_decodes(
         Path | None, typer.Option("--out", "-o", help="Where to write: OUT.mp4, OUT.png, ...")
     ] = None,
     backend: BackendOption = "auto",
-    session: Annotated[int | None, typer.Option("--session", help="Session of an archive.")] = None,
-    stream: Annotated[int | None, typer.Option("--stream", help="Camera to follow.")] = None,
-    boot: Annotated[int | None, typer.Option("--boot", help="Only this start of the edge.")] = None,
+    session: SessionOption = None,
+    stream: StreamOption = None,
+    boot: BootOption = None,
     key: KeyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -12,9 +12,14 @@ import typer
 
 from gvc_base.choices import (
     BackendOption,
+    BootOption,
     FovOption,
     GroundOption,
     QualityOption,
+    SessionOption,
+    SigningStateOption,
+    SignOption,
+    StreamOption,
     backend_of,
     checked_fov,
     quality_of,
@@ -60,17 +65,11 @@ def export(
     backend: BackendOption = "auto",
     fov: FovOption = DEFAULT_FOV_DEG,
     ground: GroundOption = None,
-    stream: Annotated[
-        int | None, typer.Option("--stream", help="Camera to follow; default: the first heard.")
-    ] = None,
-    boot: Annotated[int | None, typer.Option("--boot", help="Only this start of the edge.")] = None,
-    session: Annotated[int | None, typer.Option("--session", help="Session of an archive.")] = None,
-    sign: Annotated[
-        bool, typer.Option("--sign/--no-sign", help="Content credentials into pictures and videos.")
-    ] = True,
-    state: Annotated[
-        Path | None, typer.Option("--state", help="Folder of this base's signing identity.")
-    ] = None,
+    stream: StreamOption = None,
+    boot: BootOption = None,
+    session: SessionOption = None,
+    sign: SignOption = True,
+    state: SigningStateOption = None,
     key: KeyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from gvc_base.choices import BackendOption, QualityOption, backend_of, quality_of
+from gvc_base.choices import (
+    BackendOption,
+    BootOption,
+    ObjectsOption,
+    QualityOption,
+    SigningStateOption,
+    SignOption,
+    StreamOption,
+    backend_of,
+    quality_of,
+)
 from gvc_base.decode_pass import DecodeSettings
 from gvc_base.missions.redecode import redecode
 from gvc_base.progress import progress
@@ -29,23 +39,17 @@ def redecode_mission(
     model: ModelOption = None,
     backend: BackendOption = "auto",
     session: Annotated[int | None, typer.Option("--session", help="Only this session.")] = None,
-    stream: Annotated[int | None, typer.Option("--stream", help="Camera to follow.")] = None,
-    boot: Annotated[int | None, typer.Option("--boot", help="Only this start of the edge.")] = None,
+    stream: StreamOption = None,
+    boot: BootOption = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Also a copy without marks burned in, to compare.")
     ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Even if it is there and current.")
     ] = False,
-    objects: Annotated[
-        str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
-    ] = "movers",
-    sign: Annotated[
-        bool, typer.Option("--sign/--no-sign", help="Content credentials into what is written.")
-    ] = True,
-    state: Annotated[
-        Path | None, typer.Option("--state", help="Folder of this base's signing identity.")
-    ] = None,
+    objects: ObjectsOption = "movers",
+    sign: SignOption = True,
+    state: SigningStateOption = None,
     key: KeyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -17,6 +17,7 @@ from gvc_base.choices import (
     BackendOption,
     FovOption,
     GroundOption,
+    ObjectsOption,
     QualityOption,
     SecondsOption,
     backend_of,
@@ -94,9 +95,7 @@ def run(
         ),
     ] = None,
     queue_limit: Annotated[int, typer.Option("--queue", help="Units that may wait.")] = 8,
-    objects: Annotated[
-        str, typer.Option("--objects", help="Who checks the picture: movers, people, MODEL.onnx.")
-    ] = "movers",
+    objects: ObjectsOption = "movers",
     fov: FovOption = DEFAULT_FOV_DEG,
     ground: GroundOption = None,
     workers: Annotated[

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gvc_profiles.completion import complete_link, complete_profile, complete_source
+
 if TYPE_CHECKING:  # the commands that need no picture start without numpy and PyAV
     from gvc_edge.report import SendReport
 
 __all__ = [
-    "ConfigOption", "CropOption", "JsonOption", "SecondsOption", "StateOption", "print_report",
-    "progress", "say_to_stderr",
+    "ConfigOption", "CropOption", "JsonOption", "LinkOption", "ProfileOption", "SecondsOption",
+    "SourceOption", "StateOption", "print_report", "progress", "say_to_stderr",
 ]  # fmt: skip
 
 SecondsOption = Annotated[float | None, typer.Option("--seconds", help="Stop after this long.")]
@@ -23,6 +25,20 @@ CropOption = Annotated[bool, typer.Option("--crop-even", help="Drop the last row
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 StateOption = Annotated[
     Path | None, typer.Option("--state", help="State folder of the edge that runs.")
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option("--source", help="Camera, as for run.", autocompletion=complete_source),
+]
+LinkOption = Annotated[
+    str | None,
+    typer.Option("--link", help="The radio, as for run.", autocompletion=complete_link),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile", "-p", help="Radio profile, or a .toml file.", autocompletion=complete_profile
+    ),
 ]
 ConfigOption = Annotated[
     Path | None,

@@ -12,7 +12,13 @@ from typing import Annotated
 import typer
 
 from gvc_edge.address import without_login
-from gvc_edge.cli_parts import ConfigOption, JsonOption
+from gvc_edge.cli_parts import (
+    ConfigOption,
+    JsonOption,
+    LinkOption,
+    ProfileOption,
+    SourceOption,
+)
 from gvc_edge.field.ask import Given, ask_settings
 from gvc_edge.field.settings import (
     Effective,
@@ -23,7 +29,6 @@ from gvc_edge.field.settings import (
     render_config,
     user_config_path,
 )
-from gvc_profiles.completion import complete_link, complete_profile, complete_source
 from gvc_protocol.errors import UserError
 
 __all__ = ["config_app"]
@@ -40,26 +45,12 @@ def init(
         Path | None,
         typer.Option("--out", "-o", help="File to write; default: ~/.config/gvc-field/edge.toml."),
     ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option("--source", help="Camera, as for run.", autocompletion=complete_source),
-    ] = None,
+    source: SourceOption = None,
     region: Annotated[
         str | None, typer.Option("--region", help="Offer only its radios: US, EU, amateur.")
     ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            "--profile",
-            "-p",
-            help="Radio profile, or a .toml file.",
-            autocompletion=complete_profile,
-        ),
-    ] = None,
-    link: Annotated[
-        str | None,
-        typer.Option("--link", help="The radio, as for run.", autocompletion=complete_link),
-    ] = None,
+    profile: ProfileOption = None,
+    link: LinkOption = None,
     call: Annotated[str, typer.Option("--call", help="Your call sign, on amateur bands.")] = "",
     stream: Annotated[int | None, typer.Option("--stream", help="Camera number.")] = None,
     key: Annotated[

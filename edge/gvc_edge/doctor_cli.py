@@ -10,10 +10,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gvc_edge.cli_parts import ConfigOption, JsonOption
+from gvc_edge.cli_parts import (
+    ConfigOption,
+    JsonOption,
+    LinkOption,
+    ProfileOption,
+    SourceOption,
+)
 from gvc_edge.field.doctor import Check, as_json, checks, exit_code
 from gvc_edge.field.settings import NO_CONFIG, effective
-from gvc_profiles.completion import complete_link, complete_profile, complete_source
 from gvc_protocol.errors import UserError
 
 __all__ = ["doctor"]
@@ -23,23 +28,9 @@ _STYLES = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
 
 def doctor(
     config: ConfigOption = None,
-    source: Annotated[
-        str | None,
-        typer.Option("--source", help="Camera, as for run.", autocompletion=complete_source),
-    ] = None,
-    link: Annotated[
-        str | None,
-        typer.Option("--link", help="The radio, as for run.", autocompletion=complete_link),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            "--profile",
-            "-p",
-            help="Radio profile, or a .toml file.",
-            autocompletion=complete_profile,
-        ),
-    ] = None,
+    source: SourceOption = None,
+    link: LinkOption = None,
+    profile: ProfileOption = None,
     key: Annotated[str | None, typer.Option("--key", help="Key file, as for run.")] = None,
     state: Annotated[str | None, typer.Option("--state", help="State folder, as for run.")] = None,
     as_json_: JsonOption = False,

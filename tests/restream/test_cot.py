@@ -141,7 +141,7 @@ def test_datagrams_come_while_pictures_do_and_a_bad_target_costs_a_line(
 ) -> None:
     monkeypatch.setattr(cot, "_TICK_S", 0.02)
     monkeypatch.setattr(cot, "_EVERY_S", 0.05)
-    monkeypatch.setattr(cot, "_RETRY_S", 0.05)
+    monkeypatch.setattr(cot.CotSender, "retry_s", 0.05)
     crashes: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", crashes.append)
     wire, station = Wire(), given(Mark.ENHANCED, Mark.LOST)

@@ -172,7 +172,7 @@ def test_a_target_that_is_not_there_costs_a_line(
     stack: ExitStack, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that nobody knows, a port that nobody listens on, a network that goes and comes back."""
-    monkeypatch.setattr(video, "_RETRY_S", 0.1)
+    monkeypatch.setattr(video.VideoRestream, "retry_s", 0.1)
     crashes: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", crashes.append)
     given = Given()

@@ -29,8 +29,6 @@ from gvc_base.report import DecodeReport
 
 __all__ = ["MissionReport", "write_report"]
 
-_MODELS = "SELECT DISTINCT label, weights_sha256 FROM models WHERE session_id = ? ORDER BY time_ns"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissionReport:
@@ -104,10 +102,8 @@ def _models(recording: Recording) -> list[tuple[str, str]]:
     if not recording.session_ids:
         return []
     with closing(Archive.open_readonly(recording.path)) as archive:
-        if archive.version < 3:
-            return []
-        rows = [r for s in recording.session_ids for r in archive.fetch(_MODELS, (s,))]
-    return [(str(label), str(sha)) for label, sha in dict.fromkeys(map(tuple, rows))]
+        found = [model for s in recording.session_ids for model in archive.models(s)]
+    return list(dict.fromkeys(found))
 
 
 def _verified(recording: Recording) -> tuple[list[str], bool]:

@@ -49,7 +49,6 @@ _SAMPLES = (
     "SELECT count(*), avg(bit_s), avg(loss), max(loss), max(burst), min(rssi_dbm)"
     " FROM link_samples WHERE session_id = ?"
 )
-_MODELS = "SELECT DISTINCT label, weights_sha256 FROM models WHERE session_id = ? ORDER BY time_ns"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +288,7 @@ def _session(reads: ArchiveReads, row: SessionRow) -> SessionFacts:
                 samples=count, bit_s=bit_s, loss=loss, worst_loss=worst, longest_burst=burst,
                 weakest_dbm=rssi,
             )  # fmt: skip
-        made.models = [(label, sha) for label, sha in reads.fetch(_MODELS, (row.id,))]
+    made.models = reads.models(row.id)
     return made
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import math
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ from gvc_base.export.cot_events import (
     footprint_event,
 )
 from gvc_base.legend import percent
+from gvc_base.restream.sending import Sending
 from gvc_base.restream.targets import CotTarget
 from gvc_base.restream.watch import Watched
 from gvc_protocol.errors import LocalProtocolError, UserError
@@ -187,31 +187,19 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-class CotSender:
+class CotSender(Sending):
     """Sends the events of all drones to one target until `close`, from a thread of its own."""
 
     def __init__(
         self, view: StationView, target: CotTarget, say: Callable[[str], None], *, uid: str
     ) -> None:
         """`say` takes lines for the operator; `uid` as `base_uid` makes it."""
-        self._view, self._target, self._say, self._uid = view, target, say, uid
+        super().__init__(f"cot {target}", say)
+        self._view, self._target, self._uid = view, target, uid
         self._drones: dict[str, tuple[Watched, Situation, _Sent]] = {}
         self._socket: socket.socket | None = None
         self._address: Any = ()
         self._retry_at = 0.0
-        self._told: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"cot {target}", daemon=True)
-
-    def start(self) -> None:
-        """Begin; nothing that is wrong with the target is raised here."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop; a target that hangs is not waited for long."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         while not self._stop.wait(_TICK_S):
@@ -222,12 +210,8 @@ class CotSender:
                 self._send(now)
             except (OSError, UserError) as error:
                 self._close_socket()
-                self._retry_at = now + _RETRY_S
-                reason = getattr(error, "strerror", None) or str(error)
-                self._tell(
-                    f"cot {self._target}: {reason}; tried again every {_RETRY_S:g} s, the mission "
-                    "goes on"
-                )
+                self._retry_at = now + self.retry_s
+                self._tell_failed(error)
         self._close_socket()
 
     def _send(self, now: float) -> None:
@@ -243,7 +227,7 @@ class CotSender:
             chart = self._view.map(state.drone_id)
             for event in situation.events(state, chart, time.time_ns(), fresh=fresh):
                 self._open().sendto(event, self._address)
-                self._tell(f"cot {self._target}: camera, footprint and objects are sent")
+                self._tell("camera, footprint and objects are sent")
 
     def _open(self) -> socket.socket:
         if self._socket is None:
@@ -261,11 +245,6 @@ class CotSender:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-    def _tell(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self._say(line)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,6 @@ What goes wrong here costs this target and nothing else: it is told once, and tr
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +20,17 @@ from gvc_base.console.view import StationView
 from gvc_base.restream.klv import local_set
 from gvc_base.restream.mux import FPS, STREAM_ERRORS, VideoOut, write_sdp
 from gvc_base.restream.picture import Canvas
+from gvc_base.restream.sending import Sending
 from gvc_base.restream.targets import VideoTarget
 from gvc_base.restream.watch import Watched
 from gvc_protocol.errors import UserError
 
 __all__ = ["VideoRestream"]
 
-_RETRY_S = 2.0
-_JOIN_S = 3.0
 _PLACE_S = 1.0
 
 
-class VideoRestream:
+class VideoRestream(Sending):
     """Sends until `close`."""
 
     def __init__(
@@ -43,25 +41,13 @@ class VideoRestream:
         say: takes lines for the operator. sdp: what a player of RTP opens; not written for others.
         mission: its name in the metadata.
         """
-        self._target, self._say, self._sdp = target, say, sdp
+        super().__init__(f"restream {target}", say)
+        self._target, self._sdp = target, sdp
         self._watch = Watched(view, target.drone_id)
         self._place = _Place(view, mission) if target.kind == "mpegts" else None
         self._canvas = Canvas()
         self._out: VideoOut | None = None
         self._retry_at = 0.0
-        self._told: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"restream {target}", daemon=True)
-
-    def start(self) -> None:
-        """Begin; nothing that is wrong with the target is raised here."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop; a target that hangs is not waited for long."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         began, number = time.monotonic(), 0
@@ -102,21 +88,13 @@ class VideoRestream:
         self._out.write(image, number, klv)
         if self._watch.shown is not None:
             more = f"; players open {self._sdp}" if self._target.kind == "rtp" else ""
-            self._tell(f"restream {self._target}: drone {self._watch.drone}, marks burned in{more}")
+            self._tell(f"drone {self._watch.drone}, marks burned in{more}")
 
     def _failed(self, error: Exception, now: float) -> None:
         if self._out is not None:
             self._out.close()
-        self._out, self._retry_at = None, now + _RETRY_S
-        reason = getattr(error, "strerror", None) or str(error)
-        self._tell(
-            f"restream {self._target}: {reason}; tried again every {_RETRY_S:g} s, the mission goes on"
-        )
-
-    def _tell(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self._say(line)
+        self._out, self._retry_at = None, now + self.retry_s
+        self._tell_failed(error)
 
 
 class _Place:

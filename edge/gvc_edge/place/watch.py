@@ -14,7 +14,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, cast
 from urllib.parse import parse_qsl
 
@@ -66,26 +65,21 @@ class _Udp:
         self._socket.close()
 
 
-@dataclass(slots=True)
-class _Newest:
-    fix: Fix | None = None
-    at: float = 0.0
-
-
 class PlaceWatch:
     """The camera's newest position; any thread may ask.
 
     Args:
         fixed: a place that does not change; then nothing is read.
         open_port, reader: where bytes come from, opened anew when they end, and who reads them.
-        say: told in one line when the positions stop and when they come.
+        say: told in one line when the port is away, and when the first position comes after that.
     """
 
     def __init__(
         self, *, fixed: Fix | None = None, open_port: Callable[[], _Port] | None = None,
         reader: Reader | None = None, say: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        self._fixed, self._newest, self._say = fixed, _Newest(), say
+        self._fixed, self._say = fixed, say
+        self._newest: tuple[Fix, float] | None = None
         self._stop, self._thread = threading.Event(), None
         if open_port is not None and reader is not None:
             self._thread = threading.Thread(
@@ -98,8 +92,9 @@ class PlaceWatch:
         if self._fixed is not None:
             return self._fixed.as_telemetry()
         newest = self._newest
-        fresh = newest.fix is not None and time.monotonic() - newest.at <= _STALE_S
-        return newest.fix.as_telemetry() if newest.fix is not None and fresh else None
+        if newest is None or time.monotonic() - newest[1] > _STALE_S:
+            return None
+        return newest[0].as_telemetry()
 
     def close(self) -> None:
         """Stop reading."""
@@ -116,9 +111,9 @@ class PlaceWatch:
                     while not self._stop.is_set():
                         fix = reader.feed(port.read())
                         if fix is not None:
-                            if self._newest.fix is None or told:
+                            if self._newest is None or told:
                                 self._say("the camera's position is known")
-                            told, self._newest = "", _Newest(fix, time.monotonic())
+                            told, self._newest = "", (fix, time.monotonic())
                 finally:
                     port.close()
             except OSError as error:  # serial's own exception is one
