@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.programs import Started
+from tests.shared import made_once
 
 
 @dataclass(frozen=True)
@@ -55,22 +57,64 @@ def base() -> Callable[..., Ran]:
     return lambda *args, **kw: run("gvc_base", *args, **kw)
 
 
+def _here(
+    program: str, capfd: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
+) -> Callable[..., Ran]:
+    """The same as `run` without a process: what the program and its libraries write is caught, too."""
+
+    def run_here(*args: object) -> Ran:
+        patch.setattr(sys, "argv", [program.replace("_", "-"), *map(str, args)])
+        capfd.readouterr()
+        code = 0
+        try:
+            import_module(f"{program}.cli").main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Ran(code, *capfd.readouterr())
+
+    return run_here
+
+
+@pytest.fixture
+def edge_here(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ran]:
+    return _here("gvc_edge", capfd, monkeypatch)
+
+
+@pytest.fixture
+def base_here(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ran]:
+    return _here("gvc_base", capfd, monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory, edge: Callable[..., Ran]) -> Path:
     """Six seconds of the synthetic flood, small, as a video file."""
-    path = tmp_path_factory.mktemp("clip") / "flood.mp4"
-    made = edge("render", "synthetic:flood?seed=3&seconds=6&size=320x192&fps=15", "--out", path)
-    assert made.code == 0, made.err
-    return path
+
+    def make(folder: Path) -> None:
+        url = "synthetic:flood?seed=3&seconds=6&size=320x192&fps=15"
+        made = edge("render", url, "--out", folder / "flood.mp4")
+        assert made.code == 0, made.err
+
+    return made_once(tmp_path_factory, "e2e-clip", make) / "flood.mp4"
 
 
 @pytest.fixture(scope="session")
-def capture(clip: Path, edge: Callable[..., Ran]) -> tuple[Path, dict[str, Any]]:
+def capture(
+    clip: Path, tmp_path_factory: pytest.TempPathFactory, edge: Callable[..., Ran]
+) -> tuple[Path, dict[str, Any]]:
     """The clip as it leaves for a sik-64 radio, and the edge's report."""
-    path = clip.with_suffix(".pcap")
-    made = edge("encode", clip, "--profile", "sik-64", "--out", path, "--start", "0", "--json")
-    assert made.code == 0, made.err
-    return path, made.json
+
+    def make(folder: Path) -> None:
+        made = edge("encode", clip, "--profile", "sik-64", "--out", folder / "flood.pcap",
+                    "--start", "0", "--json")  # fmt: skip
+        assert made.code == 0, made.err
+        (folder / "report.json").write_text(json.dumps(made.json))
+
+    folder = made_once(tmp_path_factory, "e2e-capture", make)
+    return folder / "flood.pcap", json.loads((folder / "report.json").read_text())
 
 
 @pytest.fixture
