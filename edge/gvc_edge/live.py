@@ -154,6 +154,8 @@ class LiveRun:
             self._reconnect(error)
             return
         now, channel = self._now(), self._back.channel
+        if got:
+            self._sender.hear(now)
         for item in got:
             channel.receive(item.data, now)
         if self._back.replay is not None:
@@ -181,7 +183,7 @@ class LiveRun:
         self._setting = setting
         self._sender.set_link(
             rate_bps=setting.rate_bps, pace_bps=setting.pace_bps, fec_percent=setting.fec_percent,
-            interleave=setting.interleave,
+            interleave=setting.interleave, eager=setting.eager,
         )  # fmt: skip
         self._report.fec_percent = setting.fec_percent
         if before is not None and setting.closed_loop != before.closed_loop:

@@ -47,6 +47,9 @@ _SHOWN_STEP = 0.05
 "Smaller changes of the rate are not worth an encoder's while."
 _RARE_NS = 3 * SECOND
 "Reports that come no more often are believed at once: each tells of a long time."
+_CHANGED, _EAGER_NS = 0.08, 12 * SECOND
+"A change of what is known from which on the next reports are wanted soon, and for how long."
+_PROBED_REPORTS = 4
 _HOPELESS_LOSS = 0.5
 _SILENCE_NS = 5 * SECOND
 _FORGIVEN_NS = 60 * SECOND
@@ -64,7 +67,7 @@ class LinkController:
         self._known_bps: float | None = None
         "What the link carries; None while it was never seen to carry less than the limit."
         self._heard_at: int | None = None
-        self._waited_at = self._steps = 0
+        self._waited_at = self._steps = self._eager_until = 0
         self._drain_until = self._probe_until = self._calm_until = 0
         self._slower_at: int | None = None
         "When a report bounded the link below what is known, last."
@@ -86,7 +89,11 @@ class LinkController:
             return
         self._heard_at = now
         if fresh:
+            before = self._known_bps or self._limits.ceiling_bps
             self._learn(now)
+            change = abs((self._known_bps or self._limits.ceiling_bps) / before - 1)
+            if change > _CHANGED:
+                self._eager_until = now + _EAGER_NS
             self._set_rate()
             self._set_pace(now)
         self._protection.update(gauge, self._rate, now)
@@ -100,6 +107,7 @@ class LinkController:
         return LinkSetting(
             rate_bps=shown, pace_bps=self._pace(shown, now), fec_percent=safe.fec_percent,
             interleave=safe.interleave, finest=safe.finest, closed_loop=True,
+            eager=now < self._eager_until,
         )  # fmt: skip
 
     # --- open loop
@@ -132,10 +140,9 @@ class LinkController:
             self._waited_at, self._steps = now, 0
         recent = self._limits.unit_ns + 3 * self._limits.report_ns // 2
         slower = self._slower_at is not None and now - self._slower_at <= recent
-        slower = slower or self._limits.report_ns >= _RARE_NS
         if most < (known or ceiling):
             # A packet that was held up for once is not yet a slower link.
-            if slower:
+            if slower or self._rare:
                 if known is None:
                     self._calm_until = now + self._calm_ns
                 self._known_bps = (max(least, most / _WIDE) + most) / 2
@@ -182,6 +189,13 @@ class LinkController:
         elif now >= self._calm_until and gauge.queue_ns < gauge.crowded_ns:
             room = (gauge.crowded_ns + gauge.noise_ns) * (1 + self._steps) - waiting
             self._probe_until = now + int(room / (self._factor * _USED - 1))
+        if self._rare:
+            # Each unit leaves in a burst, and the next report is on one: whenever that comes.
+            self._probe_until = now + _PROBED_REPORTS * self._limits.report_ns
+
+    @property
+    def _rare(self) -> bool:
+        return self._limits.report_ns >= _RARE_NS
 
     @property
     def _calm_ns(self) -> int:

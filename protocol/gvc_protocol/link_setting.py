@@ -41,3 +41,5 @@ class LinkSetting:
     finest: int = 0
     "Finest step of the ladder that makes sense now."
     closed_loop: bool = False
+    eager: bool = False
+    "The link seems to have changed: where a report costs silence, the next ones are worth more of it."

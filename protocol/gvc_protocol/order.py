@@ -9,6 +9,9 @@ from gvc_protocol.descriptors import MAX_INTERLEAVE
 from gvc_protocol.wire import WirePart
 
 _LEAST_EVERY_NS = 2_000_000_000
+_LEAST_WINDOW_NS, _AT_ONCE_NS = 400_000_000, 1_000_000_000
+_TIMES, _EAGER, _DOUBT = 8, 4, 2
+_LAST_WITHIN_NS = 1_500_000_000
 _GAP = 4
 "Times its own air time that a datagram with OVER waits behind the one before it, once one was lost."
 
@@ -87,9 +90,10 @@ class ListenWindows:
     """Times of silence on a half-duplex link, in which the base may talk. Sans-IO like its owner.
 
     A window that the base answers and gives back costs little, so the next one comes soon: that is how
-    fast the sender can follow its link. One that nobody answers costs all its time: the next one waits
-    twice as long as the last, up to `every_ns`. A single one is often only a turn that a full radio
-    dropped.
+    fast the sender can follow its link. How long answers take is learned (mean and deviation, as RFC
+    6298 has it): a window in which nothing was heard for much longer than that ends before `listen_ns`,
+    and the next one comes soon, for a single one is often only a turn that a full radio dropped. Each
+    one more that nobody answers lasts twice as long and waits twice as long, up to `every_ns`.
     """
 
     every_ns: int = 0
@@ -102,14 +106,31 @@ class ListenWindows:
     _unanswered: int = 0
     _left: int = 0
     "When the last datagram had left."
+    _began: int = 0
+    _usual: int | None = None
+    "Mean time to an answer's end, ns; None: there was none."
+    _off: int = 0
+    _cost: int = 0
+    "The least of late: what is more is our own queue that drained meanwhile, and no silence."
+    eager: bool = False
+    "A report is worth more silence now: the link seems to have changed."
+    _soon: int = 0
+    "When the next window is due if it is to come soon; 0: no sooner than the others."
+    _doubt: int = 0
+    "Windows yet to come soon, behind one that nobody answered."
 
-    def is_due(self, now: int) -> bool:
-        """Whether the datagram that leaves now shall say OVER."""
+    def is_due(self, now: int, *, last: bool = True) -> bool:
+        """Whether the datagram that leaves now shall say OVER. The `last` that waits is the best one: the
+        silence behind it keeps nothing back, and a report on it tells most. That is waited for a while.
+        """
         if not self.every_ns or self._last_seq is not None:
             return False
         if self._next is None:
-            self._next = now + self._patience()
-        return now >= self._next
+            self._next = now + self._patience(self.listen_ns)
+        due = self._next
+        if self._soon and (self.eager or self._doubt):
+            due = min(due, self._soon)
+        return now >= due + (0 if last or self._unanswered else min(self.every_ns, _LAST_WITHIN_NS))
 
     def asked(self, seq: int) -> None:
         """This datagram says OVER."""
@@ -118,7 +139,7 @@ class ListenWindows:
     def turn_at(self, seq: int | None, air_ns: int) -> int:
         """Before that time this datagram may not leave. Behind a window that nobody answered one that
         says OVER follows a gap: where the radio's queue was full, that makes room for it."""
-        if seq is None or seq != self._last_seq or not self._unanswered:
+        if seq is None or seq != self._last_seq or not (self._unanswered or self._doubt):
             return 0
         return self._left + _GAP * air_ns
 
@@ -126,21 +147,56 @@ class ListenWindows:
         """A datagram has left and takes so long on the air: if it said OVER, the window begins."""
         self._left = now + air_ns
         if self._last_seq is not None:
-            self.until = now + air_ns + self.listen_ns
+            self._began = now + air_ns
+            length = self._length()
+            self.until = self._began + length
             self._unanswered += 1
-            self._next, self._last_seq = self.until + self._patience(), None
+            self._next, self._last_seq = self.until + self._patience(length), None
+            self._soon = 0
+
+    def heard(self, now: int) -> None:
+        """Something comes from the base: it has all of `listen_ns` for what it says."""
+        if now < self.until:
+            self.until = self._began + self.listen_ns
+            self._next = self.until + self._patience(self.listen_ns)
 
     def given_back(self, now: int) -> None:
         """The base has said all that it had: no need to be silent any longer."""
+        if self._unanswered > 1:
+            self._doubt = _DOUBT
         self._unanswered = 0
         if now < self.until:
+            silent = now - self._began
+            self._learn(silent)
             # Silence keeps its share of the time: a short window lets the next one come sooner.
-            silent = self.listen_ns - (self.until - now)
-            every = max(
-                min(self.every_ns, _LEAST_EVERY_NS), self.every_ns * silent // self.listen_ns
-            )
-            self.until, self._next = now, now + every
+            every, least = min(self.every_ns, _TIMES * self._cost), self._least_every
+            self.until, self._next = now, now + max(least, every)
+            self._soon = now + max(least, every // _EAGER)
+            self._doubt = max(0, self._doubt - 1)
 
-    def _patience(self) -> int:
-        doubled: int = self.listen_ns << min(16, self._unanswered + 1)
-        return min(self.every_ns, max(_LEAST_EVERY_NS, doubled))
+    def _learn(self, silent: int) -> None:
+        self._cost = min(silent, self._cost + self._cost // 16) if self._cost else silent
+        if self._usual is None:
+            self._usual, self._off = silent, silent // 4
+        else:
+            self._off += (abs(silent - self._usual) - self._off) // 4
+            self._usual += (silent - self._usual) // 8
+
+    def _length(self) -> int:
+        """Of the window that begins now."""
+        if self._usual is None:
+            return self.listen_ns
+        patient = max(_LEAST_WINDOW_NS, self._usual + 4 * max(self._off, self._usual // 8))
+        return min(self.listen_ns, patient << min(16, self._unanswered))
+
+    def _patience(self, window_ns: int) -> int:
+        """Sending time behind a window of this length that nobody answered."""
+        least = self._least_every
+        if self._usual is not None and self._unanswered == 1:
+            return min(least, _AT_ONCE_NS)
+        doubled: int = window_ns << min(16, max(0, self._unanswered - 1))
+        return max(least, min(self.every_ns, doubled))
+
+    @property
+    def _least_every(self) -> int:
+        return min(self.every_ns, _LEAST_EVERY_NS)

@@ -35,6 +35,8 @@ class LinkParams:
     close_after_ns: int = 250 * MS
     reorder_ns: int = 500 * MS
     hold_ns: int = 8 * SECOND
+    stall_ns: int = 2 * SECOND
+    "Byte streams: a datagram whose rest does not come for so long was a false sync word or a cut."
     queue_ns: int = 12 * SECOND
     "Backlog (as time at `rate_bps`) at which the sender starts to drop, oldest F first."
 

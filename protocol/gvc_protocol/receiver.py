@@ -36,8 +36,6 @@ _MAX_SESSIONS = 32
 _MAX_HELD_BYTES = 32 << 20
 "Memory for all open units together, about: forged streams share it with the true one."
 _IDLE_NS = 60 * SECOND
-_STALL_NS = 2 * SECOND
-"A datagram whose rest does not come within this time was a false sync word or a cut."
 _FEEDS_KEPT = 512
 _TOLD_A_SECOND = 32
 "Refused datagrams that are told one by one; the others of that second by number, so a flood is small."
@@ -86,7 +84,7 @@ class LinkReceiver:
         self.counters.bytes_received += len(data)
         self._feeds.append((self.counters.bytes_received, now))
         self._take(self._deframer.feed(data), now)
-        self._stall_at = now + _STALL_NS if self._deframer.pending else None
+        self._stall_at = now + self._params.stall_ns if self._deframer.pending else None
 
     def next_event(self) -> ReceiverEvent | None:
         """The oldest event not yet taken, or None: more bytes or time are needed."""

@@ -114,20 +114,27 @@ class LinkSender:
         self.counters = SenderCounters()
 
     def set_link(
-        self, *, rate_bps: float, fec_percent: float, interleave: int = 0, pace_bps: float = 0
-    ) -> None:
+        self, *, rate_bps: float, fec_percent: float, interleave: int = 0, pace_bps: float = 0,
+        eager: bool = False,
+    ) -> None:  # fmt: skip
         """Go on with another rate and, from the next block on, other redundancy and interleave.
 
         Args:
             pace_bps: spacing of the packets where it is not the rate; the window's limit stays.
+            eager: reports are worth more silence than usual; half duplex only.
         """
         self._pacer.set_rate(pace_bps or rate_bps)
         self._params = replace(self._params, rate_bps=rate_bps, fec_percent=fec_percent)
         self._interleave = min(interleave, MAX_INTERLEAVE)
+        self._windows.eager = eager
 
     def listen_each(self, every_ns: int, listen_ns: int) -> None:
         """Half duplex: after each `every_ns` of sending be silent so long; 0 ends it."""
         self._windows = ListenWindows(every_ns=every_ns, listen_ns=listen_ns)
+
+    def hear(self, now: int) -> None:
+        """Something came from the other side: in a window it gets all the time there is."""
+        self._windows.heard(now)
 
     def hear_over(self, now: int) -> None:
         """The other side has said OVER in our window: we may go on."""
@@ -288,7 +295,7 @@ class LinkSender:
         if self._say_over and not self._queue:
             self._say_over = False
             return True
-        return self._windows.is_due(now)
+        return self._windows.is_due(now, last=not self._queue)
 
     def _is_held(self, packet_bytes: int, at: int, now: int) -> bool:
         """Whether the law's air time is used up at that time; said once until packets go again."""

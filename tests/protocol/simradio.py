@@ -99,6 +99,7 @@ def fly_radio(
         edge.note_sent(sender.take_sent(), now)
         for direction, data in model.deliver(now):
             if direction == "to_edge":
+                sender.hear(now)
                 edge.receive(data, now)
             else:
                 heard.receive(data, now)
@@ -120,7 +121,7 @@ def fly_radio(
 def _use(sender: LinkSender, setting: LinkSetting) -> None:
     sender.set_link(
         rate_bps=setting.rate_bps, pace_bps=setting.pace_bps, fec_percent=setting.fec_percent,
-        interleave=setting.interleave,
+        interleave=setting.interleave, eager=setting.eager,
     )  # fmt: skip
 
 
