@@ -46,7 +46,11 @@ def link_params(
     # all its times longer, or every unit would be given up between two packets.
     packet_ns = int((max(framing.mtu_bytes, burst) * 8 / rate) * SECOND)
     # Where the other side waits for its turn, a cut datagram must not hide the OVER behind it for long.
-    stall_ns = min(2 * SECOND, max(500 * MS, 4 * packet_ns)) if profile.backchannel == "windows" else 2 * SECOND
+    stall_ns = (
+        min(2 * SECOND, max(500 * MS, 4 * packet_ns))
+        if profile.backchannel == "windows"
+        else 2 * SECOND
+    )
     return LinkParams(
         framing=framing, rate_bps=rate, fec_percent=percent, packet_least_bytes=burst,
         tagged=tagged, encrypted=encrypted, stall_ns=stall_ns,

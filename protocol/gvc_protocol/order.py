@@ -187,7 +187,7 @@ class ListenWindows:
         if self._usual is None:
             return self.listen_ns
         patient = max(_LEAST_WINDOW_NS, self._usual + 4 * max(self._off, self._usual // 8))
-        return min(self.listen_ns, patient << min(16, self._unanswered))
+        return min(self.listen_ns, patient << min(16, max(0, self._unanswered - 1)))
 
     def _patience(self, window_ns: int) -> int:
         """Sending time behind a window of this length that nobody answered."""

@@ -133,13 +133,56 @@ def test_a_reception_is_what_was_heard() -> None:
     assert 100 <= report.age <= 200 and report.received == state.received
 
 
-def test_short_windows_come_more_often() -> None:
-    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
-    assert not windows.is_due(0) and windows.is_due(20 * SECOND)
+def _answered(windows: ListenWindows, at: int, after: int) -> None:
     windows.asked(1)
-    windows.sent(20 * SECOND, 0)
-    windows.given_back(20 * SECOND + 500 * MS)  # a quarter of the window
-    assert not windows.is_due(25 * SECOND) and windows.is_due(26 * SECOND)
+    windows.sent(at, 0)
+    windows.given_back(at + after)
+
+
+def test_short_windows_come_more_often_and_sooner_still_after_a_change() -> None:
+    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
+    _answered(windows, 20 * SECOND, 500 * MS)
+    at = 20 * SECOND + 500 * MS
+    # Eight times the silence, or two seconds where the controller doubts what it knows.
+    assert not windows.is_due(at + 3999 * MS) and windows.is_due(at + 4000 * MS)
+    windows.eager = True
+    assert not windows.is_due(at + 1999 * MS) and windows.is_due(at + 2000 * MS)
+
+
+def test_a_turn_waits_a_while_for_the_last_datagram() -> None:
+    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
+    _answered(windows, 20 * SECOND, 500 * MS)
+    due = 24 * SECOND + 500 * MS
+    assert windows.is_due(due) and not windows.is_due(due, last=False)
+    assert windows.is_due(due + 1500 * MS, last=False)
+
+
+def test_a_window_without_an_answer_ends_when_one_should_have_come() -> None:
+    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
+    _answered(windows, 20 * SECOND, 400 * MS)
+    windows.asked(2)
+    windows.sent(30 * SECOND, 0)
+    assert windows.until == 30 * SECOND + 800 * MS
+    # Soon again, for it is often only the turn that was lost; then ever more rarely.
+    assert windows.is_due(windows.until + SECOND) and not windows.is_due(windows.until + 999 * MS)
+    waits = []
+    for _ in range(5):
+        at = windows.until
+        while not windows.is_due(at):
+            at += 100 * MS
+        waits.append(round((at - windows.until) / SECOND, 1))
+        windows.asked(3)
+        windows.sent(at, 0)
+    assert waits == [1.0, 2.0, 6.4, 16.0, 20.0]
+    # What begins to come in a window has all the time there is.
+    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
+    _answered(windows, 20 * SECOND, 400 * MS)
+    windows.asked(2)
+    windows.sent(30 * SECOND, 0)
+    windows.heard(30 * SECOND + 700 * MS)
+    assert windows.until == 32 * SECOND
+    windows.heard(33 * SECOND)
+    assert windows.until == 32 * SECOND
 
 
 def test_a_window_ends_when_it_is_given_back() -> None:
@@ -168,11 +211,11 @@ def test_windows_that_nobody_answers_come_ever_more_rarely() -> None:
         windows.asked(seq)
         windows.sent(now, 0)
         now = windows.until
-    assert waits == [4, 8, 16, 20, 20]
+    assert waits == [2, 2, 4, 8, 16]
     windows.asked(9)
     windows.sent(now, 0)
-    windows.given_back(now + 400 * MS)  # a fifth of it, so a fifth of the longest wait
-    assert windows.is_due(now + 4400 * MS) and not windows.is_due(now + 4399 * MS)
+    windows.given_back(now + 400 * MS)
+    assert windows.is_due(now + 3600 * MS) and not windows.is_due(now + 2399 * MS)
 
 
 def test_behind_a_lost_turn_the_next_one_leaves_room_for_itself() -> None:
