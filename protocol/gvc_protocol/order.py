@@ -120,8 +120,8 @@ class ListenWindows:
     "Windows yet to come soon, behind one that nobody answered."
 
     def is_due(self, now: int, *, last: bool = True) -> bool:
-        """Whether the datagram that leaves now shall say OVER. The `last` that waits is the best one (the
-        silence behind it keeps nothing back, a report on it tells most): it is waited for a while."""
+        """Whether the datagram that leaves now shall say OVER. The `last` that waits is the best one:
+        the silence behind it keeps nothing back, a report on it tells most. It is waited for a while."""
         if not self.every_ns or self._last_seq is not None:
             return False
         if self._next is None:
