@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gvc_base.alarms import WatchedDecoder, watch
+from gvc_base.alarms.look import contradictions
 from gvc_base.claims import claim_notes
 from gvc_base.decoders.gvc_parts import CodedUnit
 from gvc_base.p_wrong import with_known_wrong
@@ -217,3 +218,16 @@ def test_the_coded_picture_travels_with_its_age() -> None:
     frames = list(watch(Shows(low, ground())).decode(sent(), SPAN))
     assert [f.plain_age_ms for f in frames] == [0, 100, 0, 100]
     assert all(f.plain is low for f in frames)
+
+
+@pytest.mark.parametrize(("levels", "told"), [(22, True), (18, False)])
+def test_a_small_figure_is_missed_by_its_peak_and_sized_at_the_lower_level(
+    levels: int, told: bool
+) -> None:
+    empty = np.full((HEIGHT, WIDTH), 100, np.uint8)
+    figure = empty.copy()
+    figure[60, 80:83] += np.uint8(levels)
+    mark = np.full(GRID, Mark.ENHANCED, np.uint8)
+    found = contradictions(figure, empty, mark, [], (WIDTH, HEIGHT), coded=False)
+    # One pixel of three stands out by more than the frames between coded pictures are asked for.
+    assert [a.kind for a in found] == [AlarmKind.MISSED] * told

@@ -108,7 +108,9 @@ def contradictions(
         # What moved in over the picture's edge is nobody's to compare.
         apart[:_RIM_PX], apart[-_RIM_PX:], apart[:, :_RIM_PX], apart[:, -_RIM_PX:] = 0, 0, 0, 0
     out = []
-    for blob in find_blobs(apart, least, _LEAST_PX, _JOIN_PX)[:_MOST_ALARMS]:
+    # Sized at the lower level: what is explained by a value nearby hides most of a small figure.
+    blobs = [b for b in find_blobs(apart, _CODED_LEVELS, _LEAST_PX, _JOIN_PX) if b.peak > least]
+    for blob in blobs[:_MOST_ALARMS]:
         box = _scaled(blob, ratio)
         if _received(mark, box):
             continue
