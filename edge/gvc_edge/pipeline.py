@@ -112,8 +112,8 @@ def long_units_line(pipeline: Pipeline, asked: float | None, rate_bps: float) ->
     if asked is not None or pipeline.unit_s <= USUAL_LATENCY_S:
         return ""
     return (
-        f"units of {pipeline.unit_s:g} s, the shortest in which {rate_bps:.0f} bit/s carry a "
-        "picture with ease: what is shown is that old, or older"
+        f"a picture every {pipeline.unit_s:g} s: {rate_bps:.0f} bit/s carry none with ease in "
+        "shorter units; what is shown is that old, or older"
     )
 
 

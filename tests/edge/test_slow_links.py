@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +15,7 @@ from gvc_edge.pipeline import Pipeline, make_pipeline
 from gvc_edge.rate import RateControl
 from gvc_edge.sources import open_source
 from gvc_edge.units import build_units
+from gvc_edge.windows import window_times
 from gvc_profiles import load, names
 from gvc_profiles.params import link_params
 from gvc_protocol.air_bytes import unit_air_bytes
@@ -87,6 +89,32 @@ def test_a_picture_a_unit_within_the_rate(profile: str, seconds: int) -> None:
         assert unit is not None and unit.pictures, "a still at least"
     allowed = made.params.rate_bps / 8 * max(seconds, made.unit_s)
     assert sum(u.air_bytes for u in units) <= 1.3 * allowed
+
+
+def test_a_picture_a_minute_with_tags_and_windows_too() -> None:
+    """What a mission with a key leaves of 70 bit/s: tags, and the time in which the edge is silent."""
+    params = link_params(load("ebyte-e32-eu868"), bps=None, fec="auto", tagged=True)
+    source = open_source("synthetic:flood?size=96x64&fps=1&seconds=65", start_us=0)
+    made = make_pipeline(
+        source, "ebyte-e32-eu868", params, latency=None, codec="gvc", objects="none", live=True,
+        verify=False,
+    )  # fmt: skip
+    every, listen = window_times(load("ebyte-e32-eu868").listen_ms)
+    share = every / (every + listen)
+    rate = RateControl(replace(made.params, rate_bps=params.rate_bps * share))
+    units = list(
+        build_units(
+            source,
+            made.encoder,
+            rate,
+            unit_frames=made.unit_frames,
+            backlog=lambda: 0,
+        )  # fmt: skip
+    )
+    source.close()
+    unit = read_unit(whole(units[0].unit.keyframe), whole(units[0].unit.features))
+    assert made.unit_s == 60 and unit is not None and unit.pictures
+    assert units[0].air_bytes <= params.rate_bps * share * 60 / 8
 
 
 def test_a_path_of_more_moments_than_the_record_may_have() -> None:

@@ -45,7 +45,9 @@ from gvc_protocol.truth import Proxy
 __all__ = ["MINIMUM_PAYLOAD", "GvcEncoder"]
 
 MINIMUM_PAYLOAD = 110
-"Bytes below which a unit comes out empty."
+"Bytes of a unit from which on a picture shows more than that there is one; units are made this long."
+_LEAST_STILL_PAYLOAD = 70
+"Bytes below which a unit comes out empty: an AV1 still of 64 x 64 takes 50, its head 16."
 
 _COMPARE_EVERY = 8
 _HEAD_BYTES, _SETS_BYTES = 14, 40
@@ -150,14 +152,14 @@ class GvcEncoder:
         return RECORDS_SHARE if level >= _STILLS else None
 
     def begin(self, unit_no: int, payload_bytes: int) -> None:
-        """Open a unit; below `MINIMUM_PAYLOAD` it will come out empty."""
+        """Open a unit; below `_LEAST_STILL_PAYLOAD` it will come out empty."""
         if self._open:
             raise LocalProtocolError("begin: the last unit was not closed")
         self._open, self._payload, self._count = True, payload_bytes, 0
         self._sampled, self._newest, self._vvc_failed = [], None, False
         self._index, self._qp = self._plan(payload_bytes)
         self._shown = []
-        self._stills = STEPS[self._index].level >= _STILLS and payload_bytes >= MINIMUM_PAYLOAD
+        self._stills = STEPS[self._index].level >= _STILLS and payload_bytes >= _LEAST_STILL_PAYLOAD
         if not (self._known or self._live or self._stills):
             self._from_finer()
         self._last_size = max(1, payload_bytes)
@@ -173,7 +175,7 @@ class GvcEncoder:
             raise LocalProtocolError("push: no unit is open")
         if frame.pixels.shape != (self._height, self._width, 3):
             raise LocalProtocolError(f"push: frame of {frame.pixels.shape}")
-        if self._payload >= MINIMUM_PAYLOAD:
+        if self._payload >= _LEAST_STILL_PAYLOAD:
             sampled = self._count % self._spacing == 0
             small = av1.reduce(frame.pixels, *self._size)
             self._newest = small
@@ -192,7 +194,7 @@ class GvcEncoder:
         if not self._open:
             raise LocalProtocolError("close: no unit is open")
         self._open = False
-        if self._payload < MINIMUM_PAYLOAD or not self._sampled:
+        if self._payload < _LEAST_STILL_PAYLOAD or not self._sampled:
             return b"", b""
         if (self._count - 1) % self._spacing and self._newest is not None:
             self._sampled.append(self._newest)
