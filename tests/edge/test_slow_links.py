@@ -109,7 +109,7 @@ def test_a_picture_a_minute_with_tags_and_windows_too() -> None:
             rate,
             unit_frames=made.unit_frames,
             backlog=lambda: 0,
-        )  # fmt: skip
+        )
     )
     source.close()
     unit = read_unit(whole(units[0].unit.keyframe), whole(units[0].unit.features))
