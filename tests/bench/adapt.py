@@ -10,7 +10,7 @@ the minute; each seed has the change at another moment between two reports. A sw
 after it moved by 15 % of what the link carries or more, from 15 s after the change on; a run with more
 than one swing in those 45 s oscillates. The controller was tuned on seeds 0 to 7; the table has others.
 
-usage: python -m tests.bench.adapt [--out FOLDER] [--seeds N]
+usage: python -m tests.bench.adapt [--out FOLDER] [--seeds N] [--link RATE|PROFILE ...]
 """
 
 from __future__ import annotations
@@ -144,17 +144,19 @@ def _row(link: str, rate: float, loss: float, flights: Sequence[Flight]) -> dict
     }
 
 
-def adapt_rows(seeds: int) -> list[dict[str, object]]:
-    """Rates and losses of a plain link, then whole profiles with both ends' back-channels."""
+def adapt_rows(seeds: int, links: Sequence[str] = ()) -> list[dict[str, object]]:
+    """Rates and losses of a plain link, then whole profiles with both ends' back-channels; `links`: only
+    those of these rates or profiles."""
+    wanted = set(links) or {*map(str, RATES), *(name for name, _ in PROFILES)}
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         plain = [
             (rate, loss, [pool.submit(fly_rate, rate, loss, seed) for seed in numbers])
-            for rate in RATES for loss in LOSSES
+            for rate in RATES for loss in LOSSES if str(rate) in wanted
         ]  # fmt: skip
         radios = [
             (name, queue, loss, [pool.submit(fly_profile, name, queue, loss, s) for s in numbers])
-            for name, queue in PROFILES for loss in LOSSES
+            for name, queue in PROFILES for loss in LOSSES if name in wanted
         ]  # fmt: skip
         rows = [_row(str(r), r, loss, [f.result() for f in all_]) for r, loss, all_ in plain]
         for name, queue, loss, flights in radios:
@@ -190,9 +192,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
     parser.add_argument("--seeds", type=int, default=12)
+    known = [*map(str, RATES), *dict.fromkeys(name for name, _ in PROFILES)]
+    parser.add_argument(
+        "--link", nargs="*", choices=known, default=[], help="only these; default: all"
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = adapt_rows(options.seeds)
+    rows = adapt_rows(options.seeds, options.link)
     path = options.out / "adapt.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))

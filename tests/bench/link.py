@@ -6,8 +6,8 @@ encoder, real captures, the `impair` channel, the base's own receiver; pictures 
 units are counted. Every cell sums over seeds.
 
 usage: python -m tests.bench.link [--out FOLDER] [--clip VIDEO ...] [--profile NAME] [--seeds N]
-                                  [--modem-seeds N] [--adapt-seeds N]
-                                  [--only profiles|adapt|modems|clips ...]
+                                  [--modem-seeds N] [--modem NAME ...] [--adapt-seeds N]
+                                  [--only profiles|budget|adapt|modems|clips ...]
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ from gvc_base.report import DecodeReport
 from gvc_protocol.pcap import Record, read_records
 from tests.bench import machine
 from tests.bench.adapt import adapt_rows, adapt_table
+from tests.bench.link_budget import budget_rows, budget_table
 from tests.bench.link_fec import fec_table
 from tests.bench.link_modems import modem_lines
 from tests.bench.link_profiles import profile_rows, profile_table
+from tests.peers.modem_cases import CASES
 
 LOSSES = (0.0, 0.10, 0.20, 0.40)
 BURSTS = (1, 3, 8)
-_PARTS = ("profiles", "adapt", "modems", "clips")
+_PARTS = ("profiles", "budget", "adapt", "modems", "clips")
 WINDOW_NS = 10 * 10**9
 SHARED_CLIP = Path(__file__).resolve().parents[3] / "shared/clips/highway_udacity_540p25.mp4"
 
@@ -117,11 +119,12 @@ def main() -> None:
     parser.add_argument("--profile", default="sik-64")
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--modem-seeds", type=int, default=2)
+    parser.add_argument("--modem", nargs="*", default=[], choices=[c.name for c in CASES])
     parser.add_argument("--adapt-seeds", type=int, default=12)
     parser.add_argument("--only", nargs="*", choices=_PARTS, default=_PARTS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    if {"profiles", "adapt", "modems"} & set(options.only):
+    if {"profiles", "budget", "adapt", "modems"} & set(options.only):
         _write_report(options.out / "link.md", options)
     if "clips" in options.only:
         _fly_clips(options)
@@ -141,10 +144,12 @@ def _write_report(path: Path, options: argparse.Namespace) -> None:
         if "profiles" in parts:
             tell(profile_table(profile_rows()) + "\n")
             tell(fec_table() + "\n")
+        if "budget" in parts:
+            tell(budget_table(budget_rows()) + "\n")
         if "adapt" in parts:
             tell(adapt_table(adapt_rows(options.adapt_seeds)) + "\n")
         if "modems" in parts:
-            for line in modem_lines(options.modem_seeds):
+            for line in modem_lines(options.modem_seeds, options.modem):
                 tell(line)
     print(f"written: {path}")
 

@@ -21,7 +21,7 @@ from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import OVERHEAD_BYTES
 from tests.peers.flight import Flight, Modem, fly, make_units
 
-__all__ = ["ProfileRow", "profile_rows", "profile_table"]
+__all__ = ["ProfileRow", "profile_rows", "profile_table", "units_for"]
 
 _UNIT_S = 2.0
 _LEAST_PACKETS = 12
@@ -58,8 +58,8 @@ def _row(name: str) -> ProfileRow:
     profile = load(name)
     off = _patient(link_params(profile, bps=None, fec="off", packets=True))
     auto = _patient(link_params(profile, bps=None, fec="auto", packets=True))
-    clean = fly(off, _units_for(off), _nothing)
-    units = _units_for(auto)
+    clean = fly(off, units_for(off), _nothing)
+    units = units_for(auto)
     protected = fly(auto, units, _nothing)
     ten, twenty = (_lossy(auto, units, loss) for loss in (0.10, 0.20))
     full = off.framing.max_datagram_bytes
@@ -83,8 +83,8 @@ def _nothing(packets: list[bytes]) -> list[bytes]:
     return packets
 
 
-def _units_for(params: LinkParams) -> list[EncodedUnit]:
-    """Units that take their time's share of the rate, a third of them still."""
+def units_for(params: LinkParams) -> list[EncodedUnit]:
+    """Units that take their time's share of the rate (or 12 packets), a third of them still."""
     packet = params.framing.mtu_bytes + params.packet_overhead_bytes
     budget = max(params.rate_bps * _UNIT_S / 8, _LEAST_PACKETS * packet)
     size = int(budget)
