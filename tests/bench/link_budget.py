@@ -1,13 +1,14 @@
 """Where each per cent of a profile's usable rate goes at 0 % loss, FEC off, with a key: `--only budget`.
 
-Units of the size that the rate carries (`link_profiles`), the sender as flown, its packets taken apart.
+Units of 2 s, or of 12 packets' time where that is longer, that fill the edge's own budget
+(`RateControl`) to the last byte, 38 % of it still; the sender as flown, its packets taken apart.
+
 Shares are of all bytes on the air: payload (D, K, F), block heads (offset and padding), datagram headers
 (sync, ids, numbers, CRC), tags, framing (Reed-Solomon or segments), padding of bursts of one length.
-
 Full packets: the payload share of a packet that is full, with our header and tag. Ceiling: the same with
 the smallest header that tells the datagrams of a session apart (4 bytes: flags, two of the sequence,
-symbol) and the tag: what no header of ours could pass on this MTU. Left over: of the rate, by an encoder
-that fills its budget to the last byte. Silence: of the time, listening windows at their longest.
+symbol) and the tag: what no header of ours could pass on this MTU. Left over: of the rate. Silence: of
+the time, listening windows at their longest.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ from gvc_edge.windows import window_times
 from gvc_profiles.load import load, names
 from gvc_profiles.params import link_params
 from gvc_protocol.auth import LinkKey
+from gvc_protocol.codec import CodecSpec, EncodedUnit
 from gvc_protocol.framing import Deframer
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.sender import LinkSender
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, Datagram
-from tests.bench.link_profiles import units_for
+from tests.protocol.helpers import descriptors
 
 __all__ = ["GOAL", "BudgetRow", "budget_row", "budget_rows", "budget_table", "full_share"]
 
 GOAL = 0.85
 _SMALLEST_HEADER_BYTES = 4
 _KEY = LinkKey(bytes(32))
-_UNIT_S, _UNITS = 60.0, 20
+_UNITS, _LEAST_PACKETS, _STILL_SHARE = 20, 12, 0.38
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,11 @@ def budget_row(name: str) -> BudgetRow:
     sender = LinkSender(params, stream_id=1, boot_id=1, key=_KEY)
     deframer, packet_bytes, now = Deframer(params.framing), 0, 0
     datagrams: list[Datagram] = []
-    for unit in units_for(params):
+    rate, unit_s, granted = RateControl(params), _unit_s(params), 0.0
+    for number in range(_UNITS):
+        unit = _unit(number, rate.payload_budget(unit_s, 0))
+        rate.spent(len(unit.descriptors.pack()), len(unit.keyframe), len(unit.features))
+        granted += params.rate_bps * unit_s / 8
         sender.submit(unit, now)
         while (due := sender.next_timer()) is not None:
             now = max(now, due)
@@ -84,7 +90,7 @@ def budget_row(name: str) -> BudgetRow:
         heads=(sum(len(d.payload) for d in datagrams) - payload) / air,
         headers=OVERHEAD_BYTES * len(datagrams) / air, tags=TAG_BYTES * len(datagrams) / air,
         framing=(packet_bytes - plain) / air, padding=(air - packet_bytes) / air,
-        full_packets=full_share(params, OVERHEAD_BYTES), left_over=_left_over(params),
+        full_packets=full_share(params, OVERHEAD_BYTES), left_over=max(0.0, 1 - air / granted),
         ceiling=full_share(params, _SMALLEST_HEADER_BYTES), silence=silence,
     )  # fmt: skip
 
@@ -95,14 +101,18 @@ def full_share(params: LinkParams, header_bytes: int) -> float:
     return (full - header_bytes - TAG_BYTES) / params.air_bytes(full)
 
 
-def _left_over(params: LinkParams) -> float:
-    """Share of the rate that whole packets leave, to an encoder that fills its budget."""
-    rate, used = RateControl(params), 0
-    for _ in range(_UNITS):
-        payload = rate.payload_budget(_UNIT_S, 0)
-        keyframe = int(0.38 * payload)
-        used += rate.spent(28, keyframe, payload - keyframe)
-    return max(0.0, 1 - used / (params.rate_bps * _UNIT_S / 8 * _UNITS))
+def _unit_s(params: LinkParams) -> float:
+    packet = max(params.framing.mtu_bytes, params.packet_least_bytes) + params.packet_overhead_bytes
+    return max(2.0, _LEAST_PACKETS * packet * 8 / params.rate_bps)
+
+
+def _unit(number: int, payload: int) -> EncodedUnit:
+    keyframe = int(_STILL_SHARE * payload)
+    return EncodedUnit(
+        unit_no=number, spec=CodecSpec(codec_id=1, bitstream_version=1),
+        descriptors=descriptors(number, codec_id=1), keyframe=bytes(keyframe),
+        features=bytes(payload - keyframe),
+    )  # fmt: skip
 
 
 def budget_table(rows: Sequence[BudgetRow]) -> str:
