@@ -12,7 +12,7 @@ TRAIN_OUT ?= train-out
 MINUTES ?= 60
 DEVICE ?= cpu
 
-.PHONY: demo test check fmt bench-link bench-console bench-archive bench-post bench-post-chaos bench-workers bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
+.PHONY: demo test pytest check fmt bench-link bench-console bench-archive bench-post bench-post-chaos bench-workers bench-marks train-marks fuzz bench-codec bench-edge train train-refine clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,8 +37,12 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check
-	$(BIN)/pytest -n 2 --dist loadfile
+# Types are checked beside the tests. Three workers on two cores: many tests wait for radios and cameras.
+test: $(VENV)/.dev
+	$(MAKE) --no-print-directory -j 2 check pytest
+
+pytest: $(VENV)/.dev
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

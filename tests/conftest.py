@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+import pytest
+
 # One process a core runs the suite; threads of each for all cores wait for one another, and a small
 # network's training took twenty times as long. The programs that tests start inherit it.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -14,3 +16,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # every module anew, which is half a second of processor time a start for nothing.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Folders with the longest files, waits for radios and cameras included.
+_LONG = ("e2e", "console", "security", "station", "post", "workers", "base", "edge")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: when one worker has nothing left to do, the others have little."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return _LONG.index(folder) if folder in _LONG else len(_LONG)
+
+    items.sort(key=rank)

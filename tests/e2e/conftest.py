@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.programs import Started
+from tests.e2e.programs import Started, write_scene
 from tests.shared import made_once
 
 
@@ -40,7 +40,7 @@ class Ran:
         return lines[0]
 
 
-def run(*args: object, timeout: float = 120) -> Ran:
+def run(*args: object, timeout: float = 300) -> Ran:
     done = subprocess.run(
         [sys.executable, "-m", *map(str, args)], capture_output=True, text=True, timeout=timeout
     )
@@ -94,7 +94,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory, edge: Callable[..., Ran]) -> 
     """Six seconds of the synthetic flood, small, as a video file."""
 
     def make(folder: Path) -> None:
-        url = "synthetic:flood?seed=3&seconds=6&size=320x192&fps=15"
+        url = "synthetic:flood?seed=3&seconds=6&size=320x192&fps=10"
         made = edge("render", url, "--out", folder / "flood.mp4")
         assert made.code == 0, made.err
 
@@ -115,6 +115,13 @@ def capture(
 
     folder = made_once(tmp_path_factory, "e2e-capture", make)
     return folder / "flood.pcap", json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a live edge sees: `SECONDS` at `FPS`."""
+    folder = made_once(tmp_path_factory, "e2e-scene", lambda f: write_scene(f / "scene.mkv"))
+    return folder / "scene.mkv"
 
 
 @pytest.fixture

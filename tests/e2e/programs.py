@@ -5,14 +5,39 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SCENE", "SECONDS", "Started", "port_of", "start_base", "start_edge", "wait_for"]
+import av
 
-SECONDS = 120  # decoding fills the whole scene, so a long one costs time
-SCENE = f"synthetic:flood?seed=5&seconds={SECONDS}&size=320x192&fps=10"
+from gvc_edge.sources.flood import FloodSource, parse_flood_query
+
+__all__ = [
+    "FPS", "SECONDS", "Started", "port_of", "start_base", "start_edge", "wait_for", "write_scene",
+]  # fmt: skip
+
+SECONDS, FPS = 120, 5
+"Longer than a loaded machine needs for a test, of few pictures: decoding fills the whole scene."
 Started = Callable[..., subprocess.Popen[str]]
+
+
+def write_scene(path: Path) -> None:
+    """320x192, lossless: a look at one picture of the flood that wanders to and fro.
+
+    Drawing the flood itself beside the programs would take a core of the machine all the time.
+    """
+    query = parse_flood_query("seed=5&seconds=1&size=448x256&fps=1")
+    wide = FloodSource(query, start_us=0, seconds=None, crop_even=False).render(0)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=Fraction(FPS))
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "bgr0"
+        for number in range(SECONDS * FPS):
+            x, y = (2 * number) % 256, number % 128
+            x, y = min(x, 256 - x), min(y, 128 - y)
+            view = wide[y : y + 192, x : x + 320]
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(view.copy(), "bgr24")))
+        out.mux(stream.encode(None))
 
 
 def wait_for(log: Path, word: str, limit_s: float = 60) -> str:
@@ -32,8 +57,8 @@ def start_base(start: Started, folder: Path, *more: object, link: str = "udp://1
                  "--state", folder / "base-state", "--no-console", *more)  # fmt: skip
 
 
-def start_edge(start: Started, folder: Path, link: str, *more: object) -> Any:
-    return start("edge", "gvc_edge", "run", "--config", "none", "--source", SCENE, "--link", link,
+def start_edge(start: Started, scene: Path, folder: Path, link: str, *more: object) -> Any:
+    return start("edge", "gvc_edge", "run", "--config", "none", "--source", scene, "--link", link,
                  "--latency", 1, "--codec", "classical", "--objects", "none",
                  "--state", folder / "edge-state", *more)  # fmt: skip
 

@@ -23,13 +23,13 @@ from gvc_edge.sources import open_source
 from gvc_profiles import load
 from gvc_protocol.errors import UserError
 from tests.e2e.conftest import Ran
-from tests.e2e.programs import SCENE, Started, port_of, start_base, start_edge, wait_for
+from tests.e2e.programs import FPS, Started, port_of, start_base, start_edge, wait_for
 
 BOX = (96, 48, 96, 64)
 
 
-def true_pixels(frame_no: int) -> Any:
-    source = open_source(SCENE, start_us=0, seconds=None, crop_even=False)
+def true_pixels(scene: Path, frame_no: int) -> Any:
+    source = open_source(str(scene), start_us=0, seconds=None, crop_even=False)
     try:
         frame = next(f for f in source.frames() if f.frame_no == frame_no)
     finally:
@@ -44,7 +44,7 @@ def psnr(a: Any, b: Any) -> float:
 
 
 def test_a_mission_with_a_key(
-    tmp_path: Path, key: Path, start: Started, base: Callable[..., Ran]
+    tmp_path: Path, key: Path, scene: Path, start: Started, base: Callable[..., Ran]
 ) -> None:
     import cv2
 
@@ -52,7 +52,9 @@ def test_a_mission_with_a_key(
     running = start_base(start, tmp_path, "--profile", "udp", "--key", key)
     port = port_of(tmp_path)
     link = f"udp://127.0.0.1:{port}"
-    edge = start_edge(start, tmp_path, link, "--profile", "udp", "--bps", 60_000, "--key", key)
+    edge = start_edge(
+        start, scene, tmp_path, link, "--profile", "udp", "--bps", 60_000, "--key", key
+    )
     wait_for(tmp_path / "edge.log", "adapting to the link")
     assert stat.S_IMODE((tmp_path / "m.db.sock").stat().st_mode) == 0o600
 
@@ -75,8 +77,8 @@ def test_a_mission_with_a_key(
     (png,) = (tmp_path / "m.regions").glob("*.png")
     about = json.loads(png.with_suffix(".json").read_text())
     assert about["pixels"] == "received" and (about["x"], about["y"]) == BOX[:2]
-    frame_no = about["unit"] * 10 + about["frame"]
-    truth = true_pixels(frame_no)
+    frame_no = about["unit"] * FPS + about["frame"]
+    truth = true_pixels(scene, frame_no)
     assert psnr(cv2.imread(str(png)), truth) >= 35  # 4:2:0 costs the colour edges
     missing = {"ask": "region", "box": BOX, "unit": 900}
     assert ask(archive, missing, wait_s=20)[1] == "no picture"
@@ -88,7 +90,9 @@ def test_a_mission_with_a_key(
     _until_it_runs(archive)
     edge.kill()
     edge.wait()
-    edge = start_edge(start, tmp_path, link, "--profile", "udp", "--bps", 60_000, "--key", key)
+    edge = start_edge(
+        start, scene, tmp_path, link, "--profile", "udp", "--bps", 60_000, "--key", key
+    )
     boot = about["boot"]
     wait_for(
         tmp_path / "base.log", f"boot {boot + 2}: heard"
@@ -133,10 +137,10 @@ def _events(archive: Path, kind: str) -> list[Any]:
 
 
 def test_without_a_key_nobody_obeys(
-    tmp_path: Path, start: Started, base: Callable[..., Ran]
+    tmp_path: Path, scene: Path, start: Started, base: Callable[..., Ran]
 ) -> None:
     start_base(start, tmp_path, "--profile", "udp")
-    start_edge(start, tmp_path, f"udp://127.0.0.1:{port_of(tmp_path)}", "--profile", "udp",
+    start_edge(start, scene, tmp_path, f"udp://127.0.0.1:{port_of(tmp_path)}", "--profile", "udp",
                "--bps", 60_000)  # fmt: skip
     # Reports are taken, they move the setting within its limits only; commands are not even sent.
     wait_for(tmp_path / "edge.log", "adapting to the link")
@@ -151,7 +155,7 @@ def test_nobody_there(tmp_path: Path, base: Callable[..., Ran]) -> None:
 
 
 def test_through_a_half_duplex_radio(
-    tmp_path: Path, key: Path, start: Started, base: Callable[..., Ran]
+    tmp_path: Path, key: Path, scene: Path, start: Started, base: Callable[..., Ran]
 ) -> None:
     """A serial radio that does one thing at a time and loses a packet in ten."""
     profile = load("sik-64")
@@ -162,7 +166,7 @@ def test_through_a_half_duplex_radio(
     try:
         start_base(start, tmp_path, "--profile", "sik-64", "--key", key, link=base_link)
         wait_for(tmp_path / "base.log", "listening")
-        start_edge(start, tmp_path, edge_link, "--profile", "sik-64", "--key", key)
+        start_edge(start, scene, tmp_path, edge_link, "--profile", "sik-64", "--key", key)
         wait_for(tmp_path / "edge.log", "adapting to the link")
         assert ask(tmp_path / "m.db", {"ask": "keyframe"}, wait_s=40)[1] == "done"
     finally:

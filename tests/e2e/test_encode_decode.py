@@ -23,7 +23,7 @@ from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.truth import Truth
 from tests.e2e.conftest import Ran
 
-FRAMES = 90
+FRAMES = 60
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -65,17 +65,23 @@ def test_edge_report_counts_every_byte_of_the_capture(capture: tuple[Path, dict[
     assert report["payload_bytes"] > 0.5 * report["air_bytes"]
 
 
-def test_any_10_s_keep_to_the_rate(clip: Path, tmp_path: Path, edge: Callable[..., Ran]) -> None:
+def test_any_10_s_keep_to_the_rate(
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, edge: Callable[..., Ran]
+) -> None:
     path = tmp_path / "x.pcap"
-    ran = edge(
-        "encode", clip, "--profile", "udp", "--bps", 9000, "--out", path, "--start", 0, "--json"
-    )
+    ran = edge("encode", "synthetic:flood?seed=3&seconds=14&size=160x96&fps=5", "--profile", "udp",
+               "--bps", 9000, "--out", path, "--start", 0, "--codec", "classical", "--json")  # fmt: skip
     assert ran.code == 0, ran.err
+    for sent, bps in ((path, 9000), (capture[0], capture[1]["rate_bps"])):
+        with sent.open("rb") as file:
+            records = list(read_records(file, name="x"))
+        for i, first in enumerate(records):
+            window = [r for r in records[i:] if r.time_ns < first.time_ns + 10**10]
+            assert sum(len(r.data) for r in window) * 8 / 10 <= bps
+    # The windows slide: a slow radio is busy all the time, longer than one of them.
     with path.open("rb") as file:
-        records = list(read_records(file, name="x"))
-    for i, first in enumerate(records):
-        window = [r for r in records[i:] if r.time_ns < first.time_ns + 10**10]
-        assert sum(len(r.data) for r in window) * 8 / 10 <= 9000
+        times = [r.time_ns for r in read_records(file, name="x")]
+    assert times[-1] - times[0] > 11 * 10**9
 
 
 def test_without_loss_all_is_whole_and_alike(
@@ -86,7 +92,7 @@ def test_without_loss_all_is_whole_and_alike(
     assert report["packets_lost"] == 0 and report["frames"] == FRAMES
     assert report["marks"]["lost"] == 0
     info = probe(tmp_path / "out.mp4")
-    assert (info.frames, info.width, info.height, info.fps) == (FRAMES, 320, 192, 15)
+    assert (info.frames, info.width, info.height, info.fps) == (FRAMES, 320, 192, 10)
     pairs = zip(read_video(clip), read_video(tmp_path / "out.mp4"), strict=True)
     quality = [psnr(a, b) for a, b in pairs]
     assert np.mean(quality) > 22  # a held first picture of this moving scene is below 18
@@ -166,8 +172,8 @@ def test_an_archive_decodes_to_the_same_pictures(
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir(), second.mkdir()
     archive = tmp_path / "mission.db"
-    decode(base, capture[0], first, "--archive", archive)
-    decode(base, archive, second)
+    decode(base, capture[0], first, "--archive", archive, "--quality", "preview")
+    decode(base, archive, second, "--quality", "preview")
     for a, b in zip(read_video(first / "out.mp4"), read_video(second / "out.mp4"), strict=True):
         assert np.array_equal(a, b)
     marks = [np.load(f / "m.npz")["mark"] for f in (first, second)]
@@ -215,7 +221,7 @@ def test_an_export_says_what_is_real_in_it_and_the_evidence_alone_is_a_switch_aw
 def test_a_thermal_camera_keeps_its_heat_and_gets_no_colour(
     size: str, tmp_path: Path, edge: Callable[..., Ran], base: Callable[..., Ran]
 ) -> None:
-    url = f"synthetic:thermal?seed=1&size={size}&seconds=2&fps=20"
+    url = f"synthetic:thermal?seed=1&size={size}&seconds=1&fps=10"
     path = tmp_path / "t.pcap"
     ran = edge("encode", url, "--profile", "udp", "--bps", 16000, "--out", path, "--json")
     assert ran.code == 0, ran.err

@@ -36,11 +36,11 @@ def test_rehearsal_crosses_a_bad_link(
     assert ran.code == 0, ran.err
     report = ran.json
     assert report["edge"]["units_sent"] == 6
-    assert report["base"]["frames"] == 90
+    assert report["base"]["frames"] == 60
     assert 0 < report["base"]["packets_lost"] < report["edge"]["packets_sent"]
     assert report["base"]["units_whole"] >= 2
     assert report["edge"]["air_bps"] <= report["edge"]["rate_bps"]
-    assert probe(Path(report["side_by_side"])).frames == 90
+    assert probe(Path(report["side_by_side"])).frames == 60
     assert cv2.imread(report["sheet"]) is not None
     stored = sqlite3.connect(report["archive"]).execute("SELECT sum(length(data)) FROM datagrams")
     assert stored.fetchone()[0] == report["base"]["air_bytes"]

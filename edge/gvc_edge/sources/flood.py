@@ -113,7 +113,7 @@ def _stream(seed: int, layer: int) -> np.random.Generator:
     return np.random.default_rng((seed, layer))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=3)
 def _scene(seed: int) -> _Scene:
     world = make_world(_stream(seed, 0))
     return _Scene(
