@@ -24,7 +24,7 @@ from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource
 from gvc_edge.sources.base import MayBeAway
 from gvc_edge.state import Spool
-from gvc_edge.telemetry import Telemetry, Watcher
+from gvc_edge.status import MissionStatus, Watcher
 from gvc_edge.units import BuiltUnit, build_units
 from gvc_edge.way_back import BackOptions, WayBack, open_way_back
 from gvc_profiles.clock import steady_clock
@@ -346,7 +346,7 @@ class LiveRun:
         setting, counters, back = self._setting, self._sender.counters, self._back
         channel = None if back is None else back.channel
         used, held = self._airtime_left(at)
-        self._watcher.tick(Telemetry(
+        self._watcher.tick(MissionStatus(
             at=at, air_bytes=counters.air_bytes, packets=counters.datagrams,
             dropped=counters.dropped_symbols,
             rate_bps=self._params.rate_bps if setting is None else setting.rate_bps,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gvc_edge.field.board import Board, View
 from gvc_edge.field.health import Machine
-from gvc_edge.telemetry import MissionFacts, Telemetry
+from gvc_edge.status import MissionFacts, MissionStatus
 from gvc_protocol.reports import Report
 
 __all__ = ["NOW", "SITUATIONS", "board_of"]
@@ -24,7 +24,7 @@ REPORT = Report(
     boot_id=42, seq=900, heard_at=1, age=0, received=880, lost=20, bursts=9, repaired=14, whole=200,
     degraded=2, rssi_dbm=-71, noise_dbm=-104,
 )  # fmt: skip
-LOOK = Telemetry(
+LOOK = MissionStatus(
     at=NOW, air_bytes=2_403_200, packets=10_412, rate_bps=24_320, fec_percent=30, closed_loop=True,
     ladder=0, frames=22_590, idle_s=300.0, queue_bytes=3_400, report=REPORT, reported_at=NOW - 2,
     reports=370,

@@ -18,7 +18,7 @@ from gvc_edge.pipeline import make_pipeline
 from gvc_edge.sources import live
 from gvc_edge.sources.live import _LiveSource
 from gvc_edge.state import PcapFile
-from gvc_edge.telemetry import MissionFacts, Telemetry, Watcher
+from gvc_edge.status import MissionFacts, MissionStatus, Watcher
 from gvc_profiles import load
 from gvc_profiles.clock import steady_clock
 from gvc_profiles.params import link_params
@@ -52,7 +52,7 @@ def test_it_is_seen_told_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mo
     source = Pulled(board.say)
     words: list[str] = []
 
-    def tick(look: Telemetry) -> None:
+    def tick(look: MissionStatus) -> None:
         board.tick(look)
         word = board.view().verdict.states[0].word
         if not words or words[-1] != word:

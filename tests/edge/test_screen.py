@@ -16,7 +16,7 @@ from gvc_edge.field.health import Machine
 from gvc_edge.field.screen import draw, status_line
 from gvc_edge.field.tellers import Plain, Screen, can_draw
 from gvc_edge.field.verdict import State, judge
-from gvc_edge.telemetry import MissionFacts, Telemetry
+from gvc_edge.status import MissionFacts, MissionStatus
 from tests.edge.boards import LOOK, NOW, REPORT, SITUATIONS, board_of
 
 SCREENS = Path(__file__).with_name("screens")
@@ -63,7 +63,7 @@ def test_words_and_shapes_differ_without_colour() -> None:
         assert len({state.value[side] for state in State}) == len(State)
 
 
-def words(look: Telemetry | None, **more: object) -> tuple[str, ...]:
+def words(look: MissionStatus | None, **more: object) -> tuple[str, ...]:
     facts = replace(
         MissionFacts(), ceiling_bps=25_600, two_way=bool(more.pop("two_way", True)),
         windows=bool(more.pop("windows", False)),
@@ -110,7 +110,7 @@ def words(look: Telemetry | None, **more: object) -> tuple[str, ...]:
     ],
 )  # fmt: skip
 def test_the_word(
-    look: Telemetry | None, more: dict[str, object], expected: tuple[str, ...]
+    look: MissionStatus | None, more: dict[str, object], expected: tuple[str, ...]
 ) -> None:
     assert words(look, **more) == expected
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gvc_edge.field.health import Machine, free_bytes, machine
 from gvc_edge.field.verdict import Verdict, judge
-from gvc_edge.telemetry import MissionFacts, Telemetry
+from gvc_edge.status import MissionFacts, MissionStatus
 from gvc_protocol.reports import Report
 
 __all__ = ["Board", "Said", "View"]
@@ -41,7 +41,7 @@ class View:
     """Everything for one picture of the screen."""
 
     facts: MissionFacts
-    look: Telemetry | None
+    look: MissionStatus | None
     verdict: Verdict
     now: float
     clock: str
@@ -71,7 +71,7 @@ class Board:
         self._lock = threading.Lock()
         self._began = clock()
         self._facts = MissionFacts()
-        self._look: Telemetry | None = None
+        self._look: MissionStatus | None = None
         self._sent: deque[tuple[float, int]] = deque()
         self._idle: deque[tuple[float, float]] = deque()
         self._dropped_at: float | None = None
@@ -113,7 +113,7 @@ class Board:
             elif kind == "delivered":
                 self._delivered.append(text)
 
-    def tick(self, look: Telemetry) -> None:
+    def tick(self, look: MissionStatus) -> None:
         """The newest look."""
         with self._lock:
             before, self._look = self._look, look

@@ -28,7 +28,7 @@ from gvc_edge.place.watch import PlaceWatch, open_place
 from gvc_edge.report import SendReport
 from gvc_edge.sources import FrameSource, open_source
 from gvc_edge.state import PcapFile, Spool, default_state_dir, next_boot_id
-from gvc_edge.telemetry import MissionFacts, Telemetry, Watcher
+from gvc_edge.status import MissionFacts, MissionStatus, Watcher
 from gvc_edge.way_back import BackOptions
 from gvc_profiles import load
 from gvc_profiles.airtime_ledger import KeptLedger, make_ledger
@@ -206,7 +206,7 @@ def _mission(
         stack.callback(ledger.close)
     teller.board.facts(_facts(plan, source, pipeline, boot_id))
 
-    def tick(look: Telemetry) -> None:
+    def tick(look: MissionStatus) -> None:
         teller.board.tick(look)
         teller.changed()
 

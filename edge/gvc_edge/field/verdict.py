@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gvc_edge.field.health import TOO_HOT_C, Machine
-from gvc_edge.telemetry import MissionFacts, Telemetry
+from gvc_edge.status import MissionFacts, MissionStatus
 
 __all__ = ["Reason", "State", "Verdict", "judge"]
 
@@ -58,7 +58,7 @@ class Verdict:
 
 
 def judge(
-    facts: MissionFacts, look: Telemetry | None, *, now: float, began: float, loss: float | None,
+    facts: MissionFacts, look: MissionStatus | None, *, now: float, began: float, loss: float | None,
     busy: float | None, dropped_at: float | None, waiting: dict[str, str], machine: Machine,
     free_bytes: int | None,
 ) -> Verdict:  # fmt: skip
@@ -89,13 +89,13 @@ def judge(
     return Verdict(tuple(states), (*gone, *less))
 
 
-def _calm(look: Telemetry | None) -> State:
+def _calm(look: MissionStatus | None) -> State:
     if look is None or not look.packets:
         return State.STARTING
     return State.SENDING if look.reported_at is None else State.GOOD
 
 
-def _camera(look: Telemetry | None, waiting: dict[str, str], now: float) -> Reason | None:
+def _camera(look: MissionStatus | None, waiting: dict[str, str], now: float) -> Reason | None:
     todo = "plug it in; check cable, power, lens. It goes on by itself"
     if why := waiting.get("camera"):
         return Reason(why.partition(";")[0], todo)
@@ -109,7 +109,7 @@ def _camera(look: Telemetry | None, waiting: dict[str, str], now: float) -> Reas
     return None
 
 
-def _radio(look: Telemetry | None, waiting: dict[str, str], now: float) -> Reason | None:
+def _radio(look: MissionStatus | None, waiting: dict[str, str], now: float) -> Reason | None:
     todo = "check the radio's cable and power. What waits is sent when it is back"
     if why := waiting.get("radio"):
         return Reason(why.partition(";")[0], todo)
@@ -119,7 +119,7 @@ def _radio(look: Telemetry | None, waiting: dict[str, str], now: float) -> Reaso
 
 
 def _air(
-    facts: MissionFacts, look: Telemetry | None, now: float, loss: float | None,
+    facts: MissionFacts, look: MissionStatus | None, now: float, loss: float | None,
     dropped_at: float | None,
 ) -> list[Reason]:  # fmt: skip
     if look is None:
@@ -145,7 +145,9 @@ def _air(
     return found
 
 
-def _base(facts: MissionFacts, look: Telemetry | None, now: float, began: float) -> list[Reason]:
+def _base(
+    facts: MissionFacts, look: MissionStatus | None, now: float, began: float
+) -> list[Reason]:
     if look is None or not facts.two_way or not look.packets:
         return []
     silent, unheard = _SILENT_S, _UNHEARD_S
@@ -160,7 +162,7 @@ def _base(facts: MissionFacts, look: Telemetry | None, now: float, began: float)
 
 
 def _machine(
-    look: Telemetry | None, machine: Machine, free_bytes: int | None, busy: float | None
+    look: MissionStatus | None, machine: Machine, free_bytes: int | None, busy: float | None
 ) -> list[Reason]:
     found = []
     if busy is not None and busy > _TOO_BUSY:

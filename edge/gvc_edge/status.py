@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gvc_protocol.reports import Report
 
-__all__ = ["MissionFacts", "Telemetry", "Watcher"]
+__all__ = ["MissionFacts", "MissionStatus", "Watcher"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class MissionFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telemetry:
+class MissionStatus:
     """One look. Times ending in `_at` are `time.monotonic` seconds, so that ages stay true."""
 
     at: float
@@ -84,7 +84,7 @@ def _nobody(*_: object) -> None:
 class Watcher:
     """Who watches a mission. Called in the mission's loop, so neither may block."""
 
-    tick: Callable[[Telemetry], None] = field(default=_nobody)
+    tick: Callable[[MissionStatus], None] = field(default=_nobody)
     note: Callable[[str, str], None] = field(default=_nobody)
     """(kind, text): `asked` (the base's request), `message` (its text), `said` (our text),
     `delivered` (the base has our text)."""
