@@ -152,6 +152,43 @@ def test_it_reads_a_receiver_on_a_serial_port_that_comes_late() -> None:
     assert said[1].startswith("no position of the camera: ") and said[1].endswith("trying again")
 
 
+class Receiver:
+    """A port that says the same again and again."""
+
+    says = b""
+
+    def read(self) -> bytes:
+        time.sleep(0.002)
+        return self.says
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_receiver_that_finds_no_place_is_told_of_once() -> None:
+    searching = GGA.replace(b"E,1,", b"E,0,").replace(b"*47", b"*46")
+    said, port = list[str](), Receiver()
+
+    def told(lines: int) -> str:
+        end = time.monotonic() + 20
+        while len(said) < lines and time.monotonic() < end:
+            time.sleep(0.01)
+        return said[lines - 1]
+
+    with closing(PlaceWatch(
+        open_port=lambda: port, reader=NmeaReader(Attitude()), say=said.append, patience_s=0.1,
+    )) as watch:  # fmt: skip
+        assert "nothing is heard from its receiver" in told(1)
+        port.says = searching
+        assert "heard but has no fix" in told(2)
+        time.sleep(0.3)
+        port.says = GGA
+        assert told(3) == "the camera's position is known" and len(said) == 3
+        wait_for(watch)
+        port.says = searching
+        assert told(4) == said[1]
+
+
 @pytest.mark.parametrize(
     ("url", "word"),
     [

@@ -25,6 +25,12 @@ from gvc_protocol.errors import UserError
 __all__ = ["PlaceWatch", "open_place"]
 
 _STALE_S, _AGAIN_S, _READ_S = 5.0, 2.0, 0.25
+_PATIENCE_S = 30.0
+"A receiver that was off needs about as long for its first fix."
+_NO_FIX = "no position of the camera: its receiver is heard but has no fix; give it open sky"
+_NOTHING = (
+    "no position of the camera: nothing is heard from its receiver; look at port and baud rate"
+)
 _KINDS = "fixed:LAT,LON,HEIGHT, nmea:DEVICE, mavlink:DEVICE or mavlink+udp://HOST:PORT"
 _BAUD = {"nmea": 9600, "mavlink": 57_600}
 
@@ -71,14 +77,18 @@ class PlaceWatch:
     Args:
         fixed: a place that does not change; then nothing is read.
         open_port, reader: where bytes come from, opened anew when they end, and who reads them.
-        say: told in one line when the port is away, and when the first position comes after that.
+        say: told in one line when the port is away or nothing but no fix comes from it, and when the
+            first position comes after that.
+        patience_s: how long no position may come before that is said.
     """
 
     def __init__(
         self, *, fixed: Fix | None = None, open_port: Callable[[], _Port] | None = None,
         reader: Reader | None = None, say: Callable[[str], None] = lambda _: None,
+        patience_s: float = _PATIENCE_S,
     ) -> None:  # fmt: skip
-        self._fixed, self._say = fixed, say
+        self._fixed, self._say, self._patience_s = fixed, say, patience_s
+        self._complaint = ""
         self._newest: tuple[Fix, float] | None = None
         self._stop, self._thread = threading.Event(), None
         if open_port is not None and reader is not None:
@@ -103,25 +113,35 @@ class PlaceWatch:
             self._thread.join(2.0)
 
     def _watch(self, open_port: Callable[[], _Port], reader: Reader) -> None:
-        told = ""
         while not self._stop.is_set():
             try:
                 port = open_port()
                 try:
-                    while not self._stop.is_set():
-                        fix = reader.feed(port.read())
-                        if fix is not None:
-                            if self._newest is None or told:
-                                self._say("the camera's position is known")
-                            told, self._newest = "", (fix, time.monotonic())
+                    self._read(port, reader)
                 finally:
                     port.close()
             except OSError as error:  # serial's own exception is one
-                line = f"no position of the camera: {error}; trying again"
-                if line != told:
-                    self._say(line)
-                    told = line
+                self._complain(f"no position of the camera: {error}; trying again")
                 self._stop.wait(_AGAIN_S)
+
+    def _read(self, port: _Port, reader: Reader) -> None:
+        since, heard = time.monotonic(), False
+        while not self._stop.is_set():
+            data = port.read()
+            heard = heard or bool(data)
+            if (fix := reader.feed(data)) is not None:
+                if self._newest is None or self._complaint:
+                    self._say("the camera's position is known")
+                since, heard, self._complaint = time.monotonic(), False, ""
+                self._newest = fix, since
+            elif time.monotonic() - since > self._patience_s:
+                self._complain(_NO_FIX if heard else _NOTHING)
+
+    def _complain(self, line: str) -> None:
+        """Say what is wrong, once while it stays the same."""
+        if line != self._complaint:
+            self._say(line)
+            self._complaint = line
 
 
 def open_place(url: str, say: Callable[[str], None]) -> PlaceWatch:
