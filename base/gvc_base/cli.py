@@ -25,9 +25,11 @@ from gvc_base.choices import (
 )
 from gvc_base.compare_cli import compare_decodes
 from gvc_base.decode import Outputs, decode_recording, marks_path_for
+from gvc_base.decode_pass import DecodeSettings
 from gvc_base.examples import EXAMPLES
 from gvc_base.export_cli import export
 from gvc_base.impair import impair_capture
+from gvc_base.missions.redecode import note_decode
 from gvc_base.missions_cli import missions_app
 from gvc_base.post_cli import post_app
 from gvc_base.progress import progress
@@ -164,6 +166,8 @@ def decode(
             on_frame=lambda done, total: step("decoding", done / total if total else 0.0),
         )  # fmt: skip
     report.out = str(out)
+    settings = DecodeSettings(quality=chosen, stream_id=stream, boot_id=boot, key=secret)
+    note_decode(recording, opened, settings, outputs, report, out)
     print(report.as_json() if as_json else f"{out}: {report.as_text()}\nmarks: {marks_path}")
     for note in () if as_json else report.notes:
         print(f"note: {note}")

@@ -75,7 +75,7 @@ def side_by_side(
 
 def contact_sheet(
     rows: Sequence[Row], *, title: str, lines: Sequence[str],
-    headings: tuple[str, str, str] = _SHEET_HEADINGS,
+    headings: tuple[str, str, str] = _SHEET_HEADINGS, unmarked: int | None = 1,
 ) -> Image:  # fmt: skip
     """Moments of a clip, one a row, as one picture for a report.
 
@@ -84,7 +84,8 @@ def contact_sheet(
             that of the first row's decoded picture.
         title: set large, shrunk to one line.
         lines: text below the title, each wrapped to the sheet's width.
-        headings: above the columns; the second one of the usual ones is set as a warning.
+        headings: above the columns.
+        unmarked: column whose pictures bear no marks, 0 to 2: its heading is set as a warning.
 
     Returns:
         uint8[H', W', 3], at most about 1800 pixels wide.
@@ -98,10 +99,9 @@ def contact_sheet(
     titles_px = 30
     body = np.full((titles_px + len(rows) * (height + _GAP), total_w, 3), _PAPER, np.uint8)
     cap = min(fit_text(heading, 12, width)[1] for heading in headings)
-    warned = 1 if headings is _SHEET_HEADINGS else -1
     for i, heading in enumerate(headings):
         x = label_px + i * (width + _GAP)
-        _line(body, heading, x, titles_px - 9, cap, width, _WARN if i == warned else _INK)
+        _line(body, heading, x, titles_px - 9, cap, width, _WARN if i == unmarked else _INK)
     for i, (label, *pictures) in enumerate(rows):
         y = titles_px + i * (height + _GAP)
         _line(body, label, 6, y + 16, 11, 100, _INK)

@@ -79,6 +79,21 @@ def test_what_is_current_is_not_made_again_and_what_is_stale_is(folder: Path) ->
     assert states["m.preview.mp4"] == "current" and states["m.standard.mp4"] == "stale"
 
 
+def test_a_decode_of_an_archive_says_what_it_was_made_from(folder: Path) -> None:
+    words = ("decode", folder / "m.db", "--quality", "preview", "--no-sign", "--out")
+    made = run(*words, folder / "m.mp4")
+    assert made.exit_code == 0 and "is another file" not in made.stdout
+    states = {m.paths[0].name: m for m in media_of(read_facts(folder / "m.db"))}
+    one = states["m.marks.npz"]
+    assert one.state == "current" and one.what == "quality preview, no network"
+    assert {p.name for p in one.paths} == {"m.mp4", "m.marks.npz", "m.json"}
+    # What is not a note is not replaced.
+    (folder / "m.two.json").write_text("{}")
+    told = run(*words, folder / "m.two.mp4")
+    assert "m.two.json is another file" in told.stdout
+    assert (folder / "m.two.json").read_text() == "{}"
+
+
 def test_models_by_name_hash_and_folder(tmp_path: Path) -> None:
     entry = find_weights("evidence")
     for name in (None, "evidence", entry.label, entry.torch_sha256[:8], entry.onnx_sha256[:12]):

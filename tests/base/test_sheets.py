@@ -68,15 +68,25 @@ def test_sheet_holds_every_row_in_order(height: int, width: int) -> None:
         assert np.sum(np.diff(seen) == 1) == 3
 
 
+def warned(sheet: Image) -> NDArray[np.intp]:
+    """Columns of pixels with vermillion text between the sheet's head and its first row."""
+    top = int(np.flatnonzero(np.all(sheet == COLOURS[1], axis=2).any(axis=1))[0])
+    heading = sheet[top - 28 : top].astype(int)
+    return np.flatnonzero((heading[..., 2] - heading[..., 0] > 60).any(axis=0))
+
+
 def test_the_decoded_column_has_a_heading_of_its_own_colour() -> None:
     """Vermillion text above the unmarked column alone: it is no received picture."""
     rows = [("0.0 s", *plain(480, 854))]
-    sheet = contact_sheet(rows, title="", lines=[])
-    first, last = columns_of(sheet)[1]
-    top = int(np.flatnonzero(np.all(sheet == COLOURS[1], axis=2).any(axis=1))[0])
-    heading = sheet[top - 28 : top].astype(int)
-    warm = np.flatnonzero((heading[..., 2] - heading[..., 0] > 60).any(axis=0))
-    assert warm.size and first <= warm.min() and warm.max() <= last
+    # The same words from elsewhere are the same sheet.
+    own = ("SOURCE", "DECODED, unmarked", "MARKED")
+    for sheet in (contact_sheet(rows, title="", lines=[]),
+                  contact_sheet(rows, title="", lines=[], headings=own)):  # fmt: skip
+        first, last = columns_of(sheet)[1]
+        warm = warned(sheet)
+        assert warm.size and first <= warm.min() and warm.max() <= last
+    marked = contact_sheet(rows, title="", lines=[], headings=("A", "B", "C"), unmarked=None)
+    assert not warned(marked).size
 
 
 def test_more_lines_make_a_taller_sheet_and_none_is_fine() -> None:

@@ -269,7 +269,9 @@ class _Work:
         rows = [(f"{float(m.frame_no / self._fps):.1f} s", *m.pictures) for m in moments]
         lines = [*self._found.lines()[-2:], f"Right: {_HEADINGS_BELOW}."]
         headings = (f"A: {a}, marked", f"B: {b}, marked", "WHERE THEY DIFFER")
-        return contact_sheet(rows, title=f"{a} | {b}", lines=lines, headings=headings)
+        return contact_sheet(
+            rows, title=f"{a} | {b}", lines=lines, headings=headings, unmarked=None
+        )
 
 
 def _difference(pixels: U8, wrong: NDArray[np.bool_], marks: NDArray[np.bool_]) -> U8:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -36,7 +36,7 @@ from gvc_base.report import DecodeReport
 from gvc_protocol.errors import UserError
 from gvc_protocol.replay import ReplayGuard
 
-__all__ = ["Redecoded", "codec_of", "redecode", "tag_of"]
+__all__ = ["Redecoded", "codec_of", "note_decode", "redecode", "tag_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ def redecode(
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         report = _decode(recording, settings, fresh / video.name, clean, sign, state, on_frame)
-        made = _made_from(archive, recording, settings, weights, report, fresh)
+        made = _made_from(archive, recording, settings, weights, report, fresh.iterdir())
         before = read_note(note_path(video))
         for name in set() if before is None else set(before.files) - set(made.files):
             archive.with_name(name).unlink(missing_ok=True)  # of the old decode, and not made again
@@ -94,6 +94,31 @@ def redecode(
         report.notes.append("p_wrong is calibrated for the package's weights, not for these")
     report.out = str(video)
     return Redecoded(video=video, weights=weights, report=report)
+
+
+def note_decode(
+    archive: Path, recording: Recording, settings: DecodeSettings, outputs: Outputs,
+    report: DecodeReport, out: Path,
+) -> None:  # fmt: skip
+    """Leave a note beside the video that `decode` made of an archive, as `redecode` does.
+
+    Another file of that name stays, and the report says so.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    if not is_archive(archive):
+        return
+    note = note_path(out)
+    if note.exists() and read_note(note) is None:
+        report.notes.append(f"{note} is another file: nothing tells what {out.name} was made from")
+        return
+    files = [p for p in outputs.all() if p is not None and p.parent.samefile(out.parent)]
+    try:
+        weights = how_of(settings.quality, None, codec_of(recording, settings))
+        write_note(note, _made_from(archive, recording, settings, weights, report, files))
+    except OSError as error:
+        raise UserError(f"cannot write {note}: {error.strerror}") from None
 
 
 def tag_of(
@@ -150,7 +175,7 @@ def _current(archive: Path, video: Path, *, clean: bool) -> bool:
 
 def _made_from(
     archive: Path, recording: Recording, settings: DecodeSettings, weights: Weights | None,
-    report: DecodeReport, folder: Path,
+    report: DecodeReport, files: Iterable[Path],
 ) -> MadeFrom:  # fmt: skip
     with closing(Archive.open_readonly(archive)) as opened:
         ends = [e for s in recording.session_ids if (e := opened.ends(s)) is not None]
@@ -164,7 +189,7 @@ def _made_from(
         decoder=report.decoder, model="" if weights is None else weights.label,
         weights_sha256="" if weights is None else weights.sha256(report.decoder),
         key=report.key, made_us=time.time_ns() // 1000, software=_software(),
-        files={path.name: file_facts(path) for path in sorted(folder.iterdir())},
+        files={path.name: file_facts(path) for path in sorted(files)},
     )  # fmt: skip
 
 
