@@ -74,11 +74,8 @@ def mean(flights: list[Flight]) -> tuple[float, float]:
     ("name", "snr_db", "seeds"),
     [
         ("AX.25 1200", -1, 2),
-        # Six units are too few: K 0.83 through the modem, 0.42 through the proxy, error of either 0.2.
-        pytest.param(
-            "datac0 fading", 2, 2,
-            marks=pytest.mark.xfail(reason="fading: the proxy was harsher by 0.41, needs more units"),
-        ),
+        # Twelve units: two flights of three told nothing (K 0.83 of six through the modem).
+        ("datac0 fading", 2, 4),
         ("UART FSK 1200 8N1", 0, 2),
     ],
 )  # fmt: skip
@@ -91,7 +88,8 @@ def test_the_proxy_set_to_a_modems_losses_treats_units_alike(
     for seed in range(1, seeds + 1):
         modem = Recorder(case.modem(snr_db, seed))
         real.append(fly(params, units, modem))
-        for again in range(3 if params.framing.stream else 8):  # Reed-Solomon is slow
+        # Dice of its own for each flight: the same few would weigh the proxy by their luck.
+        for again in range(100 * seed, 100 * seed + (3 if params.framing.stream else 8)):
             if params.framing.stream:
                 spec, channel = byte_channel(b"".join(modem.sent), b"".join(modem.got), again)
                 told = f"ber {spec.ber:.1e} slip {spec.slip:.1e}"
