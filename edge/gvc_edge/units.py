@@ -20,9 +20,12 @@ from gvc_protocol.codec import EncodedUnit, SourceFrame
 from gvc_protocol.descriptors import Descriptors, Telemetry, Thermal
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
-from gvc_protocol.truth import TruthMap
+from gvc_protocol.truth import MAX_TRUTH_BYTES, TruthMap
 
 __all__ = ["BuiltUnit", "UsesRecords", "build_units", "frames_per_unit"]
+
+_TRUTH_BYTES = (MAX_TRUTH_BYTES, 12, 8, 4)
+"Lengths of the truth map that are tried, the longest that fits is sent."
 
 
 @runtime_checkable
@@ -127,15 +130,18 @@ def build_units(
 def _with_truth(
     unit: EncodedUnit, truth: TruthMap | None, rate: RateControl, budget: int
 ) -> EncodedUnit:
-    """The unit with its truth map, where the bytes are there: the picture comes first."""
+    """The unit with its truth map, as far as the bytes are there: the picture comes first."""
     if truth is None:
         return unit
     d = unit.descriptors
     records = len(d.pack()) - len(replace(d, tracks=(), motion_path=None).pack())
     left = budget - len(unit.keyframe) - len(unit.features) - rate.payload_for(records)
-    told = replace(d, truth=truth)
-    more = rate.payload_for(len(told.pack()) - len(d.pack()))
-    return replace(unit, descriptors=told) if more <= left else unit
+    for most in _TRUTH_BYTES:
+        if (shorter := truth.within(most)) is not None:
+            told = replace(d, truth=shorter)
+            if rate.payload_for(len(told.pack()) - len(d.pack())) <= left:
+                return replace(unit, descriptors=told)
+    return unit
 
 
 def _records(encoder: BudgetedEncoder, rate: RateControl, budget: int) -> tuple[int, bool]:

@@ -11,7 +11,8 @@ byte goes into ending it: 144 cells are at most some 1200 bits of arithmetic.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -110,16 +111,24 @@ class TruthMap:
         return hash((self.proxy, self.wrong.tobytes()))
 
     def pack(self) -> bytes:
-        """At most `MAX_TRUTH_BYTES`; in the coarser grid where the finer one does not fit."""
-        for index, shape in enumerate(_GRIDS):
-            if shape[0] > self.wrong.shape[0]:
-                continue
-            cells = self.wrong if shape == self.wrong.shape else _coarser(self.wrong)
-            body = _encode(cells)
-            if len(body) < MAX_TRUTH_BYTES:
-                return bytes((self.proxy << 4 | index,)) + body
-        # 60 cells that no context foresees take 15 bytes at the very most (checked by a test).
-        raise LocalProtocolError("a truth map did not fit")
+        """At most `MAX_TRUTH_BYTES`; a longer map is told as `within` tells it."""
+        told = self.within(MAX_TRUTH_BYTES)
+        if told is None:  # "all is wrong" takes 4 bytes
+            raise LocalProtocolError("a truth map did not fit")
+        index = _GRIDS.index(told.wrong.shape)
+        return bytes((self.proxy << 4 | index,)) + _encode(told.wrong)
+
+    def within(self, most: int) -> TruthMap | None:
+        """The map in at most `most` bytes: right cells are called wrong, never the other way round, in
+        the grid that then leaves more of the picture right. None where no map is so short."""
+        maps = [self.wrong]
+        if not _fits(self.wrong, most):
+            coarse = [_coarser(self.wrong)] if self.wrong.shape == _GRIDS[0] else []
+            maps = [_filled(self.wrong, most), *coarse]
+        maps = [wrong for wrong in maps if _fits(wrong, most)]
+        if not maps:
+            return None
+        return replace(self, wrong=min(maps, key=lambda wrong: float(wrong.mean())))
 
     @classmethod
     def unpack(cls, data: bytes) -> TruthMap | None:
@@ -135,6 +144,26 @@ class TruthMap:
         y = np.minimum(np.arange(rows) * TILE_PX + TILE_PX // 2, height_px - 1) * r // height_px
         x = np.minimum(np.arange(columns) * TILE_PX + TILE_PX // 2, width_px - 1) * c // width_px
         return self.wrong[np.ix_(y, x)]
+
+
+def _fits(wrong: Cells, most: int) -> bool:
+    return len(_encode(wrong)) < most  # a byte goes to proxy and grid
+
+
+def _filled(wrong: Cells, most: int) -> Cells:
+    """The map with gaps in it called wrong, as few as it takes to fit; else all wrong."""
+    steps, now = [wrong], wrong
+    while not now.all():
+        ring = np.pad(now, 1).astype(np.int64)
+        near = sum(
+            ring[y : y + now.shape[0], x : x + now.shape[1]] for y in range(3) for x in range(3)
+        )
+        now = now.copy()
+        now.flat[int(np.where(now, -1, near).argmax())] = True
+        steps.append(now)
+    # Fuller maps are shorter, about; the last one, all wrong, is the shortest.
+    first = bisect_left(steps, True, key=lambda cells: _fits(cells, most))
+    return steps[min(first, len(steps) - 1)]
 
 
 def _coarser(wrong: Cells) -> Cells:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.errors import LocalProtocolError
-from gvc_protocol.truth import MAX_TRUTH_BYTES, TruthMap
+from gvc_protocol.truth import MAX_TRUTH_BYTES, TruthMap, _coarser
 from tests.protocol.helpers import descriptors, truth_maps
 from tests.vectors import regenerate
 
@@ -68,8 +68,27 @@ def test_no_map_is_over_the_limit_and_none_hides_a_wrong_cell(seed: int, share: 
     told = read.tiles(9 * 80, 16 * 80)
     truth = np.kron(wrong, np.ones((10, 10), bool))
     # The coarser grid's borders lie elsewhere: a tile on them belongs to its middle's cell.
-    assert read.wrong.shape == (6, 10) or np.array_equal(told, truth)
+    assert read.wrong.shape == (6, 10) or not (truth & ~told).any()
     assert (read.wrong.any() == wrong.any()) and (told.mean() >= truth.mean() - 0.05)
+
+
+@given(st.integers(0, 2**32), st.floats(0.3, 0.8))
+@settings(laws, max_examples=40)
+def test_a_map_that_is_too_long_keeps_more_right_than_the_coarser_grid_does(
+    seed: int, share: float
+) -> None:
+    field = np.random.default_rng(seed).normal(size=(9, 16))
+    field += np.roll(field, 1, 0) + np.roll(field, 1, 1)
+    wrong = field > np.quantile(field, 1 - share)
+    read = TruthMap.unpack(TruthMap(proxy=1, wrong=wrong).pack())
+    assert read is not None
+    assert read.wrong.mean() <= _coarser(wrong).mean() + 1e-9
+    told = TruthMap(proxy=1, wrong=wrong)
+    shorter = [told.within(most) for most in (16, 12, 8, 4)]
+    for most, one in zip((16, 12, 8, 4), shorter, strict=True):
+        assert one is not None and len(one.pack()) <= most
+        assert one.wrong.shape == (6, 10) or not (wrong & ~one.wrong).any()
+    assert told.within(0) is None
 
 
 def test_a_usual_map_takes_a_few_bytes() -> None:

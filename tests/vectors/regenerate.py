@@ -233,6 +233,7 @@ def _truth() -> Cases:
         "two_places": (abs(rows - 2) + abs(columns - 3) < 3) | ((rows > 6) & (columns > 11)),
         "coarse": (np.add.outer(np.arange(6), np.arange(10)) % 5) == 0,
         "too_busy_for_the_finer_grid": (rows * 7 + columns * 11) % 3 == 0,
+        "too_long_until_gaps_are_filled": (11 * rows + 3 * columns + 5 * rows * columns) % 23 < 9,
     }
     bare = replace(DESCRIBED, weights_prefix=b"", global_motion=None, telemetry=None, detections=())
     cases = []

@@ -35,15 +35,24 @@ _Unit = tuple[DecodeJob, CodedUnit, Any, list[DecodedFrame]]
 
 
 def _decoded(clip: str, bps: int, data: Path, out: Path) -> Iterator[_Unit]:
-    """The scene's units, from disk where they were kept."""
+    """The scene's units, from disk where they were kept of the same pictures; D is the capture's."""
     sent = jobs(capture(clip, bps, data, out))
     kept = [out / f"{clip}-{bps}-unit-{n}.looks" for n in range(len(sent))]
-    if not all(path.exists() for path in kept):
+    if not all(path.exists() and _same(path, job) for path, job in zip(kept, sent, strict=True)):
         for path, made in zip(kept, _decode(sent), strict=True):
             path.write_bytes(pickle.dumps(made))
-    for path in kept:
+    for path, job in zip(kept, sent, strict=True):
         unit: _Unit = pickle.loads(path.read_bytes())
-        yield unit
+        yield job, *unit[1:]
+
+
+def _same(path: Path, job: DecodeJob) -> bool:
+    """Whether a kept unit was decoded from the pictures of this one, told by the same objects and path:
+    the sender's map changes no picture."""
+    unit: _Unit = pickle.loads(path.read_bytes())
+    old, new = unit[0].unit, job.unit
+    told = [replace(u.descriptors, truth=None) if u.descriptors else None for u in (old, new)]
+    return (old.keyframe, old.features, told[0]) == (new.keyframe, new.features, told[1])
 
 
 def _decode(sent: list[DecodeJob]) -> Iterator[_Unit]:
