@@ -11,6 +11,7 @@ from gvc_protocol.wire import WirePart
 _LEAST_EVERY_NS = 2_000_000_000
 _LEAST_WINDOW_NS, _AT_ONCE_NS = 400_000_000, 1_000_000_000
 _TIMES, _EAGER, _DOUBT = 8, 4, 2
+_DRAIN_EVERY_NS, _DRAIN_NS = 60_000_000_000, 1_000_000_000
 _LAST_WITHIN_NS = 1_500_000_000
 _GAP = 4
 "Times its own air time that a datagram with OVER waits behind the one before it, once one was lost."
@@ -116,6 +117,9 @@ class ListenWindows:
     "A report is worth more silence now: the link seems to have changed."
     _soon: int = 0
     "When the next window is due if it is to come soon; 0: no sooner than the others."
+    _drain: bool = False
+    _drained: int | None = None
+    "When an OVER last found the radio's queue empty, as far as silence before it can see to that."
     _doubt: int = 0
     "Windows yet to come soon, behind one that nobody answered."
 
@@ -127,6 +131,7 @@ class ListenWindows:
         if self._next is None:
             self._next = now + self._patience(self.listen_ns)
         due = self._next
+        self._drain = self._drained is None or now - self._drained >= _DRAIN_EVERY_NS
         if self._soon and (self.eager or self._doubt):
             due = min(due, self._soon)
         return now >= due + (0 if last or self._unanswered else min(self.every_ns, _LAST_WITHIN_NS))
@@ -137,8 +142,13 @@ class ListenWindows:
 
     def turn_at(self, seq: int | None, air_ns: int) -> int:
         """Before that time this datagram may not leave. Behind a window that nobody answered one that
-        says OVER follows a gap: where the radio's queue was full, that makes room for it."""
-        if seq is None or seq != self._last_seq or not (self._unanswered or self._doubt):
+        says OVER follows a gap: where the radio's queue was full, that makes room for it. Once a minute one
+        follows a longer gap: its report tells the path's own delay, which no other may see."""
+        if seq is None or seq != self._last_seq:
+            return 0
+        if self._drain and not self._unanswered:
+            return self._left + min(_DRAIN_NS, self.listen_ns)
+        if not (self._unanswered or self._doubt):
             return 0
         return self._left + _GAP * air_ns
 
@@ -147,6 +157,9 @@ class ListenWindows:
         self._left = now + air_ns
         if self._last_seq is not None:
             self._began = now + air_ns
+            if self._drain and not self._unanswered:
+                self._drained = now
+            self._drain = False
             length = self._length()
             self.until = self._began + length
             self._unanswered += 1

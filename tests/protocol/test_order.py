@@ -228,3 +228,19 @@ def test_behind_a_lost_turn_the_next_one_leaves_room_for_itself() -> None:
     windows.asked(2)
     assert windows.turn_at(2, 100 * MS) == 5 * SECOND + 500 * MS
     assert windows.turn_at(3, 100 * MS) == 0  # says nothing
+
+
+def test_once_a_minute_a_turn_finds_the_radios_queue_empty() -> None:
+    windows = ListenWindows(every_ns=20 * SECOND, listen_ns=2 * SECOND)
+    gaps = []
+    for at in range(30, 160, 10):
+        now = at * SECOND
+        windows.sent(now, 100 * MS)
+        assert windows.is_due(now) or at == 30
+        if at == 30:
+            continue
+        windows.asked(at)
+        gaps.append(windows.turn_at(at, 100 * MS) > now)
+        windows.sent(now + SECOND, 0)
+        windows.given_back(now + SECOND + 300 * MS)
+    assert [i for i, gap in enumerate(gaps) if gap] == [0, 7]
