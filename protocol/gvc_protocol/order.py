@@ -142,8 +142,8 @@ class ListenWindows:
 
     def turn_at(self, seq: int | None, air_ns: int) -> int:
         """Before that time this datagram may not leave. Behind a window that nobody answered one that
-        says OVER follows a gap: where the radio's queue was full, that makes room for it. Once a minute one
-        follows a longer gap: its report tells the path's own delay, which no other may see."""
+        says OVER follows a gap: where the radio's queue was full, that makes room for it. Once a minute
+        one follows a longer gap: its report tells the path's own delay, which no other may see."""
         if seq is None or seq != self._last_seq:
             return 0
         if self._drain and not self._unanswered:
