@@ -4,25 +4,22 @@
     close: VVC or AV1 at the QP that fills the budget -> index, parameter sets, lowest layer: K; rest: F
 
 The tools are compared on the first unit and now and then after it: same pictures, same bytes, the
-smaller error wins and stays until the next comparison. Where the stream would be of stills only, one
-still that D's motion path carries, with chips of the objects, is tried against it on every unit.
+smaller error wins and stays until the next comparison. For a file, so are other sizes and frame rates
+(`gvc_trial`). Where the stream would be of stills only, one still that D's motion path carries, with
+chips of the objects, is tried against it on every unit.
 """
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-
-import cv2
-import numpy as np
 
 from gvc_edge.codecs import av1, vvc
 from gvc_edge.codecs.av1 import Picture
 from gvc_edge.codecs.gvc_ladder import (
     STEPS,
+    Step,
     coded_size,
     first_guess,
     next_step,
@@ -31,13 +28,12 @@ from gvc_edge.codecs.gvc_ladder import (
     within,
 )
 from gvc_edge.codecs.gvc_patches import RECORDS_SHARE, Lowest
-from gvc_edge.codecs.gvc_search import VvcSearch
-from gvc_edge.codecs.ladder import search_crf
+from gvc_edge.codecs.gvc_tools import Coded, Tools, Wanted
+from gvc_edge.codecs.gvc_trial import CLEARLY, Form, Trial
 from gvc_protocol.classical import coded_offsets
 from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
 from gvc_protocol.errors import LocalProtocolError, UserError
 from gvc_protocol.gvc1 import BITSTREAM_VERSION, MAX_LAYER, MAX_STEP, GvcUnit, Tool
-from gvc_protocol.gvc1 import Picture as CodedPicture
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
 from gvc_protocol.truth import Proxy
@@ -50,7 +46,6 @@ _LEAST_STILL_PAYLOAD = 70
 "Bytes below which a unit comes out empty: an AV1 still of 64 x 64 takes 50, its head 16."
 
 _COMPARE_EVERY = 8
-_HEAD_BYTES, _SETS_BYTES = 14, 40
 _PICTURE_BYTES, _HEADERS_SHARE = 20, 0.3
 "A picture in which nothing happens takes some 15 bytes of VVC and 3 of the index."
 _QP_PER_CRF = 0.5
@@ -59,18 +54,6 @@ _FINER_STEPS, _MOST_HELD = 2, 64_000_000
 "For the first unit of a file; bytes of pictures that may be held for it."
 _STILLS, _LOWEST = 2, 3
 "Levels of the ladder."
-
-
-@dataclass(slots=True)
-class _Coded:
-    """A stream that fits, and how far its pictures are from what went in."""
-
-    unit: GvcUnit
-    size: int
-    quantiser: float
-    error: float
-    pictures: list[Picture]
-    "As the base decodes them, in display order."
 
 
 class GvcEncoder:
@@ -97,12 +80,11 @@ class GvcEncoder:
         self._width, self._height, self._fps = width, height, fps
         self._unit_frames = max(1, frames_per_unit)
         self._spec = CodecSpec(codec_id=CodecId.GVC, bitstream_version=BITSTREAM_VERSION)
-        self._search = VvcSearch(threads=min(2, os.cpu_count() or 1), live=live)
+        self._tools = Tools(live=live)
         self._live = live
-        self._index_bytes = 2.7
         self._tool: Tool | None = None
         self._units_since = 0
-        self._index, self._qp, self._crf = 3, 36.0, 50.0
+        self._index, self._qp = 3, 36.0
         self._known = False
         self._last_size = 1
         self._open = False
@@ -113,11 +95,11 @@ class GvcEncoder:
         self._newest: Picture | None = None
         self._lowest, self._stills = Lowest(width, height), False
         self._level = 0
-        self._vvc_failed = False
         self._bounds, self._fresh = (0, _LOWEST), False
         self._shown: list[tuple[int, Picture]] = []
-        self.fallbacks = 0
-        "Units for which VVenC failed and AV1 stood in."
+        self._trial: Trial | None = None
+        self._form: Form | None = None
+        self._tried_at, self._since_trial = -1, 0
 
     @property
     def spec(self) -> CodecSpec:
@@ -132,6 +114,11 @@ class GvcEncoder:
     def ladder(self) -> int:
         """Where the last unit stood: see `Descriptors.ladder`."""
         return self._level
+
+    @property
+    def fallbacks(self) -> int:
+        """Units for which VVenC failed and AV1 stood in."""
+        return self._tools.fallbacks
 
     def take_shown(self) -> tuple[Proxy, list[tuple[int, Picture]]]:
         """See `gvc_edge.verify.ShowsSent`."""
@@ -156,14 +143,19 @@ class GvcEncoder:
         if self._open:
             raise LocalProtocolError("begin: the last unit was not closed")
         self._open, self._payload, self._count = True, payload_bytes, 0
-        self._sampled, self._newest, self._vvc_failed = [], None, False
+        self._sampled, self._newest = [], None
+        self._tools.begin()
         self._index, self._qp = self._plan(payload_bytes)
         self._shown = []
         self._stills = STEPS[self._index].level >= _STILLS and payload_bytes >= _LEAST_STILL_PAYLOAD
+        guessed = STEPS[self._index]
         if not (self._known or self._live or self._stills):
             self._from_finer()
         self._last_size = max(1, payload_bytes)
+        if self._tried_at != self._index or self._crowded(self._index, payload_bytes):
+            self._form = None
         self._set_step()
+        self._begin_trial(guessed)
         self._level = STEPS[self._index].level
         if self._fresh:
             self._lowest.forget()
@@ -181,6 +173,8 @@ class GvcEncoder:
             self._newest = small
             if sampled:
                 self._sampled.append(small)
+            if self._trial is not None:
+                self._trial.push(frame.pixels, self._count)
             if self._stills:
                 self._lowest.push(frame.pixels, self._count, self._unit_frames, sampled=sampled)
         self._count += 1
@@ -200,7 +194,7 @@ class GvcEncoder:
             self._sampled.append(self._newest)
         if not (self._known or self._live):
             self._settle()
-        unit = self._lower(self._code())
+        unit = self._lower(self._tried(self._code()))
         self._sampled, self._newest = [], None
         if unit is not None and self._fresh:
             unit = replace(unit, layers_in_keyframe=MAX_LAYER + 1)
@@ -237,10 +231,8 @@ class GvcEncoder:
 
     def _settle(self) -> None:
         """Ask a probe for the step of the first unit."""
-        planes = [av1.i420(p) for p in self._sampled]
-        room = max(1, self._payload - _HEAD_BYTES - _SETS_BYTES - 3 * len(planes))
         try:
-            qp = self._search.expect(planes, budget=room, start_qp=self._qp, fps=self._hz)
+            qp = self._tools.expect(self._wanted(), self._qp)
         except vvc.VvcError:
             # The unit's own encode meets the same fault, and counts it.
             return
@@ -251,15 +243,58 @@ class GvcEncoder:
 
     def _crowded(self, index: int, payload: int) -> bool:
         """True where the pictures' headers and the index alone would take too much of the bytes."""
-        pictures = -(-self._unit_frames // spacing(STEPS[index], self._fps)) + 1
+        apart = spacing(STEPS[index], self._fps)
+        if self._form is not None and index == self._tried_at:
+            apart = self._form.spacing
+        return self._is_crowded(apart, payload)
+
+    def _is_crowded(self, apart: int, payload: int) -> bool:
+        pictures = -(-self._unit_frames // apart) + 1
         return pictures * _PICTURE_BYTES > _HEADERS_SHARE * payload
 
     def _set_step(self) -> None:
         step = STEPS[self._index]
         self._spacing = spacing(step, self._fps)
         self._size = coded_size(self._width, self._height, step.scale)
+        if self._form is not None:
+            self._spacing, self._size = self._form.spacing, (self._form.width, self._form.height)
 
-    def _lower(self, coded: _Coded | None) -> GvcUnit | None:
+    def _begin_trial(self, step: Step) -> None:
+        """Is it time to try other forms on this unit?"""
+        self._trial, self._since_trial = None, self._since_trial + 1
+        due = self._tried_at != self._index or self._since_trial >= _COMPARE_EVERY
+        if self._live or self._stills or not due or self._payload < MINIMUM_PAYLOAD:
+            return
+        self._form = None
+        self._set_step()
+        self._trial = Trial((self._width, self._height), self._fps, self._unit_frames)
+        self._trial.enter(step.scale, spacing(step, self._fps))
+
+    def _tried(self, coded: Coded | None) -> Coded | None:
+        """The unit in the form that shows most of all its frames."""
+        trial, self._trial = self._trial, None
+        if trial is None or coded is None or STEPS[self._index].level >= _STILLS:
+            return coded
+        best, least = coded, CLEARLY * trial.error(self._offsets(coded), coded.pictures)
+        kept = self._wanted()
+        for form, pictures in trial.forms():
+            if self._is_crowded(form.spacing, self._payload):
+                continue
+            self._spacing = form.spacing
+            wanted = replace(kept, pictures=pictures, spacing=form.spacing)
+            rival = self._tools.code(Tool.VVC, wanted, self._qp)
+            if rival is None or rival.unit.tool != Tool.VVC:
+                continue
+            error = trial.error(self._offsets(rival), rival.pictures)
+            if error < least:
+                best, least, self._form = rival, error, form
+        if self._form is not None:
+            self._qp, self._last_size, self._tool = best.quantiser, best.size, Tool.VVC
+        self._spacing = self._form.spacing if self._form is not None else kept.spacing
+        self._tried_at, self._since_trial = self._index, 0
+        return best
+
+    def _lower(self, coded: Coded | None) -> GvcUnit | None:
         """The stream, or the carried still where that shows more."""
         self._level = STEPS[self._index].level
         slide = self._lowest.make(self._payload) if self._stills else None
@@ -275,11 +310,11 @@ class GvcEncoder:
         self._shown = list(zip(self._offsets(coded), coded.pictures, strict=True))
         return coded.unit
 
-    def _offsets(self, coded: _Coded) -> Sequence[int]:
+    def _offsets(self, coded: Coded) -> Sequence[int]:
         """Frames that the stream has a picture of; the lowest step may have kept the first alone."""
         return coded_offsets(self._spacing, self._count - 1)[: len(coded.pictures)]
 
-    def _code(self) -> _Coded | None:
+    def _code(self) -> Coded | None:
         """The unit by its tools, a step coarser where nothing fits; None where nothing ever does."""
         while True:
             coded = self._best()
@@ -292,7 +327,7 @@ class GvcEncoder:
 
     def _coarser(self) -> None:
         """The next step down, from the pictures at hand."""
-        before = self._spacing
+        before, self._form = self._spacing, None
         self._index = min(self._index + 1, len(STEPS) - 1)
         self._qp -= STEPS[self._index].qp_from_finer
         last, offsets = self._sampled[-1], coded_offsets(before, self._count - 1)
@@ -312,18 +347,17 @@ class GvcEncoder:
             return self._count
         return MAX_STEP // before * before
 
-    def _best(self) -> _Coded | None:
+    def _best(self) -> Coded | None:
         """The stream of the tool in use; of both where it is time to compare."""
         self._units_since += 1
         compare = self._tool is None or self._units_since >= _COMPARE_EVERY
         tools = (Tool.VVC, Tool.AV1) if compare else (self._tool or Tool.VVC,)
-        crf = self._crf
-        planes = [av1.i420(p) for p in self._sampled]
-        found = {tool: self._by(tool, planes) for tool in tools}
+        crf = self._tools.crf
+        found = {tool: self._by(tool) for tool in tools}
         coded = {tool: c for tool, c in found.items() if c is not None}
         if not coded and not compare:
             other = Tool.AV1 if self._tool == Tool.VVC else Tool.VVC
-            if (stream := self._by(other, planes)) is not None:
+            if (stream := self._by(other)) is not None:
                 coded = {other: stream}
         if not coded:
             return None
@@ -339,79 +373,15 @@ class GvcEncoder:
             self._last_size = best.size
         return best
 
-    def _by(self, tool: Tool, planes: Sequence[Picture]) -> _Coded | None:
-        if tool == Tool.AV1 or self._vvc_failed:
-            return self._by_av1(planes)
-        try:
-            return self._by_vvc(planes)
-        except vvc.VvcError:
-            # One child that dies will die again: no more of it in this unit.
-            self._vvc_failed = True
-            self.fallbacks += 1
-            return self._by_av1(planes)
+    def _by(self, tool: Tool) -> Coded | None:
+        """The pictures at hand by one tool."""
+        coded = self._tools.code(tool, self._wanted(), self._qp)
+        if coded is None and tool == Tool.VVC:
+            self._qp = float(vvc.MAX_QP)
+        return coded
 
-    @property
-    def _hz(self) -> Fraction:
-        return self._fps / self._spacing
-
-    def _by_vvc(self, planes: Sequence[Picture]) -> _Coded | None:
-        """VVC at the QP that fills the budget."""
-        for _ in range(2):
-            fixed = _HEAD_BYTES + _SETS_BYTES
-            room = self._payload - fixed - math.ceil(self._index_bytes * len(planes))
-            found = None
-            if room > 0:
-                found = self._search.fill(planes, budget=room, start_qp=self._qp, fps=self._hz)
-            if found is None:
-                self._qp = float(vvc.MAX_QP)
-                return None
-            stream = found.stream
-            places, pictures = vvc.display_order(stream)
-            layers, bodies = [u.layer for u in stream.units], [u.body for u in stream.units]
-            unit = self._unit(Tool.VVC, places, layers, bodies, stream.parameter_sets)
-            size = sum(map(len, unit.pack()))
-            # A byte to spare: the next unit's index may be a little larger.
-            self._index_bytes = max(0, size - sum(map(len, bodies)) - fixed + 1) / len(planes)
-            if size <= self._payload:
-                return self._checked(unit, found.qp, pictures)
-        return None
-
-    def _by_av1(self, planes: Sequence[Picture]) -> _Coded | None:
-        budget = self._payload - _HEAD_BYTES - 2 * len(planes)
-        pixels_per_s = self._size[0] * self._size[1] * float(self._hz)
-        preset = av1.preset_for(pixels_per_s, live=self._live)
-
-        def encode(crf: float) -> Sequence[bytes]:
-            return av1.encode(planes, crf=crf, fps=self._hz, still=False, preset=preset)
-
-        found = search_crf(encode, lambda units: sum(map(len, units)), budget, self._crf)
-        if found is None:
-            return None
-        self._crf = found.crf
-        n = len(found.units)
-        layers = [min(i, 1) for i in range(n)]
-        unit = self._unit(Tool.AV1, list(range(n)), layers, found.units, b"")
-        return self._checked(unit, found.crf, av1.decode(found.units))
-
-    def _unit(
-        self, tool: Tool, places: list[int], layers: list[int], bodies: list[bytes], sets: bytes
-    ) -> GvcUnit:
-        pictures = tuple(
-            CodedPicture(layer=layer, display=place, body=body)
-            for layer, place, body in zip(layers, places, bodies, strict=True)
-        )
-        return GvcUnit(
-            tool=tool, step=min(self._spacing, MAX_STEP), last=max(0, self._count - 1),
-            width=self._size[0], height=self._size[1], pictures=pictures, parameter_sets=sets,
+    def _wanted(self) -> Wanted:
+        return Wanted(
+            pictures=self._sampled, spacing=self._spacing, last=self._count - 1, fps=self._fps,
+            payload=self._payload,
         )  # fmt: skip
-
-    def _checked(self, unit: GvcUnit, quantiser: float, pictures: list[Picture]) -> _Coded | None:
-        """With its size and error; None when the index took it over the budget after all."""
-        size = sum(map(len, unit.pack()))
-        if size > self._payload or len(pictures) != len(self._sampled):
-            return None
-        errors = [
-            float(np.mean(cv2.absdiff(a, b).astype(np.float32) ** 2))
-            for a, b in zip(self._sampled, pictures, strict=True)
-        ]
-        return _Coded(unit, size, quantiser, sum(errors) / len(errors), pictures)

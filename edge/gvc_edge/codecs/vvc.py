@@ -47,6 +47,14 @@ MIN_QP, MAX_QP = 12, 56
 INTRA_OFFSET = -3
 "VVenC's own QP of the intra picture against the rest's base."
 
+_GOP_SIZES = (16, 32)
+"""Pictures of its hierarchy, in the order they are tried. VVenC puts the intra picture at the end of the
+first group, so that the pictures before it are made from it, too: with 32, its default, that is
+picture 31 of 34, far from most. 16 it halves by itself where the content asks for it. Squared error at
+the same bytes, against 32: highway 18, 26, 46 and 51 pictures -9, -4, -13 and 0 %, forest 31, 34 and 61
+-3, -5 and -4 %, building site 16 and 31 -3 and -4 %, flood 31 0 %.
+Now and then VVenC swallows all pictures of a number that it does not like: 46 with 32, 30 with 16."""
+
 _TIMEOUT_S = 120.0
 _PARAMETER_SETS = (15, 16)
 "SPS and PPS. VPS, AUD and SEI tell a decoder nothing new."
@@ -139,12 +147,14 @@ def encode(
         "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0",
         "-pix_fmt", "yuv420p10le", "-c:v", "libvvenc", "-preset", preset, "-qp", str(qp),
         "-qpa", "0", "-period", "9999", "-threads", str(min(threads, cores())),
-        "-vvenc-params", f"ALF=0:IntraQPOffset={intra_offset}", "-f", "vvc", "pipe:1",
     ]  # fmt: skip
-    stream = _split(_run(command, pictures))
-    if len(stream.units) != len(pictures):
-        raise VvcError(f"VVenC gave {len(stream.units)} pictures of {len(pictures)}")
-    return stream
+    for gop in _GOP_SIZES:
+        params = f"ALF=0:IntraQPOffset={intra_offset}:GOPSize={gop}"
+        whole = [*command, "-vvenc-params", params, "-f", "vvc", "pipe:1"]
+        stream = _split(_run(whole, pictures))
+        if len(stream.units) == len(pictures):
+            return stream
+    raise VvcError(f"VVenC gave {len(stream.units)} pictures of {len(pictures)}")
 
 
 def _run(command: Sequence[str], pictures: Sequence[Picture]) -> bytes:
