@@ -73,6 +73,9 @@ def bench(
         bool, typer.Option("--full-grid", help="Every form measured whole.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="One clip and rate, the middle.")] = False,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Leave out SSIMULACRA2 and MS-SSIM: half the time.")
+    ] = False,
     lpips: Annotated[bool, typer.Option("--lpips", help="By the package lpips.")] = False,
     backend: Annotated[str, typer.Option("--backend", help="What runs our network.")] = "auto",
 ) -> None:
@@ -85,7 +88,7 @@ def bench(
         latency = [4.0]
     found = judge or (_JUDGE if _JUDGE.exists() else None)
     clips = [open_clip(name, out / "clips", seconds) for name in names]
-    meter = Meter(judge=Judge(found) if found else None, whole=whole, quick=quick, lpips=lpips,
+    meter = Meter(judge=Judge(found) if found else None, whole=whole, quick=quick or brief, lpips=lpips,
                   truths={c.name: c.movers for c in clips if c.movers is not None})  # fmt: skip
     run = Bench(out, meter, Table(out / "codec.csv"), console, full_grid, backend)
     qualities = tuple(quality or QUALITIES)
