@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from gvc_base.marks import facts
 from gvc_base.marks.doubt import Doubt
 from gvc_base.marks.facts import PLANES, SCALARS, Context, PairFacts, Scalar
 from gvc_base.marks.model import FOLDER, bins_of, load_model, model_of, prepared
-from gvc_protocol.codec import ReceivedUnit
+from gvc_protocol.codec import DecodedFrame, ReceivedUnit
 from gvc_protocol.errors import UserError
 from gvc_protocol.gvc1 import GvcUnit
 from gvc_protocol.marks import Mark
@@ -27,6 +28,7 @@ from tests.bench.marks.bench import auroc
 from tests.bench.marks.calibrate import ALPHA, calibrated
 from tests.bench.marks.captures import Sending
 from tests.bench.marks.harvest import Rows, Take
+from tests.bench.marks.replay import TRUE, Log, Logged, Seen, again
 from tests.bench.marks.scenes import CALIBRATION, TEST, TRAINING
 from tests.bench.marks.train import fit, merged, score
 
@@ -196,6 +198,30 @@ def test_what_is_held_is_doubted_more_than_what_came(unit: GvcUnit, quality: str
     held = list(decoder.decode(ReceivedUnit(unit_no=1), later))
     mean = [float(np.mean([f.p_wrong.mean() for f in frames])) for frames in (came, held)]
     assert 0 < mean[0] < mean[1] < 1
+
+
+def test_a_log_gives_what_the_decoder_would_have_shown(unit: GvcUnit, tmp_path: Path) -> None:
+    def units(decoder: GvcDecoder) -> Iterator[DecodedFrame]:
+        yield from decoder.decode(received(unit), SPAN)
+        yield from decoder.decode(ReceivedUnit(unit_no=1), replace(SPAN, first_frame=FRAMES))
+        yield from decoder.decode(received(unit), replace(SPAN, first_frame=2 * FRAMES))
+
+    log = Log()
+    doubt = Logged(log)
+    for frame in units(GvcDecoder(SPEC, "standard", Grey(), doubt=doubt)):
+        nothing = np.zeros(frame.mark.shape, np.float32)
+        log.seen.append(
+            Seen(
+                frame=frame.frame_no, ask=doubt.asks, mark=frame.mark, true=frame.p_wrong == TRUE,
+                known_wrong=nothing > 0, wrong=nothing > 0, apart=nothing, error=nothing,
+            )
+        )  # fmt: skip
+    log.save(tmp_path / "take.log")
+    shown = units(GvcDecoder(SPEC, "standard", Grey()))
+    told = list(again(Log.load(tmp_path / "take.log"), load_model()))
+    assert len(told) == 3 * FRAMES and {"between", "beyond"} <= {name for name, _ in log.asked}
+    for frame, (seen, p, _) in zip(shown, told, strict=True):
+        assert frame.frame_no == seen.frame and np.array_equal(frame.p_wrong, p)
 
 
 def test_no_scene_is_in_two_lists() -> None:

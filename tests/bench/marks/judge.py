@@ -1,7 +1,7 @@
 """The marks as a person gets them, held against the source: shown `p_wrong`, wrong or not, and the cost.
 
-Only clips that nothing was trained or calibrated on. What a take gave is kept under the calibration's
-label, so that a bench goes on where it was.
+Only clips that nothing was trained or calibrated on. They are decoded once, which takes hours; any
+calibration is judged on the log of that (`replay`).
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders import fusion, gvc, gvc_fuse
 from gvc_base.marks import disagreement, facts
-from gvc_base.marks.doubt import Doubt
 from gvc_base.marks.model import load_model
 from gvc_base.marks.sources import Sources
+from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.marks import TILE_PX
+from gvc_protocol.truth import Truth
 from tests.bench.marks.captures import lossy, make_capture, sendings
 from tests.bench.marks.harvest import Take, decoded
+from tests.bench.marks.replay import TRUE, Log, Logged, Seen, again
 from tests.bench.marks.scenes import TEST, make_clip, read_clip
 
-__all__ = ["Judged", "judge", "test_takes"]
+__all__ = ["Judged", "judge", "log_of", "logged", "test_takes"]
 
 _EVERY, _FIRST = 7, 3
 "Frames that are judged: coded moments and what lies between them, as they come."
@@ -64,48 +66,61 @@ def test_takes() -> list[Take]:
 
 
 def judge(take: Take, data: Path, work: Path) -> Judged:
-    """One take, made once for each calibration."""
-    path = work / f"judged-{load_model().label}-{take.name}.npz"
+    """One take with the package's calibration."""
+    log = log_of(take, data, work)
+    seen, p, spent = zip(*again(log, load_model()), strict=True)
+    return Judged(
+        frame=np.array([s.frame for s in seen], np.int32), p=np.stack(p),
+        mark=np.stack([s.mark for s in seen]), wrong=np.stack([s.wrong for s in seen]),
+        error=np.stack([s.error for s in seen]), apart=np.stack([s.apart for s in seen]),
+        # The log's doubt had a model that says nothing, in next to no time.
+        decode_s=log.decode_s + spent[-1], marks_s=log.facts_s + spent[-1], frames=log.frames,
+    )  # fmt: skip
+
+
+def log_of(take: Take, data: Path, work: Path) -> Log:
+    """What the decoder asked its doubt and the truth of the judged frames; made once."""
+    path = work / f"{take.name}.log"
     if not path.exists():
         capture = make_capture(take.sending, data, work)
         if take.loss_seed:
             capture = lossy(capture, take.loss_seed)
-        part = path.with_suffix(".part.npz")
-        np.savez_compressed(part, **_judged(capture, take, data, work))
-        part.rename(path)
-    with np.load(path) as file:
-        numbers = {k: file[k].item() for k in ("decode_s", "marks_s", "frames")}
-        grids = {k: file[k] for k in ("frame", "mark", "p", "wrong", "error", "apart")}
-        return Judged(**grids, **numbers)
+        clip = read_clip(make_clip(take.sending.scene, data, work))
+        logged(capture, take, clip).save(path)
+    return Log.load(path)
 
 
-def _judged(capture: Path, take: Take, data: Path, work: Path) -> dict[str, Any]:
-    clip = read_clip(make_clip(take.sending.scene, data, work))
-    rows: dict[str, list[Any]] = {k: [] for k in ("frame", "mark", "p", "wrong", "error", "apart")}
-    decode_s, count = 0.0, 0
+def logged(capture: Path, take: Take, clip: NDArray[np.uint8]) -> Log:
+    """The log of a capture, decoded now.
+
+    Args:
+        clip: uint8[n, H, W, 3], the source's frames.
+    """
+    log = Log()
+    doubt = Logged(log)
     with _watched() as spent:
-        frames = decoded(capture, take.quality, None)
+        frames = decoded(capture, take.quality, doubt)
         while True:
             began = time.process_time()
             frame = next(frames, None)
-            decode_s += time.process_time() - began
+            log.decode_s += time.process_time() - began
             if frame is None:
                 break
-            count += 1
-            number = frame.frame_no
-            if number % _EVERY != _FIRST or number >= len(clip):
-                continue
-            rows["frame"].append(number)
-            rows["mark"].append(frame.mark)
-            rows["p"].append(frame.p_wrong)
-            apart = disagreement(clip[number], frame.pixels)
-            rows["wrong"].append(apart > 1)
-            rows["apart"].append(apart)
-            rows["error"].append(_error(clip[number], frame.pixels, frame.mark.shape))
-    return {
-        **{k: np.stack(v) for k, v in rows.items()}, "decode_s": decode_s, "marks_s": spent[0],
-        "frames": count,
-    }  # fmt: skip
+            log.frames += 1
+            if frame.frame_no % _EVERY == _FIRST and frame.frame_no < len(clip):
+                log.seen.append(_seen(frame, clip[frame.frame_no], doubt.asks))
+    log.facts_s = spent[0]
+    return log
+
+
+def _seen(frame: DecodedFrame, true: NDArray[np.uint8], ask: int) -> Seen:
+    apart = disagreement(true, frame.pixels)
+    truth = frame.truth if frame.truth is not None else np.zeros_like(frame.mark)
+    return Seen(
+        frame=frame.frame_no, ask=ask, mark=frame.mark, true=frame.p_wrong == TRUE,
+        known_wrong=truth == Truth.KNOWN_WRONG, wrong=apart > 1, apart=apart,
+        error=_error(true, frame.pixels, frame.mark.shape),
+    )  # fmt: skip
 
 
 def _error(true: NDArray[np.uint8], shown: NDArray[np.uint8], grid: tuple[int, ...]) -> Any:
@@ -118,7 +133,7 @@ def _error(true: NDArray[np.uint8], shown: NDArray[np.uint8], grid: tuple[int, .
 
 @contextmanager
 def _watched() -> Iterator[list[float]]:
-    """Processor seconds spent on marks while this is open, in a list of one."""
+    """Processor seconds spent on facts and sources while this is open, in a list of one."""
     spent, depth = [0.0], [0]
 
     def timed(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,10 +153,6 @@ def _watched() -> Iterator[list[float]]:
         (gvc.facts, "moment", facts.moment), (gvc_fuse, "pair_facts", facts.pair_facts),
         (fusion, "pair_facts", facts.pair_facts), (Sources, "grids", Sources.grids),
     ]  # fmt: skip
-    places += [
-        (Doubt, name, getattr(Doubt, name))
-        for name in ("coded", "between", "beyond", "moved", "p_wrong")
-    ]
     patches = [patch.object(where, name, timed(what)) for where, name, what in places]
     for one in patches:
         one.start()
