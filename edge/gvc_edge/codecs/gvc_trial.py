@@ -6,7 +6,7 @@
 
 The ladder goes by the quantiser, which does not know how well the frames between can be made: over
 water or smoke smaller pictures of every frame show more than larger ones of every second, over ground
-they do not. For a file only: a camera does not wait for five encodes.
+they do not. For a file only: a camera does not wait for four encodes.
 
 Measured on the synthetic flood, 854x480, units of 1 s, 0.0024 bit/pixel: squared error, that of the
 blurred pictures, and the JOD of ColorVideoVDP of what the base shows.
@@ -77,7 +77,7 @@ class Trial:
     _count: int = 0
 
     def enter(self, scale: float, spacing: int) -> None:
-        """Rivals of a step: smaller pictures of all frames, or of ten a second; more of its own size.
+        """Rivals of a step: smaller pictures of ten frames a second, or of all; more of its own size.
 
         Args:
             scale: by which the step reduces the source.
@@ -86,10 +86,11 @@ class Trial:
         every = max(1, round(float(self.fps) / _MOST_HZ))
         fewer = max(1, int(float(self.fps) / _FEWER_HZ + 0.5))
         own = min(range(len(_SCALES)), key=lambda i: abs(_SCALES[i] - scale))
-        smaller = _SCALES[own + 1 : own + 3]
-        wanted = [(s, every) for s in smaller] + [(s, fewer) for s in smaller[:1]]
-        if scale >= 2:  # more of larger ones take too long
+        wanted = [(smaller, fewer) for smaller in _SCALES[own + 1 : own + 2]]
+        if scale >= 2:
             wanted += [(scale, max(every, round(spacing / _DENSER))), (scale, every)]
+        else:  # more of larger ones take too long
+            wanted += [(smaller, every) for smaller in _SCALES[own + 1 : own + 2]]
         held = 0
         for rival, step in wanted:
             width, height = coded_size(*self.source, rival)
