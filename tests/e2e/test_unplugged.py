@@ -23,6 +23,8 @@ from tests.e2e.conftest import Ran
 from tests.edge.clips import write_clip
 from tests.profiles.fakes import Rn2483
 
+QUICK = ("--codec", "classical", "--objects", "none", "--no-verify")
+
 
 class Radio:
     """A pseudo-terminal behind a stable name, as udev gives a USB radio."""
@@ -75,7 +77,7 @@ def test_the_edge_keeps_what_is_queued(clip: Path, tmp_path: Path) -> None:
     radio = Radio(tmp_path / "ttyRADIO")
     edge = start(
         "gvc_edge", "run", "--config", "none", "--source", clip, "--link", f"serial:{radio.name}",
-        "--profile", "sik-64", "--latency", 1, "--state", tmp_path / "state",
+        "--profile", "sik-64", "--latency", 1, "--state", tmp_path / "state", *QUICK,
     )  # fmt: skip
     listen_until(radio, lambda: len(radio.heard) > 2000)
     radio.unplug()
@@ -129,12 +131,11 @@ def test_power_on_from_a_settings_file_and_again_after_a_power_cut(tmp_path: Pat
     ]  # fmt: skip
 
 
-def test_the_edge_can_be_stopped_while_the_radio_is_away(tmp_path: Path) -> None:
+def test_the_edge_can_be_stopped_while_the_radio_is_away(scene: Path, tmp_path: Path) -> None:
     radio = Radio(tmp_path / "ttyRADIO")
     edge = start(
-        "gvc_edge", "run", "--config", "none", "--source",
-        "synthetic:flood?seconds=60&size=160x96&fps=10", "--link", f"serial:{radio.name}",
-        "--profile", "sik-64", "--latency", 1, "--state", tmp_path,
+        "gvc_edge", "run", "--config", "none", "--source", scene, "--link", f"serial:{radio.name}",
+        "--profile", "sik-64", "--latency", 1, "--state", tmp_path, *QUICK,
     )  # fmt: skip
     listen_until(radio, lambda: len(radio.heard) > 500)
     radio.unplug()
