@@ -37,12 +37,12 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Types are checked beside the tests. Three workers on two cores: many tests wait for radios and cameras.
+# Types are checked beside the tests. As many workers as there are cores: many tests keep time with radios.
 test: $(VENV)/.dev
 	$(MAKE) --no-print-directory -j 2 check pytest
 
 pytest: $(VENV)/.dev
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -141,7 +141,8 @@ def test_the_edge_can_be_stopped_while_the_radio_is_away(scene: Path, tmp_path: 
     radio.unplug()
     time.sleep(1.5)
     edge.send_signal(signal.SIGINT)
-    _, err = edge.communicate(timeout=15)
+    # It ends with the unit that is open, however busy the machine is.
+    _, err = edge.communicate(timeout=60)
     assert edge.returncode == 0 and "was not sent" in err and "Traceback" not in err
 
 

@@ -30,7 +30,15 @@ from gvc_base.post.copies import (
 )
 from gvc_base.post.message import unpack
 from gvc_base.post.rows import Batch, PostError
-from gvc_base.post.server import STREAM, PostServer, connected, stream_of, subject_of, words
+from gvc_base.post.server import (
+    STREAM,
+    PostServer,
+    connected,
+    heed_cancel,
+    stream_of,
+    subject_of,
+    words,
+)
 from gvc_protocol.errors import UserError
 
 if TYPE_CHECKING:
@@ -107,6 +115,7 @@ class PostReceiver:
         """Receive until cancelled. Whatever the server or the disk does is told and tried again."""
         tries = 0
         while True:
+            heed_cancel()
             done = self.status.messages
             try:
                 async with connected(self._server, "gvc-base post") as client:
@@ -127,6 +136,7 @@ class PostReceiver:
         self._well()
         idle = 0.0
         while True:
+            heed_cancel()
             try:
                 messages = await pull.fetch(_FETCH, timeout=_FETCH_S)
             except TimeoutError:

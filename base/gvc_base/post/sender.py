@@ -31,7 +31,15 @@ from gvc_base.post.rows import (
     read_batch,
     with_chain,
 )
-from gvc_base.post.server import STREAM, PostServer, connected, stream_of, subject_of, words
+from gvc_base.post.server import (
+    STREAM,
+    PostServer,
+    connected,
+    heed_cancel,
+    stream_of,
+    subject_of,
+    words,
+)
 from gvc_protocol.errors import UserError
 
 if TYPE_CHECKING:
@@ -109,6 +117,7 @@ class Sender:
         self._follow, tries = follow, 0
         self._identify()
         while True:
+            heed_cancel()
             done = self.status.messages
             try:
                 async with connected(self._server, f"gvc-base {self._station}") as client:
@@ -148,6 +157,7 @@ class Sender:
         if self._cursor is None:
             await self._find_place(js)
         while True:
+            heed_cancel()
             if self._pending is None:
                 self._pending = self._next(client.max_payload)
             if self._pending is not None:

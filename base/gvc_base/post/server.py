@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
     from nats.js.api import StreamInfo
 
-__all__ = ["STREAM", "PostServer", "connected", "parse_server", "stream_of", "subject_of", "words"]
+__all__ = [
+    "STREAM",
+    "PostServer",
+    "connected",
+    "heed_cancel",
+    "parse_server",
+    "stream_of",
+    "subject_of",
+    "words",
+]
 
 STREAM = "GVC_POST"
 _SUBJECTS = "gvc.post"
@@ -54,6 +63,18 @@ class PostServer:
     ca: Path | None = None
     login: dict[str, Any] = field(default_factory=dict, repr=False)
     "Arguments of the client library."
+
+
+def heed_cancel() -> None:
+    """For loops that catch what a client library raises: a wait that ends in the moment in which its task
+    is cancelled swallows that (`asyncio.wait_for` before Python 3.12).
+
+    Raises:
+        CancelledError: the task's end was asked for.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def parse_server(url: str, creds: Path | None = None, ca: Path | None = None) -> PostServer:
