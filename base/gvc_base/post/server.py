@@ -66,8 +66,8 @@ class PostServer:
 
 
 def heed_cancel() -> None:
-    """For loops that catch what a client library raises: a wait that ends in the moment in which its task
-    is cancelled swallows that (`asyncio.wait_for` before Python 3.12).
+    """For loops that catch what a client library raises: a wait that ends in the moment its task
+    is cancelled in swallows that (`asyncio.wait_for` before Python 3.12).
 
     Raises:
         CancelledError: the task's end was asked for.
