@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 __all__ = ["Sending"]
@@ -10,8 +11,8 @@ __all__ = ["Sending"]
 _JOIN_S = 3.0
 
 
-class Sending:
-    """`_run` of the class that is made of it sends until `_stop` is set.
+class Sending(ABC):
+    """A class made of it says how it sends.
 
     Args:
         name: kind and target, `cot udp://HOST:PORT`; begins each line.
@@ -37,8 +38,9 @@ class Sending:
         if self._thread.ident is not None:
             self._thread.join(_JOIN_S)
 
+    @abstractmethod
     def _run(self) -> None:
-        raise NotImplementedError
+        """Send until `_stop` is set; in the thread."""
 
     def _tell(self, line: str) -> None:
         line = f"{self._name}: {line}"

@@ -25,6 +25,7 @@ __all__ = [
     "LOG_SIZE_PER_QP",
     "STEPS",
     "Step",
+    "apart",
     "coded_size",
     "first_guess",
     "next_step",
@@ -72,8 +73,13 @@ STEPS: tuple[Step, ...] = (
 
 def spacing(step: Step, fps: Fraction) -> int:
     """Source frames between two coded ones, 1..255."""
+    return apart(step.coded_hz, fps)
+
+
+def apart(hz: float, fps: Fraction) -> int:
+    """The same for `hz` coded pictures a second."""
     # Half a frame up: at 25 frames a second, 10 coded pictures become 8 and not 12.
-    return min(255, max(1, math.floor(float(fps) / step.coded_hz + 0.5)))
+    return min(255, max(1, math.floor(float(fps) / hz + 0.5)))
 
 
 def first_guess(bits_per_pixel: float) -> tuple[int, float]:
