@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders.gvc_fuse import HALF, Carried, Moment, Pair, cell_shape
-from gvc_base.decoders.motion import F32, resize_flow
+from gvc_base.decoders.motion import F32, resize_flow, warp
 from gvc_base.marks.sources import NOWHERE
 from gvc_base.neural.layout import PLANES, Plane, age_value, cost_value, scale_value
 from gvc_base.neural.runtime import Refiner, Restorer
@@ -68,7 +68,38 @@ class Evidence:
     origin: float = NOWHERE
     "Number of the bytes that `current` was decoded from (`gvc_base.marks.sources`)."
     look: bool = True
-    "Ask the network; else what it said of the last moment holds on, and the evidence is shown as it is."
+    "Ask the network; else what it said of the last moment is moved here."
+    pair: Pair | None = None
+    "Motion to this moment."
+    before: int | None = None
+    "Frame that `pair` starts at."
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the network said of one moment."""
+
+    frame: int
+    added: F32
+    "float32[h, w, 3]: its picture less the evidence, levels."
+    spread: F32
+    texture: F32
+
+    def moved(self, pair: Pair, frame: int) -> _Said:
+        """The same at a later moment; nothing is added where motion does not close."""
+        flow = pair.motion.b_to_a
+        h, w = self.added.shape[:2]
+        added = np.asarray(warp(self.added, resize_flow(flow, w, h)), np.float32)
+        added *= cv2.resize(pair.trust_b, (w, h))[..., None]
+        rows, columns = self.spread.shape
+        small = resize_flow(flow, columns, rows)
+        texture = [warp(octave, small) for octave in self.texture]
+        return _Said(
+            frame,
+            added,
+            np.asarray(warp(self.spread, small), np.float32),
+            np.asarray(np.stack(texture), np.float32),
+        )
 
 
 class Restoration:
@@ -87,8 +118,8 @@ class Restoration:
         self._restorer, self._refiner = restorer, refiner
         self._looks, self._noise = looks, noise
         self._field: MovingNoise | None = None
-        self._said: tuple[F32, F32] | None = None
-        "Log-variance and texture that the network gave last."
+        self._said: _Said | None = None
+        "At the last moment."
 
     def restore(self, evidence: Evidence, frame: int, grey: U8) -> Moment:
         """The moment without texture.
@@ -118,19 +149,29 @@ class Restoration:
         if self._restorer is None:
             return moment
         planes = _planes(evidence, shape)
-        if evidence.look or self._said is None or self._said[0].shape != shape:
-            picture, *said = self._look(evidence, planes)
-            mixed = cv2.addWeighted(picture, _RESTORED, plain, 1 - _RESTORED, 0)
-            picture, self._said = np.asarray(mixed, np.uint8), (said[0], said[1])
-        else:
-            picture = plain
-        spread, moment.texture = self._said
+        said = self._said = self._asked(evidence, planes, plain, frame)
+        mixed = np.rint(plain + np.float32(_RESTORED) * said.added)
+        picture = np.clip(mixed, 0, 255).astype(np.uint8)
+        spread, moment.texture = said.spread, said.texture
         moment.context = np.concatenate([planes, spread[None]])
         if evidence.mono:
             picture, moment.mono = _without_colour(picture), True
         moment.picture = moment.shown = picture
         moment.sure = np.exp(0.5 * spread - 3).astype(np.float32)
         return moment
+
+    def _asked(self, evidence: Evidence, planes: F32, plain: U8, frame: int) -> _Said:
+        """What the network says of this moment, or said of the last one, moved here."""
+        last, pair = self._said, evidence.pair
+        # A memory that the motion path moved since then stands elsewhere.
+        still = last is not None and (last.frame, last.added.shape) == (
+            evidence.before,
+            plain.shape,
+        )
+        if still and last is not None and pair is not None and not evidence.look:
+            return last.moved(pair, frame)
+        picture, spread, texture = self._look(evidence, planes)
+        return _Said(frame, np.subtract(picture, plain, dtype=np.float32), spread, texture)
 
     def _look(self, evidence: Evidence, planes: F32) -> tuple[U8, F32, F32]:
         assert self._restorer is not None

@@ -1,7 +1,8 @@
 """Runs the networks on numpy pictures: by torch where it is installed, else by ONNX Runtime.
 
-`make_restorer("auto")` takes CUDA if there is one, then torch on the CPU, then ONNX Runtime, and says
-which in `Restorer.label`. torch and onnxruntime are imported here only, when a decoder asks for one.
+`make_restorer("auto")` takes CUDA if there is one, then torch on a CPU that has bfloat16, then ONNX
+Runtime, which is quicker in float32, then torch; `Restorer.label` says which. torch and onnxruntime are
+imported here only, when a decoder asks for one.
 """
 
 from __future__ import annotations
@@ -98,9 +99,11 @@ def _backend(backend: Backend) -> str:
     has_torch = importlib.util.find_spec("torch") is not None
     has_onnx = importlib.util.find_spec("onnxruntime") is not None
     if backend == "auto":
-        backend = "torch" if has_torch else "onnx"
+        backend = "onnx"
         if has_torch and _has_cuda():
             backend = "cuda"
+        elif has_torch and (_has_bfloat16() or not has_onnx):
+            backend = "torch"
     if backend in ("torch", "cuda") and not has_torch:
         raise UserError("torch is not installed; pip install 'gvc-field[gpu]', or use onnx")
     if backend == "cuda" and not _has_cuda():
@@ -117,6 +120,14 @@ def _has_cuda() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def _has_bfloat16() -> bool:
+    """Whether the CPU has instructions for it: elsewhere it is far slower than float32."""
+    import torch
+
+    supported: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    return bool(supported())
 
 
 class _Loaded:
@@ -142,10 +153,8 @@ class _TorchBase(_Loaded):
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         net = build(NetConfig(channels=entry.channels, blocks=entry.blocks))
         net.load_state_dict({name: value.float() for name, value in state.items()})
-        # bfloat16 only where the CPU has instructions for it: elsewhere it is far slower than float32.
-        supported: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
         self._torch, self._device = torch, torch.device(device)
-        self._half = device == "cuda" or bool(supported())
+        self._half = device == "cuda" or _has_bfloat16()
         self._net = net.eval().to(self._device)
         self.label = f"{entry.label} torch {device} {'bf16' if self._half else 'fp32'}"
 
