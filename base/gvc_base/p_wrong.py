@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gvc_protocol.marks import Mark
 
-__all__ = ["p_wrong_from_marks", "with_known_wrong"]
+__all__ = ["p_wrong_from_marks"]
 
 _AT_AGE_0 = {
     Mark.RECEIVED: 0.02, Mark.CARRIED: 0.05, Mark.ENHANCED: 0.20, Mark.REGENERATED: 0.60,
@@ -24,10 +24,6 @@ _RISE_PER_S = {Mark.CARRIED: 0.10, Mark.ENHANCED: 0.10, Mark.LOST: 0.02}
 _AT_MOST = {Mark.CARRIED: 0.50, Mark.ENHANCED: 0.55, Mark.LOST: 0.98}
 """Enhanced rises with carried: else an estimate from pixels seconds old would pass for better than
 the carried pixels themselves."""
-
-_TOLD_SHIFT, _TOLD_SLOPE, _SURE = 0.7, 0.8, 1e-3
-"""Log-odds of a tile that lies in a cell which the sender calls wrong, of those without its word. On
-`flood-31`, of neither training, calibration nor test, the fit was 0.75 and 0.70 (docs/marks.md)."""
 
 
 def p_wrong_from_marks(mark: NDArray[np.uint8], age_ms: NDArray[np.uint16]) -> NDArray[np.float16]:
@@ -45,18 +41,3 @@ def p_wrong_from_marks(mark: NDArray[np.uint8], age_ms: NDArray[np.uint16]) -> N
     most = np.array([_AT_MOST.get(m, 1.0) for m in Mark], np.float32)
     p = np.minimum(base[mark] + rise[mark] * (age_ms.astype(np.float32) / 1000), most[mark])
     return p.astype(np.float16)
-
-
-def with_known_wrong(p: NDArray[np.float16], known_wrong: NDArray[np.bool_]) -> NDArray[np.float16]:
-    """`p_wrong` after the sender has said where its comparison found structure wrong. It never falls.
-
-    Args:
-        p, known_wrong: of the same shape; True where the sender's map says so.
-    """
-    if not known_wrong.any():
-        return p
-    sure = np.clip(p[known_wrong].astype(np.float32), _SURE, 1 - _SURE)
-    odds = np.exp(_TOLD_SHIFT + _TOLD_SLOPE * np.log(sure / (1 - sure)))
-    out = p.copy()
-    out[known_wrong] = np.maximum(p[known_wrong], (odds / (1 + odds)).astype(np.float16))
-    return out

@@ -4,7 +4,7 @@
     what it decoded of the received bytes -> Evidence, apart from the network and its memory
     D: truth map, objects -> claims that still hold, alarms   (some six looks a second)
 
-Nothing here changes a pixel or a mark. Where the sender found structure wrong, `p_wrong` rises.
+Nothing here changes a pixel or a mark.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from gvc_base.alarms.look import Told, contradictions, missed, reduced, told_at
 from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch
-from gvc_base.p_wrong import with_known_wrong
 from gvc_profiles.sight.compare import wrong_cells
 from gvc_profiles.sight.detector import Detector
 from gvc_profiles.sight.evidence import Evidence, small_grey, work_size
@@ -117,10 +116,9 @@ class WatchedDecoder:
                 self._looked = frame.frame_no
                 self._look(frame, offset, plain, coded, unit, span)
             picture, age_ms = self._newest(coded, offset, span)
-            truth = self._claims(frame, unit)
             yield replace(
-                frame, truth=truth, alarms=self._alarms, plain=picture, plain_age_ms=age_ms,
-                p_wrong=with_known_wrong(frame.p_wrong, truth == Truth.KNOWN_WRONG),
+                frame, truth=self._claims(frame, unit), alarms=self._alarms, plain=picture,
+                plain_age_ms=age_ms,
             )  # fmt: skip
         if plain is not None:
             last = plain.at(span.frames - 1)

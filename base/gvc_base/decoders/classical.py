@@ -19,7 +19,7 @@ from gvc_base.decoders.fusion import Between, Carrier, Settings, resize, tile_me
 from gvc_base.decoders.gvc_parts import CodedUnit
 from gvc_base.decoders.motion import F32, FlowEngine
 from gvc_base.marks import facts
-from gvc_base.marks.doubt import Doubt, Known
+from gvc_base.marks.doubt import Doubt, Known, told_of
 from gvc_base.marks.facts import Context, PairFacts
 from gvc_base.marks.model import load_model
 from gvc_protocol.classical import BITSTREAM_VERSION, FeaturesPart, KeyframePart
@@ -134,6 +134,7 @@ class ClassicalDecoder:
         offsets, lows, context = self._features(unit.features, span)
         still = self._keyframe(unit.keyframe, span)
         self.evidence = CodedUnit(offsets=list(offsets), lows=list(lows))
+        self._doubt.tell(told_of(unit, span))
         made = self._moments(offsets, lows, still, unit, span, context) if lows else iter(())
         for offset in range(span.frames):
             moment = next(made, None)

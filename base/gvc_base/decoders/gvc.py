@@ -36,7 +36,7 @@ from gvc_base.decoders.gvc_patches import Chips, paste
 from gvc_base.decoders.gvc_restore import Evidence, Restoration
 from gvc_base.decoders.motion import FlowEngine
 from gvc_base.marks import facts
-from gvc_base.marks.doubt import Doubt, Known
+from gvc_base.marks.doubt import Doubt, Known, told_of
 from gvc_base.marks.facts import Context
 from gvc_base.marks.model import load_model
 from gvc_base.marks.sources import NOWHERE, Sources
@@ -146,6 +146,7 @@ class GvcDecoder:
         # F's own size is cheaper to work at, until there is something larger to show.
         self._full_size = self._full_size or bool(coded.patches)
         in_patches = self._sources.number(span.boot_id, unit.unit_no, SourcePart.PATCH)
+        self._doubt.tell(told_of(unit, span))
         self._chips.keep(coded.patches, unit.descriptors, span.first_frame, in_patches)
         pending = list(range(span.frames))
         for before, moment, pair in self._moments(coded, unit, span):

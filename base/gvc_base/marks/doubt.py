@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.marks import facts
-from gvc_base.marks.facts import Context, Fact, PairFacts, Scalar
+from gvc_base.marks.facts import Context, Fact, PairFacts, Scalar, Told
 from gvc_base.marks.model import Model
+from gvc_protocol.codec import ReceivedUnit, UnitSpan
 
-__all__ = ["Doubt", "Known", "Recorder"]
+__all__ = ["Doubt", "Known", "Recorder", "told_of"]
 
 F32 = NDArray[np.float32]
 
@@ -63,6 +64,12 @@ class _Held:
     score: F32
 
 
+def told_of(unit: ReceivedUnit, span: UnitSpan) -> Told | None:
+    """What the sender said of a unit that begins; None: nothing."""
+    truth = unit.descriptors.truth if unit.descriptors is not None else None
+    return None if truth is None else Told(truth.tiles(span.height, span.width), unit.whole)
+
+
 class Doubt:
     """One decoder's. Knows nothing of pixels beyond what `facts` says.
 
@@ -73,9 +80,15 @@ class Doubt:
 
     def __init__(self, model: Model, record: Recorder | None = None) -> None:
         self.model, self.record = model, record
+        self._told: Told | None = None
         self._looked: Known | None = None
         self._gap: _Gap | None = None
         self._held: _Held | None = None
+
+    def tell(self, told: Told | None) -> None:
+        """A unit begins, of which the sender said this of its own comparison; None: nothing."""
+        self._told = told
+        self._looked = None
 
     def coded(self, context: Context, frame: int, planes: F32) -> Known:
         """A coded moment."""
@@ -173,6 +186,9 @@ class Doubt:
         return p
 
     def _score(self, frame: int, planes: F32, scalars: F32) -> F32:
+        planes[[Fact.TOLD_WRONG, Fact.TOLD_NEAR]] = 0
+        if self._told is not None:
+            self._told.put(planes, scalars)
         if self.record is not None:
             self.record(frame, planes, scalars)
         return self.model.score(planes, scalars)

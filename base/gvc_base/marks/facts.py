@@ -5,6 +5,7 @@
     network -> expected error (log-variance head), texture that is missing, texture made up: the
         deviation of noise samples is known, so none has to be drawn
     bookkeeping -> share and age of received pixels, time to the nearest coded moment, size, bits, rate
+    the sender's own comparison -> cells that it found wrong, and how many (docs/truth.md)
 
 Planes are float32 on the grid of tiles; nothing here is drawn or guessed.
 """
@@ -23,8 +24,8 @@ from gvc_base.decoders.motion import F32, PairMotion, warp
 from gvc_protocol.codec import Quality
 
 __all__ = [
-    "FAR_AWAY_S", "PLANES", "SCALARS", "Context", "Fact", "PairFacts", "Scalar", "activity", "aged",
-    "between", "carried", "moment", "pair_facts", "tiles", "unseen",
+    "FAR_AWAY_S", "PLANES", "SCALARS", "Context", "Fact", "PairFacts", "Scalar", "Told", "activity",
+    "aged", "between", "carried", "moment", "pair_facts", "tiles", "unseen",
 ]  # fmt: skip
 
 U8 = NDArray[np.uint8]
@@ -32,7 +33,7 @@ Grid = tuple[int, int]
 
 _FINE, _BAND = (3, 3), (13, 13)
 "Boxes that part fine detail, structure and light, pixels at half size."
-_NEAR = (5, 5)
+_NEAR, _FAR = (5, 5), (15, 15)
 FAR_AWAY_S = 8.0
 "Ages and distances beyond this say nothing more."
 
@@ -80,6 +81,20 @@ class Fact(IntEnum):
     "The two coarser ones, mean of 5 by 5 tiles."
     ERROR_NEAR = 22
     "EXPECTED_ERROR, mean of 5 by 5 tiles."
+    CODED_FINE = 23
+    "FINE in the coded picture, enlarged."
+    CODED_OWN = 24
+    "log(1 + power) of the coded picture's own finest octave, at its own size."
+    ADDED = 25
+    "log(1 + power) of structure that is shown and not in the coded picture, or the other way round."
+    LEFT_BAND = 26
+    "log(1 + power) of structure that is left after the neighbours were moved here, the larger of both."
+    LEFT_BAND_NEAR = 27
+    "The same, mean of 5 by 5 tiles."
+    TOLD_WRONG = 28
+    "1 where the sender's own comparison found structure wrong in this unit."
+    TOLD_NEAR = 29
+    "The same, mean of 15 by 15 tiles."
 
 
 class Scalar(IntEnum):
@@ -101,6 +116,12 @@ class Scalar(IntEnum):
     CLASSICAL = 7
     PREVIEW = 8
     BEST = 9
+    TOLD = 10
+    "1: the sender told where it was wrong, 0: it told nothing."
+    TOLD_WHOLE = 11
+    "1: the same, and all that it compared has arrived."
+    TOLD_SHARE = 12
+    "Log-odds of a cell that it found wrong, about -5 to 5; 0 where it told nothing."
 
 
 PLANES, SCALARS = len(Fact), len(Scalar)
@@ -143,6 +164,9 @@ class PairFacts:
     trust_b: F32
     speed: F32
     "log(1 + pixels of the source a second)."
+    band_a: F32
+    "log(1 + power) of structure in what is left of A."
+    band_b: F32
 
 
 def tiles(plane: Any, grid: Grid) -> F32:
@@ -163,6 +187,28 @@ def activity(picture: U8, grid: Grid) -> tuple[F32, F32]:
     return np.log1p(np.asarray(both[0], np.float32)), np.log1p(np.asarray(both[1], np.float32))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the sender's own comparison said of a unit (`gvc_protocol.truth.TruthMap`)."""
+
+    wrong: NDArray[np.bool_]
+    "bool[R, C], by tile."
+    whole: bool
+    "All that it compared has arrived."
+
+    def put(self, planes: F32, scalars: F32) -> None:
+        """Into the inputs of a score, in place."""
+        wrong = self.wrong.astype(np.float32)
+        if wrong.shape != planes.shape[1:]:
+            size = (planes.shape[2], planes.shape[1])
+            wrong = np.asarray(cv2.resize(wrong, size, interpolation=cv2.INTER_NEAREST), np.float32)
+        planes[Fact.TOLD_WRONG] = wrong
+        planes[Fact.TOLD_NEAR] = cv2.blur(wrong, _FAR)
+        share = min(0.995, max(0.005, float(wrong.mean())))
+        scalars[Scalar.TOLD], scalars[Scalar.TOLD_WHOLE] = 1, self.whole
+        scalars[Scalar.TOLD_SHARE] = np.log(share / (1 - share))
+
+
 def pair_facts(
     a: U8, b: U8, motion: PairMotion, trust: tuple[F32, F32], passed_s: float, width: int,
     grid: Grid,
@@ -173,15 +219,29 @@ def pair_facts(
         trust: agreement of the flows on A's and on B's grid.
         passed_s: seconds from A to B. width: of the shown picture, pixels.
     """
-    left_a = cv2.absdiff(a, np.asarray(warp(b, motion.a_to_b), np.uint8))
-    left_b = cv2.absdiff(b, np.asarray(warp(a, motion.b_to_a), np.uint8))
+    there, here = warp(b, motion.a_to_b), warp(a, motion.b_to_a)
+    left_a, left_b = (
+        cv2.absdiff(a, np.asarray(there, np.uint8)),
+        cv2.absdiff(b, np.asarray(here, np.uint8)),
+    )
     flow = tiles(motion.a_to_b, grid)
     fast = np.sqrt(np.square(flow).sum(2)) * np.float32(width / a.shape[1] / max(passed_s, 1e-3))
     return PairFacts(
         np.log1p(tiles(left_a.astype(np.float32), grid)),
         np.log1p(tiles(left_b.astype(np.float32), grid)),
         tiles(trust[0], grid), tiles(trust[1], grid), np.log1p(fast),
+        _band(np.subtract(a, there, dtype=np.float32), grid),
+        _band(np.subtract(b, here, dtype=np.float32), grid),
     )  # fmt: skip
+
+
+def _band(left: F32, grid: Grid) -> F32:
+    """BAND of a difference of two pictures."""
+    size = (grid[1] * 4, grid[0] * 4)
+    how = cv2.INTER_AREA if left.shape[1] >= size[0] else cv2.INTER_LINEAR
+    half = np.asarray(cv2.resize(left, size, interpolation=how), np.float32)
+    band = np.asarray(cv2.blur(half, _FINE) - cv2.blur(half, _BAND), np.float32)
+    return np.log1p(np.asarray(cv2.blur(tiles(np.square(band), grid), (3, 3)), np.float32))
 
 
 def moment(
@@ -201,10 +261,20 @@ def moment(
     grid = context.grid
     out = np.zeros((PLANES, *grid), np.float32)
     out[Fact.FINE], out[Fact.BAND] = activity(shown, grid)
-    out[Fact.CODED_BAND] = out[Fact.BAND]
+    out[Fact.CODED_FINE], out[Fact.CODED_BAND] = out[Fact.FINE], out[Fact.BAND]
+    low = np.asarray(cv2.cvtColor(coded, cv2.COLOR_BGR2GRAY), np.float32)
+    own = np.square(low - cv2.blur(low, _FINE))
+    out[Fact.CODED_OWN] = np.log1p(cv2.blur(tiles(own, grid), (3, 3)))
     if shown is not coded:
-        out[Fact.CODED_BAND] = activity(coded, grid)[1]
+        out[Fact.CODED_FINE], out[Fact.CODED_BAND] = activity(coded, grid)
         high, wide = coded.shape[:2]
+        size = (grid[1] * 4, grid[0] * 4)
+        now = np.asarray(
+            cv2.resize(cv2.cvtColor(shown, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA),
+            np.float32,
+        )
+        then = np.asarray(cv2.resize(low, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        out[Fact.ADDED] = _band(now - then, grid)
         back = cv2.resize(shown, (wide, high), interpolation=cv2.INTER_AREA)
         apart = cv2.cvtColor(cv2.absdiff(back, coded), cv2.COLOR_BGR2GRAY)
         out[Fact.REPROJECTED] = np.log1p(tiles(apart.astype(np.float32), grid))
@@ -230,6 +300,9 @@ def moment(
             (b.left_a, b.trust_a) if b is after else (b.left_b, b.trust_b)
         )
         out[Fact.SPEED] = one.speed
+        out[Fact.LEFT_BAND] = np.maximum(
+            a.band_b if a is before else a.band_a, b.band_a if b is after else b.band_b
+        )
     else:
         out[Fact.TRUST_A] = out[Fact.TRUST_B] = 0.5
     out[Fact.TRUST] = 1
@@ -247,6 +320,7 @@ def between(a: F32, b: F32, pair: PairFacts, trust: F32, alpha: float) -> F32:
     out[Fact.LEFT_A], out[Fact.TRUST_A] = pair.left_a, pair.trust_a
     out[Fact.LEFT_B], out[Fact.TRUST_B] = pair.left_b, pair.trust_b
     out[Fact.SPEED] = pair.speed
+    out[Fact.LEFT_BAND] = np.maximum(pair.band_a, pair.band_b)
     out[Fact.TRUST] = tiles(trust, (out.shape[1], out.shape[2]))
     return _pooled(out)
 
@@ -282,6 +356,7 @@ def _pooled(planes: F32) -> F32:
     planes[Fact.BAND_NEAR] = cv2.blur(planes[Fact.BAND], _NEAR)
     worse = np.maximum(planes[Fact.LEFT_A], planes[Fact.LEFT_B])
     planes[Fact.LEFT_NEAR] = cv2.blur(worse, _NEAR)
+    planes[Fact.LEFT_BAND_NEAR] = cv2.blur(planes[Fact.LEFT_BAND], _NEAR)
     coarse = planes[Fact.ASKED_MIDDLE] + planes[Fact.ASKED_COARSE]
     planes[Fact.ASKED_NEAR] = cv2.blur(coarse, _NEAR)
     planes[Fact.ERROR_NEAR] = cv2.blur(planes[Fact.EXPECTED_ERROR], _NEAR)

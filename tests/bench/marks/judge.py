@@ -24,7 +24,6 @@ from gvc_base.marks.model import load_model
 from gvc_base.marks.sources import Sources
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.marks import TILE_PX
-from gvc_protocol.truth import Truth
 from tests.bench.marks.captures import lossy, make_capture, sendings
 from tests.bench.marks.harvest import Take, decoded
 from tests.bench.marks.replay import TRUE, Log, Logged, Seen, again
@@ -115,10 +114,9 @@ def logged(capture: Path, take: Take, clip: NDArray[np.uint8]) -> Log:
 
 def _seen(frame: DecodedFrame, true: NDArray[np.uint8], ask: int) -> Seen:
     apart = disagreement(true, frame.pixels)
-    truth = frame.truth if frame.truth is not None else np.zeros_like(frame.mark)
     return Seen(
         frame=frame.frame_no, ask=ask, mark=frame.mark, true=frame.p_wrong == TRUE,
-        known_wrong=truth == Truth.KNOWN_WRONG, wrong=apart > 1, apart=apart,
+        wrong=apart > 1, apart=apart,
         error=_error(true, frame.pixels, frame.mark.shape),
     )  # fmt: skip
 

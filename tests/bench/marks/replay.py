@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.marks.doubt import Doubt, Known
-from gvc_base.marks.facts import Context, PairFacts
+from gvc_base.marks.facts import Context, PairFacts, Told
 from gvc_base.marks.model import Model
-from gvc_base.p_wrong import with_known_wrong
 from tests.bench.marks.harvest import blank_model
 
 __all__ = ["TRUE", "Log", "Logged", "Seen", "again"]
@@ -41,7 +40,6 @@ class Seen:
     "As shown."
     true: NDArray[np.bool_]
     "Pixels that arrived as they are."
-    known_wrong: NDArray[np.bool_]
     apart: NDArray[np.float32]
     "Disagreement of structure, above 1 where it is wrong."
     error: NDArray[np.float32]
@@ -99,6 +97,10 @@ class Logged(Doubt):
         self._named(known.planes)
         self._named(known.score)
         return known
+
+    def tell(self, told: Told | None) -> None:
+        self._log.asked.append(("tell", (told,)))
+        super().tell(told)
 
     def coded(self, context: Context, frame: int, planes: F32) -> Known:
         self._log.asked.append(("coded", (context, frame, planes)))
@@ -165,7 +167,7 @@ def again(log: Log, model: Model) -> Iterator[tuple[Seen, NDArray[np.float16], f
         one = seen.get(asks)
         if one is not None:
             p[one.true] = model.received
-            yield one, with_known_wrong(p, one.known_wrong), spent
+            yield one, p, spent
 
 
 class _Arrays:
@@ -193,6 +195,8 @@ class _Arrays:
 
 def _ask(doubt: Doubt, arrays: _Arrays, name: str, given: Any) -> None:
     match name:
+        case "tell":
+            doubt.tell(*given)
         case "coded":
             arrays.gives(doubt.coded(*given))
         case "kept":
