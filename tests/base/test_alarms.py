@@ -15,7 +15,6 @@ from gvc_base.alarms import WatchedDecoder, watch
 from gvc_base.alarms.look import contradictions
 from gvc_base.claims import claim_notes
 from gvc_base.decoders.gvc_parts import CodedUnit
-from gvc_base.p_wrong import with_known_wrong
 from gvc_base.render import overlay
 from gvc_profiles.sight.detector import Found
 from gvc_protocol.codec import (
@@ -145,20 +144,6 @@ def test_a_told_box_that_is_a_little_off_its_object_is_not_missed() -> None:
     away = (x, y - 30, w, h)
     frame = first(shown, shown, sent(tracks=(track(away),)))
     assert [a.kind for a in frame.alarms] == [AlarmKind.MISSED]
-
-
-def test_where_the_sender_found_it_wrong_p_wrong_rises_and_nowhere_else() -> None:
-    wrong = np.zeros((9, 16), np.bool_)
-    wrong[0, :3] = True
-    unit = sent(truth=TruthMap(proxy=Proxy.CODED, wrong=wrong))
-    frame = first(ground(), ground(), unit)
-    known = frame.truth == Truth.KNOWN_WRONG
-    assert known.any() and (frame.p_wrong[known] > 0).all() and not frame.p_wrong[~known].any()
-    p = np.linspace(0, 1, 101).astype(np.float16)
-    told = with_known_wrong(p, np.ones(101, np.bool_))
-    assert (told >= p).all() and (np.diff(told.astype(float)) >= 0).all() and told.max() <= 1
-    assert 0.07 < told[2] < 0.10 and 0.23 < told[10] < 0.28
-    assert np.array_equal(with_known_wrong(p, np.zeros(101, np.bool_)), p)
 
 
 def test_what_the_sender_told_of_is_no_fake() -> None:

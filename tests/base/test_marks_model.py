@@ -155,7 +155,7 @@ def test_a_small_network_learns_and_is_what_the_decoder_runs(
 
 def pair() -> PairFacts:
     zeros = np.zeros(GRID, np.float32)
-    return PairFacts(zeros, zeros, zeros + 1, zeros + 1, zeros + 2)
+    return PairFacts(zeros, zeros, zeros + 1, zeros + 1, zeros + 2, zeros, zeros)
 
 
 def test_scores_run_straight_from_moment_to_moment() -> None:
@@ -180,6 +180,27 @@ def test_scores_run_straight_from_moment_to_moment() -> None:
     assert np.allclose(moved.planes, b.planes, atol=1e-5) and moved.frame == b.frame
     larger = doubt.on_grid(b, (8, 12))
     assert larger.score.shape == (8, 12) and larger.context.grid == (8, 12)
+
+
+def test_what_the_sender_told_is_an_input_for_its_unit_and_no_other() -> None:
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    doubt = Doubt(load_model(), lambda _, planes, scalars: seen.append((planes.copy(), scalars)))
+    picture = np.random.default_rng(6).integers(0, 255, (48, 72, 3), np.uint8)
+    planes = facts.moment(CONTEXT, picture, picture, pair(), None)
+    wrong = np.zeros((12, 18), np.bool_)
+    wrong[:4, :6] = True
+    for told in (None, facts.Told(wrong, whole=False), facts.Told(wrong, whole=True), None):
+        doubt.tell(told)
+        doubt.coded(CONTEXT, 10, planes)
+        assert doubt.kept(CONTEXT, 11, 30.0) is not None
+        doubt.tell(None)
+        assert doubt.kept(CONTEXT, 11, 30.0) is None, "what held for another unit"
+    told_wrong = [p[facts.Fact.TOLD_WRONG] for p, _ in seen]
+    assert not told_wrong[0].any() and not told_wrong[3].any()
+    assert told_wrong[1][:2, :3].all() and told_wrong[1].sum() == 6, "on the facts' grid"
+    flags = [(s[Scalar.TOLD], s[Scalar.TOLD_WHOLE]) for _, s in seen]
+    assert flags == [(0, 0), (1, 0), (1, 1), (0, 0)]
+    assert seen[1][1][Scalar.TOLD_SHARE] == pytest.approx(np.log(1 / 8), abs=1e-5)
 
 
 def test_scalars_say_what_a_frame_is() -> None:
@@ -213,7 +234,7 @@ def test_a_log_gives_what_the_decoder_would_have_shown(unit: GvcUnit, tmp_path: 
         log.seen.append(
             Seen(
                 frame=frame.frame_no, ask=doubt.asks, mark=frame.mark, true=frame.p_wrong == TRUE,
-                known_wrong=nothing > 0, wrong=nothing > 0, apart=nothing, error=nothing,
+                wrong=nothing > 0, apart=nothing, error=nothing,
             )
         )  # fmt: skip
     log.save(tmp_path / "take.log")

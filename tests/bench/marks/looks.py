@@ -2,7 +2,7 @@
 
     source -> real encoder -> units -> real decoder -> six looks a second, on disk
     looks -> the alarms and claims of today -> false alarms, fakes pasted into the picture, movers
-        painted over, movers that coding took away, what `p_wrong` is worth with the sender's map
+        painted over, movers that coding took away, what `p_wrong` is worth
 
 Fakes in what the decoder remembers need the decoder: `tests.bench.marks.planted`.
 
@@ -62,7 +62,7 @@ def _decode(sent: list[DecodeJob]) -> Iterator[_Unit]:
     for job in sent:
         state, step = watched.state(), max(1, round(job.span.fps / 6))
         frames = [
-            replace(frame, alarms=(), truth=None, p_wrong=timed.p[frame.frame_no])
+            replace(frame, alarms=(), truth=None)
             for i, frame in enumerate(watched.decode(job.unit, job.span)) if i % step == 0
         ]  # fmt: skip
         yield job, timed.evidence or CodedUnit(), state, frames
@@ -84,8 +84,7 @@ def measure(clip: str, bps: int, data: Path, out: Path, *, count: int, seed: int
             wrong = is_wrong(frames[frame.frame_no], frame.pixels)
             seen = planted.again(job, frame, evidence, state)
             planted.untouched(scene, result, seen, wrong)
-            result.count_p("of the decoder", frame.p_wrong, wrong)
-            result.count_p("with the sender's map", seen.p_wrong, wrong)
+            result.count_p(frame.p_wrong, wrong)
         planted.plant_shown(scene, result, job, looks, evidence, state, count)
         planted.remove(scene, result, job, looks, evidence, state, count)
     return result

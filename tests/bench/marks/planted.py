@@ -81,8 +81,6 @@ class Timed:
 
     def __init__(self, inner: Any) -> None:
         self.spec, self.label, self._inner, self.spent_s = inner.spec, inner.label, inner, 0.0
-        self.p: dict[int, NDArray[np.float16]] = {}
-        "Of each frame, as the decoder gave it."
 
     @property
     def evidence(self) -> CodedUnit | None:
@@ -97,7 +95,6 @@ class Timed:
             self.spent_s += time.process_time() - began
             if frame is None:
                 return
-            self.p[frame.frame_no] = frame.p_wrong
             yield frame
 
 
@@ -199,8 +196,7 @@ def _scene(scene: Scene, result: Result, count: int, quality: Any) -> None:
             true = scene.frames[frame.frame_no]
             wrong = is_wrong(true, frame.pixels)
             untouched(scene, result, frame, wrong)
-            result.count_p("of the decoder", timed.p[frame.frame_no], wrong)
-            result.count_p("with the sender's map", frame.p_wrong, wrong)
+            result.count_p(frame.p_wrong, wrong)
         share = (count - count // 2) // len(scene.jobs) + (
             number < (count - count // 2) % len(scene.jobs)
         )

@@ -29,8 +29,8 @@ class Result:
     known_wrong: list[int] = field(default_factory=lambda: [0, 0])
     wrong: int = 0
     tiles: int = 0
-    p: dict[str, list[list[int]]] = field(default_factory=dict)
-    "`p_wrong` of the decoder, and with the sender's map: right and wrong tiles by percent of p."
+    p: list[list[int]] = field(default_factory=lambda: [[0] * 101, [0] * 101])
+    "Right and wrong tiles by percent of `p_wrong`."
     map_bytes: list[int] = field(default_factory=list)
     decode_s: float = 0.0
     watch_s: float = 0.0
@@ -43,9 +43,7 @@ class Result:
             for name, row in its.items():
                 kept = mine.setdefault(name, [0] * len(row))
                 kept[:] = [a + b for a, b in zip(kept, row, strict=True)]
-        for name, counts in other.p.items():
-            so_far = np.array(self.p.get(name, np.zeros((2, 101))))
-            self.p[name] = (so_far + np.array(counts)).astype(int).tolist()
+        self.p = (np.array(self.p) + np.array(other.p)).tolist()
         for name in ("removed", "unseen", "verified", "known_wrong"):
             row = [a + b for a, b in zip(getattr(self, name), getattr(other, name), strict=True)]
             setattr(self, name, row)
@@ -59,11 +57,11 @@ class Result:
         self.decode_s += other.decode_s
         self.watch_s += other.watch_s
 
-    def count_p(self, name: str, p: NDArray[np.float16], wrong: NDArray[np.bool_]) -> None:
+    def count_p(self, p: NDArray[np.float16], wrong: NDArray[np.bool_]) -> None:
         """The tiles of one frame."""
         percent = np.rint(100 * p.astype(np.float32)).astype(np.int64).ravel()
         mine = np.bincount(percent + 101 * wrong.ravel(), minlength=202).reshape(2, 101)
-        self.p[name] = (np.array(self.p.get(name, np.zeros((2, 101)))) + mine).astype(int).tolist()
+        self.p = (np.array(self.p) + mine).tolist()
 
     def lines(self) -> list[str]:
         """For people."""
@@ -93,7 +91,7 @@ class Result:
             f"{_percent(self.verified[1], self.verified[0])} (they are "
             f"{_percent(self.verified[0], self.tiles)} of all); of known wrong ones "
             f"{_percent(self.known_wrong[1], self.known_wrong[0])}",
-            *(f"p_wrong {name}: {_worth(np.array(counts))}" for name, counts in self.p.items()),
+            f"p_wrong: {_worth(np.array(self.p))}",
             f"truth map: {np.mean(self.map_bytes or [0]):.1f} bytes a unit with its record's head, at "
             f"most {max(self.map_bytes, default=0)}, {len(self.map_bytes)} units",
             f"watching takes {_percent(round(self.watch_s * 1000), round(self.decode_s * 1000))} of the "
