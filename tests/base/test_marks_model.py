@@ -120,13 +120,17 @@ def test_what_is_trusted_is_right_on_takes_that_were_not_seen() -> None:
     table = calibrated(seen, [bins_of(rows.inputs[:, 0]) for _, rows in seen])
     assert (np.diff(table.p, axis=1) >= 0).all()
     assert table.trusted[Mark.LOST] == 0 and table.trusted[Mark.ENHANCED] > 0
-    trusted = wrong = marked = right = 0
+    trusted = wrong = marked = right = vouched = off = 0
     for _, rows in fresh:
         p = table.p[Mark.ENHANCED][bins_of(rows.inputs[:, 0])]
         inside = p <= table.trusted[Mark.ENHANCED]
         trusted, wrong = trusted + inside.sum(), wrong + rows.wrong[inside].sum()
         marked += (p[~rows.wrong] >= table.doubted).sum()
         right += (~rows.wrong).sum()
+        told = (rows.inputs[:, PLANES + Scalar.TOLD_WHOLE] > 0) & (p <= table.vouched)
+        told &= rows.inputs[:, facts.Fact.TOLD_WRONG] < 0.5
+        vouched, off = vouched + told.sum(), off + rows.wrong[told].sum()
+    assert off <= ALPHA * vouched and vouched > 0.1 * 90 * 4000
     assert wrong <= ALPHA * trusted and trusted > 0.3 * 90 * 4000
     assert 0.05 < marked / right < 0.12
 

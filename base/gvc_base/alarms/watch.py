@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gvc_base.alarms.look import Told, contradictions, missed, reduced, told_at
 from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch
+from gvc_base.marks.model import load_model
 from gvc_profiles.sight.compare import wrong_cells
 from gvc_profiles.sight.detector import Detector
 from gvc_profiles.sight.evidence import Evidence, small_grey, work_size
@@ -236,7 +237,9 @@ class WatchedDecoder:
             agree = cv2.resize(
                 self._agree.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST
             )
-            out[~wrong & (agree > 0) & (frame.mark < Mark.LOST)] = Truth.VERIFIED
+            # The sender compared a plain picture, small and grey: what else is known counts, too.
+            likely = frame.p_wrong <= np.float16(load_model().vouched)
+            out[~wrong & (agree > 0) & likely & (frame.mark < Mark.LOST)] = Truth.VERIFIED
         return out
 
 

@@ -6,6 +6,7 @@ alone (.npz, no pickles):
     p       float32[marks, bins]: share of wrong tiles in calibration at that score, never falling
     trusted float32[marks]: a tile of that mark is trusted at a p_wrong of at most this
     doubted float32[]: from this p_wrong on a tile is doubted
+    vouched float32[]: what the sender found right is shown as verified at a p_wrong of at most this
     received float32[]: share of wrong tiles among pixels that arrived as a patch or an answer
 """
 
@@ -51,6 +52,7 @@ class Model:
     p: NDArray[np.float16]
     trusted: F32
     doubted: float
+    vouched: float
     received: float
     label: str
 
@@ -135,6 +137,6 @@ def model_of(arrays: dict[str, NDArray[Any]], label: str) -> Model:
         raise ValueError("the table has other marks")
     return Model(
         layers=layers, p=p, trusted=np.asarray(arrays["trusted"], np.float32),
-        doubted=float(arrays["doubted"]),
+        doubted=float(arrays["doubted"]), vouched=float(arrays["vouched"]),
         received=float(arrays["received"]), label=label,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.marks.facts import PLANES, Fact, Scalar
 from gvc_base.marks.model import BINS
 from gvc_protocol.marks import Mark
 from tests.bench.marks.harvest import Rows, Take
@@ -51,6 +52,7 @@ class Table:
     p: F64
     trusted: F64
     doubted: float
+    vouched: float
     lines: list[str]
 
 
@@ -76,7 +78,9 @@ def calibrated(judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.in
             lines.append(f"{mark.name.lower()}: trusted up to p = {trusted[mark]:.3f}")
     doubted = _doubted(share, p)
     lines.append(f"doubted from p = {doubted:.3f} on")
-    return Table(p, trusted, doubted, lines)
+    vouched = _vouched(judged, bins, p)
+    lines.append(f"what the sender found right is verified up to p = {vouched:.3f}")
+    return Table(p, trusted, doubted, vouched, lines)
 
 
 def _counts(rows: Rows, bins: NDArray[np.int32]) -> F64:
@@ -110,7 +114,7 @@ def _threshold(share: F64, p: F64, kinds: Sequence[str]) -> float:
     """The highest p that is trusted; 0 where none is.
 
     Args:
-        share: float64[takes, BINS, 2], right and wrong tiles of one mark as shares of the take.
+        share: float64[takes, levels, 2], right and wrong tiles as shares of the take. p: of each level.
     """
     best = 0.0
     for level in np.unique(p):
@@ -125,6 +129,21 @@ def _threshold(share: F64, p: F64, kinds: Sequence[str]) -> float:
         if risk.sum() + 1 - ALPHA <= 0 and max(groups) <= 0:
             best = float(level)
     return best
+
+
+def _vouched(
+    judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.int32]], p: F64
+) -> float:
+    """The highest p up to which a tile that the sender found right is verified: of those no more than
+    `ALPHA` is wrong, as of those that are trusted."""
+    levels = np.unique(p)
+    share = np.zeros((len(judged), len(levels), 2))
+    for row, (_, rows), at in zip(share, judged, bins, strict=True):
+        whole = rows.inputs[:, PLANES + Scalar.TOLD_WHOLE] > 0
+        right = whole & (rows.inputs[:, Fact.TOLD_WRONG] < 0.5) & (rows.mark != Mark.LOST)
+        index = np.searchsorted(levels, p[rows.mark, at])[right] * 2 + rows.wrong[right]
+        row += np.bincount(index, minlength=2 * len(levels)).reshape(-1, 2) / max(1, len(right))
+    return _threshold(share, levels, [take.sending.scene.kind for take, _ in judged])
 
 
 def _doubted(share: F64, p: F64) -> float:

@@ -87,7 +87,7 @@ def blank_model() -> Model:
     return Model(
         layers=tuple((np.zeros(s, np.float32), np.zeros(s[0], np.float32)) for s in shapes),
         p=np.ones((len(Mark), BINS), np.float16), trusted=np.zeros(len(Mark), np.float32),
-        doubted=0.0, received=1.0, label="blank",
+        doubted=0.0, vouched=0.0, received=1.0, label="blank",
     )  # fmt: skip
 
 

@@ -195,7 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table.trusted[Mark.RECEIVED] = max(table.trusted[Mark.RECEIVED], received)
     arrays: dict[str, NDArray[np.generic]] = {
         "p": table.p.astype(np.float16), "trusted": table.trusted.astype(np.float32),
-        "doubted": np.float32(table.doubted), "received": received,
+        "doubted": np.float32(table.doubted), "vouched": np.float32(table.vouched),
+        "received": received,
     }  # fmt: skip
     for index, (weights, bias) in enumerate(layers, 1):
         arrays[f"w{index}"], arrays[f"b{index}"] = weights, bias
