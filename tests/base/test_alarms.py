@@ -77,6 +77,18 @@ class Shows:
             )  # fmt: skip
 
 
+class ShowsOnce(Shows):
+    """Shows the other picture at one frame alone."""
+
+    def __init__(self, received: U8, shown: U8, at: int) -> None:
+        super().__init__(received, received)
+        self._once, self._at = shown, at
+
+    def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
+        for frame in super().decode(unit, span):
+            yield replace(frame, pixels=self._once) if frame.frame_no == self._at else frame
+
+
 def track(box: tuple[int, int, int, int]) -> Track:
     points = tuple(
         TrackPoint(offset=i, x=box[0], y=box[1], width=box[2], height=box[3]) for i in (0, 3)
@@ -144,6 +156,21 @@ def test_a_told_box_that_is_a_little_off_its_object_is_not_missed() -> None:
     away = (x, y - 30, w, h)
     frame = first(shown, shown, sent(tracks=(track(away),)))
     assert [a.kind for a in frame.alarms] == [AlarmKind.MISSED]
+
+
+@pytest.mark.parametrize(("coded", "looked"), [((0, 4, 8), [0, 8]), ((0,), [0, 5, 10])])
+def test_coded_pictures_are_looked_at_where_they_come_soon_enough(
+    coded: tuple[int, ...], looked: list[int]
+) -> None:
+    """What is shown between two of them is moved from both; where none comes, time alone counts."""
+    received = ground()
+    for fake_at in range(12):
+        shows = ShowsOnce(received, with_car(received), fake_at)
+        shows.evidence = CodedUnit(offsets=list(coded), lows=[received] * len(coded))
+        span = replace(SPAN, frames=12, fps=Fraction(30))
+        alarmed = [f.frame_no for f in watch(shows).decode(sent(), span) if f.alarms]
+        assert bool(alarmed) == (fake_at in looked)
+        assert not alarmed or alarmed[0] == fake_at, "it holds until the next look"
 
 
 def test_what_the_sender_told_of_is_no_fake() -> None:

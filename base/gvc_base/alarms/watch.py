@@ -2,7 +2,7 @@
 
     decoder -> frames
     what it decoded of the received bytes -> Evidence, apart from the network and its memory
-    D: truth map, objects -> claims that still hold, alarms   (some six looks a second)
+    D: truth map, objects -> claims that still hold, alarms   (three to six looks a second)
 
 Nothing here changes a pixel or a mark.
 """
@@ -32,7 +32,9 @@ __all__ = ["HasEvidence", "WatchedDecoder", "watch"]
 U8 = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
-_LOOKS_PER_S = 6.0
+_LOOKS_PER_S, _LEAST_LOOKS_PER_S = 6.0, 3.0
+"""Where coded pictures come so often it looks at those alone: between them the same pixels move. On a
+highway all false alarms were there (19 in 30 looks): things that the comparison had moved otherwise."""
 _DETECT_S = 1.0
 _PATH_GAP_S = 0.5
 "As the decoder has it: a picture older than this before the unit is not moved by the unit's path."
@@ -113,7 +115,7 @@ class WatchedDecoder:
                 self._keep_chips(coded, unit)
                 self._looked = -(1 << 62)
             offset = frame.frame_no - span.first_frame
-            if (frame.frame_no - self._looked) * _LOOKS_PER_S >= span.fps:
+            if self._is_due(offset, plain, span):
                 self._looked = frame.frame_no
                 self._look(frame, offset, plain, coded, unit, span)
             picture, age_ms = self._newest(coded, offset, span)
@@ -124,6 +126,18 @@ class WatchedDecoder:
         if plain is not None:
             last = plain.at(span.frames - 1)
             self._before = None if last is None else (last, span.first_frame + span.frames - 1)
+
+    def _is_due(self, offset: int, plain: Evidence, span: UnitSpan) -> bool:
+        """Whether this frame is looked at: not where a coded one comes soon enough."""
+        since = span.first_frame + offset - self._looked
+        if since * _LOOKS_PER_S < span.fps:
+            return False
+        following = min((at for at in plain.coded if at >= offset), default=None)
+        return (
+            following is None
+            or (since + following - offset) * _LEAST_LOOKS_PER_S > span.fps
+            or (following == offset)
+        )
 
     def _newest(self, coded: CodedUnit, offset: int, span: UnitSpan) -> tuple[U8 | None, int]:
         """The coded picture of this moment or the newest before it, and its age in milliseconds."""
