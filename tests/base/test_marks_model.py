@@ -75,7 +75,8 @@ def test_a_calibration_that_is_not_the_one_of_its_index_is_refused(tmp_path: Pat
 
 def test_a_calibration_for_other_facts_is_refused() -> None:
     model = load_model()
-    arrays = {"p": model.p, "trusted": model.trusted, "doubted": np.float32(0.5)}
+    arrays = {"p": model.p, "trusted": model.trusted, "doubted": np.float32(0.5),
+              "vouched": np.float32(0.1)}  # fmt: skip
     for index, (weights, bias) in enumerate(model.layers, 1):
         arrays |= {f"w{index}": weights, f"b{index}": bias}
     with pytest.raises(KeyError):
@@ -106,6 +107,8 @@ def takes_of(rng: np.random.Generator, count: int) -> list[tuple[Take, Rows]]:
     out = []
     for index in range(count):
         x = rng.normal(0, 2.5, (4000, PLANES + SCALARS)).astype(np.float32)
+        x[:, PLANES + Scalar.TOLD_WHOLE] = index % 10 > 0
+        x[:, facts.Fact.TOLD_WRONG] = rng.random(4000) < 0.1
         wrong = rng.random(4000) < 1 / (1 + np.exp(-(x[:, 0] + rng.normal(-2, 0.5))))
         scene = replace(CALIBRATION[index % 12], kind=("a", "b", "c")[index % 3])
         sending = Sending(scene=scene, bpp=0.001, latency_s=2, codec="gvc")
@@ -130,7 +133,7 @@ def test_what_is_trusted_is_right_on_takes_that_were_not_seen() -> None:
         told = (rows.inputs[:, PLANES + Scalar.TOLD_WHOLE] > 0) & (p <= table.vouched)
         told &= rows.inputs[:, facts.Fact.TOLD_WRONG] < 0.5
         vouched, off = vouched + told.sum(), off + rows.wrong[told].sum()
-    assert off <= ALPHA * vouched and vouched > 0.1 * 90 * 4000
+    assert off <= ALPHA * vouched and vouched > 0.2 * 90 * 4000
     assert wrong <= ALPHA * trusted and trusted > 0.3 * 90 * 4000
     assert 0.05 < marked / right < 0.12
 
