@@ -119,7 +119,7 @@ def takes_of(rng: np.random.Generator, count: int) -> list[tuple[Take, Rows]]:
 
 def test_what_is_trusted_is_right_on_takes_that_were_not_seen() -> None:
     rng = np.random.default_rng(3)
-    seen, fresh = takes_of(rng, 90), takes_of(rng, 90)
+    seen, fresh = takes_of(rng, 150), takes_of(rng, 90)
     table = calibrated(seen, [bins_of(rows.inputs[:, 0]) for _, rows in seen])
     assert (np.diff(table.p, axis=1) >= 0).all()
     assert table.trusted[Mark.LOST] == 0 and table.trusted[Mark.ENHANCED] > 0
