@@ -81,6 +81,8 @@ class Doubt:
     def __init__(self, model: Model, record: Recorder | None = None) -> None:
         self.model, self.record = model, record
         self._told: Told | None = None
+        self._share = 0.0
+        "Of the unit that the sender told of last: one that lost its map is as hard a scene, about."
         self._looked: Known | None = None
         self._gap: _Gap | None = None
         self._held: _Held | None = None
@@ -88,6 +90,7 @@ class Doubt:
     def tell(self, told: Told | None) -> None:
         """A unit begins, of which the sender said this of its own comparison; None: nothing."""
         self._told = told
+        self._share = told.share if told is not None else self._share
         self._looked = None
 
     def coded(self, context: Context, frame: int, planes: F32) -> Known:
@@ -187,6 +190,7 @@ class Doubt:
 
     def _score(self, frame: int, planes: F32, scalars: F32) -> F32:
         planes[[Fact.TOLD_WRONG, Fact.TOLD_NEAR]] = 0
+        scalars[Scalar.TOLD_SHARE] = self._share
         if self._told is not None:
             self._told.put(planes, scalars)
         if self.record is not None:

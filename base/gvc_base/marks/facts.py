@@ -121,7 +121,7 @@ class Scalar(IntEnum):
     TOLD_WHOLE = 11
     "1: the same, and all that it compared has arrived."
     TOLD_SHARE = 12
-    "Log-odds of a cell that it found wrong, about -5 to 5; 0 where it told nothing."
+    "Log-odds of a cell that it found wrong when it told last, about -5 to 5; 0 where it never did."
 
 
 PLANES, SCALARS = len(Fact), len(Scalar)
@@ -204,9 +204,13 @@ class Told:
             wrong = np.asarray(cv2.resize(wrong, size, interpolation=cv2.INTER_NEAREST), np.float32)
         planes[Fact.TOLD_WRONG] = wrong
         planes[Fact.TOLD_NEAR] = cv2.blur(wrong, _FAR)
-        share = min(0.995, max(0.005, float(wrong.mean())))
         scalars[Scalar.TOLD], scalars[Scalar.TOLD_WHOLE] = 1, self.whole
-        scalars[Scalar.TOLD_SHARE] = np.log(share / (1 - share))
+
+    @property
+    def share(self) -> float:
+        """See `Scalar.TOLD_SHARE`."""
+        share = min(0.995, max(0.005, float(self.wrong.mean())))
+        return float(np.log(share / (1 - share)))
 
 
 def pair_facts(

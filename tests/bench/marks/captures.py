@@ -78,13 +78,13 @@ def make_capture(sending: Sending, data: Path, folder: Path) -> Path:
     return path
 
 
-def lossy(capture: Path, seed: int) -> Path:
+def lossy(capture: Path, seed: int, loss: float = LOSS) -> Path:
     """The capture through the bad link of `gvc-base impair`."""
-    path = capture.with_suffix(f".loss{seed}.pcap")
+    path = capture.with_suffix(f".loss{seed}-{loss:g}.pcap")
     if not path.exists():
         command = [
             sys.executable, "-m", "gvc_base", "impair", str(capture), "--out", str(path),
-            "--loss", str(LOSS), "--burst", str(BURST), "--seed", str(seed), "--json",
+            "--loss", str(loss), "--burst", str(BURST), "--seed", str(seed), "--json",
         ]  # fmt: skip
         json.loads(_run(command))
     return path

@@ -25,13 +25,16 @@ from gvc_base.recording import PCAP_PARAMS, open_recording
 from gvc_base.timeline import DecodeJob
 from gvc_protocol.codec import DecodedFrame, Quality
 from gvc_protocol.marks import Mark
-from tests.bench.marks.captures import Sending, lossy, make_capture, sendings
+from tests.bench.marks.captures import LOSS, Sending, lossy, make_capture, sendings
 from tests.bench.marks.scenes import Scene, make_clip, read_clip
 
 __all__ = ["Rows", "Take", "blank_model", "decoded", "harvest", "takes"]
 
 _TILES = 300
 "Of each frame that a score was made for."
+
+_TORN, _TORN_SEED = 0.4, 3
+"Share of packets lost on the worse link."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +45,14 @@ class Take:
     quality: Quality
     loss_seed: int
     "0: nothing lost."
+    loss: float = LOSS
+    "Share of packets, in bursts."
 
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.sending.name}-{self.quality}-{self.loss_seed}"
+        heavy = f"-{self.loss:g}" if self.loss != LOSS else ""
+        return f"{self.sending.name}-{self.quality}-{self.loss_seed}{heavy}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class Rows:
 def takes(scene: Scene) -> list[Take]:
     """How a scene is decoded to train or calibrate: as a mission is, half of it through a bad link.
 
-    The network is slow, so of the two sendings of codec 1 a training scene uses it on one.
+    The network is slow, so of the two sendings of codec 1 a training scene uses it on one. Parity makes
+    good most of a bad link's losses in so short a scene, so there is a worse one, too.
     """
     odd = scene.seed % 2
     low, high, classical = sendings(scene)
@@ -78,7 +85,11 @@ def takes(scene: Scene) -> list[Take]:
             (other, "standard", 1 - scene.seed // 2 % 2), (classical, "standard", 1 - odd),
             (one, "preview", 2),
         ]  # fmt: skip
-    return [Take(sending=s, quality=q, loss_seed=seed) for s, q, seed in rows]
+    out = [Take(sending=s, quality=q, loss_seed=seed) for s, q, seed in rows]
+    torn = [one, classical] if scene.split == "calibrate" else [one]
+    return out + [
+        Take(sending=s, quality="standard", loss_seed=_TORN_SEED, loss=_TORN) for s in torn
+    ]
 
 
 def blank_model() -> Model:
@@ -114,7 +125,7 @@ def harvest(take: Take, data: Path, folder: Path) -> Rows:
     if not path.exists():
         capture = make_capture(take.sending, data, folder)
         if take.loss_seed:
-            capture = lossy(capture, take.loss_seed)
+            capture = lossy(capture, take.loss_seed, take.loss)
         clip = read_clip(make_clip(take.sending.scene, data, folder))
         rows = _rows(capture, take, clip)
         part = path.with_suffix(".part.npz")
