@@ -57,8 +57,8 @@ Where 32 has the intra picture in the middle, as of 61, 16 was 0.1 JOD worse on 
 squared error."""
 
 _TIMEOUT_S, _TIMEOUT_PICTURE_S = 120.0, 5.0
-"""A child that takes longer hangs; the second for each picture. A slow or busy computer is no reason for AV1, which
-stands in where VVenC gives nothing."""
+"""A child that takes longer hangs; the second for each picture. A slow or busy computer is no reason for
+AV1, which stands in where VVenC gives nothing."""
 _PARAMETER_SETS = (15, 16)
 "SPS and PPS. VPS, AUD and SEI tell a decoder nothing new."
 _ADAPTATION_SETS = (17, 18)
