@@ -86,7 +86,7 @@ class Fact(IntEnum):
     CODED_OWN = 24
     "log(1 + power) of the coded picture's own finest octave, at its own size."
     ADDED = 25
-    "log(1 + power) of structure that is shown and not in the coded picture, or the other way round."
+    "Reserved, always 0: structure that is shown and not in the coded picture told nothing new."
     LEFT_BAND = 26
     "log(1 + power) of structure that is left after the neighbours were moved here, the larger of both."
     LEFT_BAND_NEAR = 27
@@ -272,13 +272,6 @@ def moment(
     if shown is not coded:
         out[Fact.CODED_FINE], out[Fact.CODED_BAND] = activity(coded, grid)
         high, wide = coded.shape[:2]
-        size = (grid[1] * 4, grid[0] * 4)
-        now = np.asarray(
-            cv2.resize(cv2.cvtColor(shown, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA),
-            np.float32,
-        )
-        then = np.asarray(cv2.resize(low, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        out[Fact.ADDED] = _band(now - then, grid)
         back = cv2.resize(shown, (wide, high), interpolation=cv2.INTER_AREA)
         apart = cv2.cvtColor(cv2.absdiff(back, coded), cv2.COLOR_BGR2GRAY)
         out[Fact.REPROJECTED] = np.log1p(tiles(apart.astype(np.float32), grid))

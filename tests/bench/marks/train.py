@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders.gvc_parts import place_patch
 from gvc_base.marks import is_wrong
-from gvc_base.marks.facts import PLANES, SCALARS, Scalar
+from gvc_base.marks.facts import PLANES, SCALARS, Fact, Scalar
 from gvc_base.marks.model import BINS, FOLDER, Model, bins_of, model_of
 from gvc_edge.regions import encode_layer
 from gvc_protocol.marks import Mark
@@ -38,9 +38,9 @@ _WIDTHS = (32, 16)
 _SEEDS = (1, 2, 3)
 "The mean of several networks is steadier than one, on scenes of a kind that none has seen."
 
-_UNUSED = [PLANES + Scalar.COST, PLANES + Scalar.RATE]
-"""One number a take: with some sixty takes they tell scenes apart, not right from wrong. Left out,
-nothing is lost on scenes that were not seen, and a size or rate that none had is no surprise."""
+_UNUSED = [Fact.ADDED, PLANES + Scalar.COST, PLANES + Scalar.RATE]
+"""The last two are one number a take: with some sixty takes they tell scenes apart, not right from wrong.
+Left out, nothing is lost on scenes that were not seen, and a size or rate that none had is no surprise."""
 
 _LEAST_SPREAD = 1e-4
 _STEPS, _BATCH, _RATE = 1500, 4096, 3e-3
