@@ -39,8 +39,9 @@ _SEEDS = (1, 2, 3)
 "The mean of several networks is steadier than one, on scenes of a kind that none has seen."
 
 _UNUSED = [Fact.ADDED, PLANES + Scalar.COST, PLANES + Scalar.RATE]
-"""The last two are one number a take: with some sixty takes they tell scenes apart, not right from wrong.
-Left out, nothing is lost on scenes that were not seen, and a size or rate that none had is no surprise."""
+"""The last two are one number a take: with some sixty takes they tell scenes apart, not right from
+wrong. Left out, nothing is lost on scenes that were not seen, and a size or rate that none had is no
+surprise."""
 
 _LEAST_SPREAD = 1e-4
 _STEPS, _BATCH, _RATE = 1500, 4096, 3e-3
