@@ -29,7 +29,7 @@ from gvc_edge.codecs.gvc_ladder import (
 )
 from gvc_edge.codecs.gvc_patches import RECORDS_SHARE, Lowest
 from gvc_edge.codecs.gvc_tools import Coded, Tools, Wanted
-from gvc_edge.codecs.gvc_trial import CLEARLY, Form, Trial
+from gvc_edge.codecs.gvc_trial import CLEARLY, SMALLER, Form, Trial
 from gvc_protocol.classical import coded_offsets
 from gvc_protocol.codec import CodecId, CodecSpec, SourceFrame
 from gvc_protocol.errors import LocalProtocolError, UserError
@@ -275,7 +275,8 @@ class GvcEncoder:
         trial, self._trial = self._trial, None
         if trial is None or coded is None or STEPS[self._index].level >= _STILLS:
             return coded
-        best, least = coded, CLEARLY * trial.error(self._offsets(coded), coded.pictures)
+        best, least = coded, trial.error(self._offsets(coded), coded.pictures)
+        own_width = coded.pictures[0].shape[1]
         kept = self._wanted()
         for form, pictures in trial.forms():
             if self._is_crowded(form.spacing, self._payload):
@@ -286,6 +287,7 @@ class GvcEncoder:
             if rival is None or rival.unit.tool != Tool.VVC:
                 continue
             error = trial.error(self._offsets(rival), rival.pictures)
+            error /= CLEARLY if form.width == own_width else SMALLER
             if error < least:
                 best, least, self._form = rival, error, form
         if self._form is not None:
