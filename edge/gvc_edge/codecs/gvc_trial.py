@@ -32,8 +32,9 @@ from gvc_profiles.sight.evidence import Evidence, small_grey
 __all__ = ["CLEARLY", "SMALLER", "Form", "Trial"]
 
 CLEARLY, SMALLER = 0.96, 0.92
-"""A rival's error must be below so much of the one in use, the second for smaller pictures: on the forest,
-4 s at 0.005 bit/pixel, half size at 30 Hz had less than 0.96 of the error of 1/1.5 at 15 Hz, and JOD 7.73."""
+"""A rival's error must be below so much of the one in use, the second for smaller pictures: on the
+forest, 4 s at 0.005 bit/pixel, half size at 30 Hz had less than 0.96 of the error of 1/1.5 at 15 Hz,
+and JOD 7.73."""
 
 _MOMENTS = 40
 "Frames that are compared, at most."
