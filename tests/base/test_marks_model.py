@@ -173,13 +173,13 @@ def test_scores_run_straight_from_moment_to_moment() -> None:
         doubt.coded(CONTEXT, frame, facts.moment(CONTEXT, picture, picture, pair(), None))
         for frame, picture in zip((10, 20), shown, strict=True)
     )
-    at = [doubt.between(a, b, (10, 20), pair(), frame, 30.0) for frame in range(10, 21)]
+    at = [doubt.between(a, b, (10, 20), pair, frame, 30.0) for frame in range(10, 21)]
     assert np.allclose(at[0], a.score) and np.allclose(at[10], b.score)
     assert np.allclose(at[2], a.score + (at[5] - a.score) * 0.4, atol=1e-5)
     assert not np.allclose(at[5], (a.score + b.score) / 2, atol=1e-3)
     near = replace(b, frame=14)
     assert np.allclose(
-        doubt.between(a, near, (10, 14), pair(), 12, 30.0), (a.score + b.score) / 2, atol=1e-5
+        doubt.between(a, near, (10, 14), pair, 12, 30.0), (a.score + b.score) / 2, atol=1e-5
     )
     held = [doubt.beyond(b, frame, 30.0, moved=False) for frame in (21, 22, 24, 25, 300)]
     assert held[0] is held[1] and held[2] is held[0] and held[3] is not held[0]

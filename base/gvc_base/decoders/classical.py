@@ -7,7 +7,7 @@ moments that nothing reaches -> the last picture, marked LOST, older from frame 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -214,7 +214,7 @@ class ClassicalDecoder:
 
     def _known_of(
         self, context: Context, coded: tuple[int, Picture, Picture, F32 | None],
-        still: _Still | None, pair: PairFacts | None, span: UnitSpan,
+        still: _Still | None, pair: Callable[[], PairFacts] | None, span: UnitSpan,
     ) -> Known:  # fmt: skip
         offset, low, picture, weight = coded
         frame = span.first_frame + offset
@@ -225,7 +225,8 @@ class ClassicalDecoder:
         carries = weight is not None and still is not None and still.carries
         age_s = np.full(context.grid, away_s, np.float32) if carries else None
         received = weight if carries else None
-        planes = facts.moment(context, picture, low, pair, None, received=received, age_s=age_s)
+        motion = pair() if pair is not None else None
+        planes = facts.moment(context, picture, low, motion, None, received=received, age_s=age_s)
         return self._doubt.coded(context, frame, planes)
 
     def _coded(

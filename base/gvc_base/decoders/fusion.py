@@ -7,6 +7,7 @@ two neighbouring coded pictures + their motion -> between: a picture and how far
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -183,7 +184,8 @@ class Between:
         self._weight_a, self._weight_b = weight_a, weight_b
         self.cut = float(self._trust_a.mean() + self._trust_b.mean()) < 2 * _SCENE_CUT
         trust = (self._trust_a, self._trust_b)
-        self.facts = pair_facts(a, b, self._motion, trust, passed_s, width, grid)
+        self.facts = cache(partial(pair_facts, a, b, self._motion, trust, passed_s, width, grid))
+        "Made when it is asked for, once."
 
     def at(self, alpha: float) -> tuple[Picture, F32, F32]:
         """Picture `alpha` of the way from A to B, 0 < alpha < 1.

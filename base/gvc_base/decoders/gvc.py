@@ -228,8 +228,8 @@ class GvcDecoder:
         self, context: Context, moment: Moment, low: U8, before: Pair | None, after: Pair | None
     ) -> Known:
         planes = facts.moment(
-            context, moment.shown, low, before.facts if before is not None else None,
-            after.facts if after is not None else None, expected_error=moment.sure,
+            context, moment.shown, low, before.facts() if before is not None else None,
+            after.facts() if after is not None else None, expected_error=moment.sure,
             made_up=moment.made_up, asked=moment.texture, received=moment.received,
             age_s=moment.age_s,
         )  # fmt: skip

@@ -7,7 +7,9 @@ What a moment knows of its pixels (share of received ones, their age) moves with
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -128,8 +130,8 @@ class Pair:
     "On A's grid: how well the way to B and back closes."
     trust_b: F32
     cut: bool
-    facts: PairFacts
-    "The same on the grid of tiles, for `p_wrong`."
+    facts: Callable[[], PairFacts]
+    "The same on the grid of tiles, for `p_wrong`; made when it is asked for, once."
 
     def onto_b(self, a: Moment, passed_s: float) -> Carried:
         """A's content where B sees it, `passed_s` seconds later."""
@@ -255,5 +257,6 @@ def find_pair(
     trust_a, trust_b = agreement(there, back), agreement(back, there)
     cut = float(trust_a.mean() + trust_b.mean()) < 2 * _SCENE_CUT
     motion = PairMotion(there, back)
-    facts = pair_facts(a, b, motion, (trust_a, trust_b), passed_s, width, grid)
+    trust = (trust_a, trust_b)
+    facts = cache(partial(pair_facts, a, b, motion, trust, passed_s, width, grid))
     return Pair(motion, trust_a, trust_b, cut, facts)

@@ -107,12 +107,19 @@ class Doubt:
         return replace(last, frame=frame)
 
     def between(
-        self, a: Known, b: Known, frames: tuple[int, int], pair: PairFacts, frame: int, fps: float
+        self,
+        a: Known,
+        b: Known,
+        frames: tuple[int, int],
+        pair: Callable[[], PairFacts],
+        frame: int,
+        fps: float,
     ) -> F32:
         """Score of a frame between two moments.
 
         Args:
             frames: where they stand; `a` may be a memory that was moved beyond its own.
+            pair: gives the motion between them; it is asked where the gap is long.
         """
         first, last = frames
         gap = self._gap
@@ -123,15 +130,16 @@ class Doubt:
         return _mixed(gap.score, b.score, (frame - gap.middle) / max(1, last - gap.middle))
 
     def _open(
-        self, a: Known, b: Known, frames: tuple[int, int], pair: PairFacts, fps: float
+        self, a: Known, b: Known, frames: tuple[int, int], pair: Callable[[], PairFacts], fps: float
     ) -> _Gap:
         first, last = frames
         middle = first + (last - first) // 2
         if (last - first) / fps < _KEPT_S:
             return _Gap(a, b, middle, _mixed(a.score, b.score, 0.5))
-        trust = np.minimum(pair.trust_a, pair.trust_b)
+        motion = pair()
+        trust = np.minimum(motion.trust_a, motion.trust_b)
         alpha = (middle - first) / max(1, last - first)
-        planes = facts.between(a.planes, b.planes, pair, trust, alpha)
+        planes = facts.between(a.planes, b.planes, motion, trust, alpha)
         since = min(middle - first, last - middle) / fps
         scalars = b.context.scalars(since, kind=Scalar.BETWEEN)
         return _Gap(a, b, middle, self._score(middle, planes, scalars))

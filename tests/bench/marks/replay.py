@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -115,10 +115,24 @@ class Logged(Doubt):
         return found
 
     def between(
-        self, a: Known, b: Known, frames: tuple[int, int], pair: PairFacts, frame: int, fps: float
+        self,
+        a: Known,
+        b: Known,
+        frames: tuple[int, int],
+        pair: Callable[[], PairFacts],
+        frame: int,
+        fps: float,
     ) -> F32:
-        self._log.asked.append(("between", (self._of(a), self._of(b), frames, pair, frame, fps)))
-        return self._named(super().between(a, b, frames, pair, frame, fps))
+        asked: list[PairFacts] = []
+
+        def told() -> PairFacts:
+            asked.append(pair())
+            return asked[0]
+
+        score = super().between(a, b, frames, told, frame, fps)
+        motion = asked[0] if asked else None
+        self._log.asked.append(("between", (self._of(a), self._of(b), frames, motion, frame, fps)))
+        return self._named(score)
 
     def beyond(self, known: Known, frame: int, fps: float, *, moved: bool) -> F32:
         self._log.asked.append(("beyond", (self._of(known), frame, fps, moved)))
@@ -210,8 +224,9 @@ def _ask(doubt: Doubt, arrays: _Arrays, name: str, given: Any) -> None:
         case "moved":
             arrays.gives(doubt.moved(arrays.known(given[0]), given[1]))
         case "between":
-            a, b, *rest = given
-            arrays.add(doubt.between(arrays.known(a), arrays.known(b), *rest))
+            a, b, frames, motion, frame, fps = given
+            known = arrays.known(a), arrays.known(b)
+            arrays.add(doubt.between(*known, frames, lambda: motion, frame, fps))
         case "beyond":
             known, frame, fps, moved = given
             arrays.add(doubt.beyond(arrays.known(known), frame, fps, moved=moved))
