@@ -45,6 +45,7 @@ MINIMUM_PAYLOAD = 110
 _LEAST_STILL_PAYLOAD = 70
 "Bytes below which a unit comes out empty: an AV1 still of 64 x 64 takes 50, its head 16."
 
+_NO_ERROR = 1e-6
 _COMPARE_EVERY = 8
 _PICTURE_BYTES, _HEADERS_SHARE = 20, 0.3
 "A picture in which nothing happens takes some 15 bytes of VVC and 3 of the index."
@@ -275,8 +276,11 @@ class GvcEncoder:
         trial, self._trial = self._trial, None
         if trial is None or coded is None or STEPS[self._index].level >= _STILLS:
             return coded
-        best, least = coded, trial.error(self._offsets(coded), coded.pictures)
-        own_width = coded.pictures[0].shape[1]
+        best, least = coded, 1.0
+        own, own_width = (
+            trial.error(self._offsets(coded), coded.pictures),
+            coded.pictures[0].shape[1],
+        )
         kept = self._wanted()
         for form, pictures in trial.forms():
             if self._is_crowded(form.spacing, self._payload):
@@ -287,9 +291,11 @@ class GvcEncoder:
             if rival is None or rival.unit.tool != Tool.VVC:
                 continue
             error = trial.error(self._offsets(rival), rival.pictures)
-            error /= CLEARLY if form.width == own_width else SMALLER
-            if error < least:
-                best, least, self._form = rival, error, form
+            same = form.width == own_width
+            mine, needed = (own[0], CLEARLY) if same else (own[1], SMALLER)
+            ratio = error[not same] / max(_NO_ERROR, needed * mine)
+            if ratio < least:
+                best, least, self._form = rival, ratio, form
         if self._form is not None:
             self._qp, self._last_size, self._tool = best.quantiser, best.size, Tool.VVC
         self._spacing = self._form.spacing if self._form is not None else kept.spacing
