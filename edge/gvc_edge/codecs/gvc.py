@@ -276,11 +276,8 @@ class GvcEncoder:
         trial, self._trial = self._trial, None
         if trial is None or coded is None or STEPS[self._index].level >= _STILLS:
             return coded
-        best, least = coded, 1.0
-        own, own_width = (
-            trial.error(self._offsets(coded), coded.pictures),
-            coded.pictures[0].shape[1],
-        )
+        best, least, own_width = coded, 1.0, coded.pictures[0].shape[1]
+        own = trial.error(self._offsets(coded), coded.pictures)
         kept = self._wanted()
         for form, pictures in trial.forms():
             if self._is_crowded(form.spacing, self._payload):

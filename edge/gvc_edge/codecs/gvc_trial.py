@@ -45,9 +45,9 @@ _BLUR_SHARE, _COARSE_WEIGHT = 0.0035, 3.0
 errors first. From 2 to 5 it has the four forms above that look better before the three that do not;
 above 4 it has half size at 30 Hz before 1/1.5 at 15 Hz on the forest, which looks better there."""
 _AT_CODED = 2.0
-"""What is shown at coded pictures counts so much more where sizes are compared: between them detail is out
-of place, which an eye forgives sooner than none. Else half size at 25 Hz won on a highway, 2 s a unit at
-0.0024 bit/pixel, and had 7.19 JOD; 1/1.5 at 12.5 Hz had 7.40."""
+"""What is shown at coded pictures counts so much more where sizes are compared: between them detail is
+out of place, which an eye forgives sooner than none. Else half size at 25 Hz won on a highway, 2 s a
+unit at 0.0024 bit/pixel, and had 7.19 JOD; 1/1.5 at 12.5 Hz had 7.40."""
 _SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 _MOST_HZ, _FEWER_HZ = 30.0, 10.0
 _DENSER = 1.6
