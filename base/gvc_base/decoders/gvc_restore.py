@@ -163,13 +163,11 @@ class Restoration:
     def _asked(self, evidence: Evidence, planes: F32, plain: U8, frame: int) -> _Said:
         """What the network says of this moment, or said of the last one, moved here."""
         last, pair = self._said, evidence.pair
-        # A memory that the motion path moved since then stands elsewhere.
-        still = last is not None and (last.frame, last.added.shape) == (
-            evidence.before,
-            plain.shape,
-        )
-        if still and last is not None and pair is not None and not evidence.look:
-            return last.moved(pair, frame)
+        if last is not None and pair is not None and not evidence.look:
+            # A memory that the motion path moved since then stands elsewhere.
+            stands = last.frame == evidence.before
+            if stands and last.added.shape == plain.shape:
+                return last.moved(pair, frame)
         picture, spread, texture = self._look(evidence, planes)
         return _Said(frame, np.subtract(picture, plain, dtype=np.float32), spread, texture)
 

@@ -46,6 +46,7 @@ _LEAST_STILL_PAYLOAD = 70
 "Bytes below which a unit comes out empty: an AV1 still of 64 x 64 takes 50, its head 16."
 
 _NO_ERROR = 1e-6
+"Nothing is below it: a form without any error stays."
 _COMPARE_EVERY = 8
 _PICTURE_BYTES, _HEADERS_SHARE = 20, 0.3
 "A picture in which nothing happens takes some 15 bytes of VVC and 3 of the index."
