@@ -45,6 +45,19 @@ def test_the_edge_runs_without_a_gpu_stack_and_without_the_archive(module: str) 
     assert done.stdout.strip() == "", "the edge loaded a part of the base"
 
 
+def test_help_of_the_base_needs_none_of_what_decodes_and_archives() -> None:
+    """Commands load what they need themselves, so that help and completion are there at once."""
+    absent = ("numpy", "cv2", "av", "sqlite_utils", "torch", "onnxruntime", "starlette", "asyncio")
+    done = run_isolated(
+        f"sys.modules.update(dict.fromkeys({absent!r}))\n"
+        "from gvc_base.cli import main\n"
+        "sys.argv = ['gvc-base', '--help']\n"
+        "main()"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "rehearse" in done.stdout
+
+
 def test_every_protocol_module_stands_alone() -> None:
     names = sorted(p.stem for p in (ROOT / "protocol" / "gvc_protocol").glob("*.py"))
     absent = (

@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gvc_base.asks import ask
 from gvc_protocol.errors import UserError
-from gvc_protocol.messages import MAX_TEXT_BYTES
 
 __all__ = ["ask_app"]
 
@@ -112,6 +110,8 @@ def text(
     as_json: JsonOption = False,
 ) -> None:
     """Say something to whoever is at the edge."""
+    from gvc_protocol.messages import MAX_TEXT_BYTES
+
     if not line.strip() or len(line.encode()) > MAX_TEXT_BYTES:
         raise UserError(f"a text has 1 to {MAX_TEXT_BYTES} bytes; this has {len(line.encode())}")
     _ask(archive, {"ask": "text", "text": line, "drone": drone}, wait, as_json)
@@ -120,11 +120,15 @@ def text(
 @ask_app.command()
 def resume(archive: ArchiveOption, drone: DroneOption = None) -> None:
     """Send again what was lost, of all starts of the edge that this archive knows."""
+    from gvc_base.asks import ask
+
     ask(archive, {"ask": "resume", "drone": drone}, wait_s=0)
     print("asked: lost units come as the link has room, `decode` puts them in their place")
 
 
 def _ask(archive: Path, wanted: dict[str, Any], wait: float, as_json: bool) -> None:
+    from gvc_base.asks import ask
+
     command_id, state = ask(archive, wanted, wait_s=wait)
     if as_json:
         print(json.dumps({"id": command_id, "state": state}))

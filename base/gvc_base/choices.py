@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from gvc_base.decoders import BACKENDS, Backend
-from gvc_protocol.codec import Quality
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.decoders import Backend
+    from gvc_protocol.codec import Quality
 
 __all__ = [
     "BackendOption", "BootOption", "FovOption", "GroundOption", "ObjectsOption", "QualityOption",
@@ -55,6 +57,8 @@ def checked_fov(degrees: float) -> float:
 
 def backend_of(name: str) -> Backend:
     """The backend of that name. Raises UserError for another."""
+    from gvc_base.decoders import BACKENDS
+
     if name not in BACKENDS:
         raise UserError(f"unknown backend {name!r}; choose {', '.join(BACKENDS)}")
     return name
@@ -62,6 +66,8 @@ def backend_of(name: str) -> Backend:
 
 def quality_of(name: str) -> Quality:
     """The quality of that name. Raises UserError for another."""
+    from gvc_protocol.codec import Quality
+
     if name not in get_args(Quality):
         raise UserError(f"unknown quality {name!r}; choose {', '.join(get_args(Quality))}")
     return cast(Quality, name)

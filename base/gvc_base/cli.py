@@ -1,10 +1,14 @@
-"""`gvc-base`: the base-station operator's and the analyst's command line. Thin."""
+"""`gvc-base`: the base-station operator's and the analyst's command line. Thin.
+
+Each command loads what it needs inside, here and in the `*_cli` modules: help and completion are
+there at once, also on a slow computer.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -24,18 +28,11 @@ from gvc_base.choices import (
     quality_of,
 )
 from gvc_base.compare_cli import compare_decodes
-from gvc_base.decode import Outputs, decode_recording, marks_path_for
-from gvc_base.decode_pass import DecodeSettings
 from gvc_base.examples import EXAMPLES
 from gvc_base.export_cli import export
-from gvc_base.impair import impair_capture
-from gvc_base.missions.redecode import note_decode
 from gvc_base.missions_cli import missions_app
 from gvc_base.post_cli import post_app
-from gvc_base.progress import progress
-from gvc_base.recording import open_recording, store_recording
 from gvc_base.redecode_cli import redecode_mission
-from gvc_base.rehearse import Rehearsal, RehearsalFailedError, RehearsalResult
 from gvc_base.replay_cli import replay
 from gvc_base.run_cli import run
 from gvc_base.trace_cli import trace_tile
@@ -49,9 +46,11 @@ from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import EncryptOption, KeyOption, keys_app
 from gvc_profiles.listing import print_profiles
 from gvc_profiles.params import link_params
-from gvc_profiles.sight.detector import load_detector
 from gvc_protocol.auth import auth_label
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.rehearse import RehearsalResult
 
 __all__ = ["app", "main"]
 
@@ -142,6 +141,13 @@ def decode(
     Examples: gvc-base decode flood.db --out flood.mp4; gvc-base decode flood.db --out seen.mp4
     --received-only; gvc-base verify flood.mp4 says what is real in it.
     """
+    from gvc_base.decode import Outputs, decode_recording, marks_path_for
+    from gvc_base.decode_pass import DecodeSettings
+    from gvc_base.missions.redecode import note_decode
+    from gvc_base.progress import progress
+    from gvc_base.recording import open_recording, store_recording
+    from gvc_profiles.sight.detector import load_detector
+
     params = (
         None if profile is None else link_params(load(profile), bps=None, fec="auto", packets=True)
     )
@@ -187,6 +193,8 @@ def impair(
     as_json: JsonOption = False,
 ) -> None:
     """Send a capture through a bad link (Gilbert-Elliott losses, errors, slips), seeded."""
+    from gvc_base.impair import impair_capture
+
     spec = ChannelSpec(
         loss=loss, burst=burst, ber=ber, slip=slip, dup=dup, reorder=reorder, seed=seed
     )
@@ -217,16 +225,24 @@ def rehearse(
     as_json: JsonOption = False,
 ) -> None:
     """Fly a video over a simulated link with the real programs, and show what arrives."""
+    from gvc_base.progress import progress
+    from gvc_base.rehearse import Rehearsal, RehearsalFailedError
+
     quality_of(quality)
     spec = ChannelSpec(loss=loss, burst=burst, ber=ber, slip=slip, dup=0, reorder=0, seed=seed)
     chosen = load(profile)
     link_key(key, encrypt=encrypt, profile=chosen)
     with progress("rehearsing", quiet=as_json) as step:
-        result = Rehearsal(
+        flight = Rehearsal(
             video, chosen, profile, spec, out, seconds=seconds, bps=bps, fec=fec,
             latency=latency, quality=quality, backend=backend_of(backend), codec=codec, step=step,
             key=key, encrypt=encrypt,
-        ).run()  # fmt: skip
+        )  # fmt: skip
+        try:
+            result = flight.run()
+        except RehearsalFailedError as error:
+            print(f"gvc-base: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
     if as_json:
         print(_result_json(result))
     else:
@@ -285,15 +301,12 @@ def _print_result(result: RehearsalResult) -> None:
 
 
 def main() -> None:
-    """Entry point: a UserError is one line and exit code 2, a failed rehearsal one line and 1."""
+    """Entry point: a UserError is one line and exit code 2."""
     try:
         app()
     except UserError as error:
         print(f"gvc-base: {error}", file=sys.stderr)
         sys.exit(2)
-    except RehearsalFailedError as error:
-        print(f"gvc-base: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,17 +19,15 @@ from gvc_base.choices import (
     backend_of,
     quality_of,
 )
-from gvc_base.decode_pass import DecodePass, DecodeSettings
-from gvc_base.missions.compare import Side, compare
-from gvc_base.missions.decoded import decoded_side
-from gvc_base.missions.models import how_of
-from gvc_base.missions.redecode import codec_of
-from gvc_base.neural.weights import FOLDER
-from gvc_base.recording import Recording, open_recording
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import KeyOption
-from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.decode_pass import DecodeSettings
+    from gvc_base.missions.compare import Side
+    from gvc_base.recording import Recording
+    from gvc_protocol.codec import DecodedFrame
 
 __all__ = ["compare_decodes"]
 
@@ -57,6 +55,12 @@ def compare_decodes(
 
     Examples: gvc-base compare flood.db --a standard --b preview; gvc-base compare old.mp4 new.mp4
     """
+    from gvc_base.decode_pass import DecodeSettings
+    from gvc_base.missions.compare import compare
+    from gvc_base.missions.decoded import decoded_side
+    from gvc_base.missions.redecode import codec_of
+    from gvc_base.recording import open_recording
+
     if second is not None:
         if a is not None or b is not None:
             raise UserError("--a and --b are for one recording; two decoded videos need neither")
@@ -86,6 +90,11 @@ def compare_decodes(
 
 def _recorded(recording: Recording, settings: DecodeSettings, text: str, codec: int | None) -> Side:
     """A side that is decoded while it is looked at."""
+    from gvc_base.decode_pass import DecodePass
+    from gvc_base.missions.compare import Side
+    from gvc_base.missions.models import how_of
+    from gvc_base.neural.weights import FOLDER
+
     quality, _, model = text.partition("/")
     chosen = quality_of(quality)
     weights = how_of(chosen, model or None, codec)

@@ -6,12 +6,14 @@ import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gvc_base.console.view import StationView
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.console.view import StationView
 
 __all__ = ["ConsoleAddress", "ConsoleOption", "TokenOption"]
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,15 +24,14 @@ from gvc_base.choices import (
     checked_fov,
     quality_of,
 )
-from gvc_base.decode import Outputs, decode_recording, marks_path_for
-from gvc_base.decode_pass import DecodeSettings
-from gvc_base.progress import progress
-from gvc_base.recording import Recording, open_recording
-from gvc_base.station.ground import DEFAULT_FOV_DEG
+from gvc_base.station import DEFAULT_FOV_DEG
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import KeyOption
-from gvc_profiles.sight.detector import load_detector
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.decode_pass import DecodeSettings
+    from gvc_base.recording import Recording
 
 __all__ = ["ExportFormat", "export"]
 
@@ -83,6 +82,10 @@ def export(
     Examples: gvc-base export flood.db --format geojson --out flood.geojson;
     gvc-base export flood.db --format csv --out link.csv
     """
+    from gvc_base.decode_pass import DecodeSettings
+    from gvc_base.progress import progress
+    from gvc_base.recording import open_recording
+
     if out.exists() and recording.exists() and out.samefile(recording):
         raise UserError(f"{out} is the input; write the output to another file")
     settings = DecodeSettings(
@@ -125,6 +128,9 @@ def _mp4(
     opened: Recording, settings: DecodeSettings, out: Path, received: bool, sign: bool,
     state: Path | None, on_frame: OnFrame,
 ) -> tuple[str, list[str]]:  # fmt: skip
+    from gvc_base.decode import Outputs, decode_recording, marks_path_for
+    from gvc_profiles.sight.detector import load_detector
+
     outputs = Outputs(
         plain=None, marked=out, marks=marks_path_for(out), received_only=received, sign=sign,
         state=state,

@@ -8,22 +8,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gvc_base.archive_seal import signer_or_say
-from gvc_base.archive_verify import Verification, verify_archive
-from gvc_base.missions.facts import ArchiveFacts, archives_in, read_facts
-from gvc_base.missions.media import media_of
-from gvc_base.missions.merge import merge_archives
-from gvc_base.missions.prune import age_ns, carry_out, plan_media, plan_missions
-from gvc_base.missions.told import HEADINGS, columns, lines_of, merge_lines, show_lines, size_text
-from gvc_base.progress import progress
 from gvc_profiles.boots import default_state_dir
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import KeyOption
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.archive_verify import Verification
+    from gvc_base.missions.facts import ArchiveFacts
 
 __all__ = ["missions_app"]
 
@@ -50,6 +46,8 @@ def list_missions(
 
     Example: gvc-base missions list /media/stick
     """
+    from gvc_base.missions.told import HEADINGS, columns, lines_of
+
     lines = []
     for facts in _all_facts(folder):
         verified, why = _verified(facts, quick=quick)
@@ -72,6 +70,10 @@ def show_mission(
 
     Example: gvc-base missions show flood.db
     """
+    from gvc_base.missions.facts import read_facts
+    from gvc_base.missions.media import media_of
+    from gvc_base.missions.told import show_lines
+
     facts = read_facts(archive)
     verified, why = _verified(facts, quick=quick)
     print("\n".join(show_lines(facts, verified, why, media_of(facts))))
@@ -97,6 +99,11 @@ def merge(
 
     Example: gvc-base missions merge north.db south.db --out both.db
     """
+    from gvc_base.archive_seal import signer_or_say
+    from gvc_base.missions.merge import merge_archives
+    from gvc_base.missions.told import merge_lines
+    from gvc_base.progress import progress
+
     signer = signer_or_say(state or default_state_dir("gvc-base"), _say)
     with progress("merging", quiet=as_json) as step:
         report = merge_archives(archives, out, key=link_key(key), signer=signer, on_step=step)
@@ -126,6 +133,9 @@ def prune(
 
     Examples: gvc-base missions prune; gvc-base missions prune --older-than 30d --keep 10 --yes
     """
+    from gvc_base.missions.prune import age_ns, carry_out, plan_media, plan_missions
+    from gvc_base.missions.told import size_text
+
     if keep is not None and keep < 0:
         raise UserError(f"--keep {keep}: give how many of the newest missions stay, 0 or more")
     older_ns = None if older_than is None else age_ns(older_than)
@@ -154,6 +164,8 @@ def prune(
 
 def _all_facts(folder: Path) -> Iterator[ArchiveFacts]:
     """Of each archive that can be read; the others are named on stderr and left alone."""
+    from gvc_base.missions.facts import archives_in, read_facts
+
     for path in archives_in(folder):
         try:
             yield read_facts(path)
@@ -170,4 +182,6 @@ def _verified(facts: ArchiveFacts, *, quick: bool) -> tuple[Verification | None,
         return None, "not looked at"
     if facts.version < 3:
         return None, "no hash chain"
+    from gvc_base.archive_verify import verify_archive
+
     return verify_archive(facts.path), ""

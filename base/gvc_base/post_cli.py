@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import signal
@@ -17,14 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gvc_base.choices import SecondsOption
-from gvc_base.post.copies import station_name
-from gvc_base.post.forwarder import Forwarder
-from gvc_base.post.receiver import PostReceiver
-from gvc_base.post.sender import Sender
-from gvc_base.post.server import PostServer, parse_server
 from gvc_protocol.errors import UserError
 
 if TYPE_CHECKING:
+    from gvc_base.post.forwarder import Forwarder
+    from gvc_base.post.server import PostServer
     from gvc_base.station.base import LiveBase
 
 __all__ = [
@@ -61,6 +57,9 @@ def post_target(
     Raises:
         UserError: one of them is not as it has to be.
     """
+    from gvc_base.post.copies import station_name
+    from gvc_base.post.server import parse_server
+
     own = re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname().partition(".")[0])[:32]
     return parse_server(url, creds, ca), station_name(name or own or "base")
 
@@ -73,6 +72,8 @@ class PostPlan:
         archive: Path, say: Callable[[str], None],
     ) -> None:  # fmt: skip
         """Raises UserError where an option is not as it has to be."""
+        from gvc_base.post.forwarder import Forwarder
+
         self._forwarder: Forwarder | None = None
         if url is None:
             if creds is not None or ca is not None or name is not None:
@@ -117,6 +118,8 @@ def send(
 
     Example: gvc-base post send flood.db --to nats://10.0.0.1:4222 --post-name ridge
     """
+    from gvc_base.post.sender import Sender
+
     server, station = post_target(to, creds, ca, name)
     sender = Sender(archive, server, station, say=_say, again=again)
     ended = _run(sender.run(follow=follow), seconds)
@@ -152,6 +155,9 @@ def receive(
 
     Example: gvc-base post receive --from nats://127.0.0.1:4222 --out missions
     """
+    from gvc_base.post.receiver import PostReceiver
+    from gvc_base.post.server import parse_server
+
     server = parse_server(source, creds, ca)
     receiver = PostReceiver(server, out, say=_say, station=station)
     try:
@@ -168,6 +174,7 @@ def receive(
 
 def _run(work: Coroutine[Any, Any, object], seconds: float | None) -> bool:
     """Whether it came to its end, before ctrl-c and before so many seconds."""
+    import asyncio
 
     async def limited() -> bool:
         task = asyncio.current_task()

@@ -18,12 +18,8 @@ from gvc_base.choices import (
     backend_of,
     quality_of,
 )
-from gvc_base.decode_pass import DecodeSettings
-from gvc_base.missions.redecode import redecode
-from gvc_base.progress import progress
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import KeyOption
-from gvc_profiles.sight.detector import load_detector
 
 __all__ = ["ModelOption", "redecode_mission"]
 
@@ -57,6 +53,11 @@ def redecode_mission(
 
     Example: gvc-base redecode flood.db --quality best --model evidence-250f5934
     """
+    from gvc_base.decode_pass import DecodeSettings
+    from gvc_base.missions.redecode import redecode
+    from gvc_base.progress import progress
+    from gvc_profiles.sight.detector import load_detector
+
     settings = DecodeSettings(
         quality=quality_of(quality), backend=backend_of(backend), stream_id=stream, boot_id=boot,
         key=link_key(key), detector=load_detector(objects),

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from gvc_base.archive_seal import load_signer
 from gvc_base.choices import (
     BackendOption,
     FovOption,
@@ -24,8 +23,7 @@ from gvc_base.choices import (
     quality_of,
 )
 from gvc_base.console_cli import ConsoleAddress, ConsoleOption, TokenOption
-from gvc_base.replay.view import ReplayOptions, ReplayView
-from gvc_base.station.ground import DEFAULT_FOV_DEG
+from gvc_base.station import DEFAULT_FOV_DEG
 from gvc_profiles.boots import default_state_dir
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import KeyOption
@@ -55,6 +53,9 @@ def replay(
 
     Example: gvc-base replay flood.db
     """
+    from gvc_base.archive_seal import load_signer
+    from gvc_base.replay.view import ReplayOptions, ReplayView
+
     where = ConsoleAddress.of(console, token)
     folder = state or default_state_dir("gvc-base")
     options = ReplayOptions(

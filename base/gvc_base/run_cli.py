@@ -8,11 +8,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gvc_base.archive_seal import load_signer
 from gvc_base.choices import (
     BackendOption,
     FovOption,
@@ -32,20 +31,17 @@ from gvc_base.post_cli import (
     PostOption,
     PostPlan,
 )
-from gvc_base.restream.start import RestreamPlan
-from gvc_base.station.ground import DEFAULT_FOV_DEG
-from gvc_base.station.opening import BasePlan, open_base
-from gvc_base.station.shared import StationOptions
-from gvc_base.station.view import LiveView
-from gvc_base.workers import WorkersSpec
+from gvc_base.station import DEFAULT_FOV_DEG
 from gvc_profiles import load
 from gvc_profiles.boots import default_state_dir
 from gvc_profiles.completion import complete_link, complete_profile
 from gvc_profiles.keys_cli import EncryptOption, KeyOption
 from gvc_profiles.links import UdpLink
 from gvc_profiles.model import LinkProfile
-from gvc_profiles.sight.detector import load_detector
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.station.opening import BasePlan
 
 __all__ = ["run"]
 
@@ -129,6 +125,13 @@ def run(
 
     For a tablet: --console 0.0.0.0:8765; the token that it needs is printed.
     """
+    from gvc_base.restream.start import RestreamPlan
+    from gvc_base.station.opening import BasePlan, open_base
+    from gvc_base.station.shared import StationOptions
+    from gvc_base.station.view import LiveView
+    from gvc_base.workers import WorkersSpec
+    from gvc_profiles.sight.detector import load_detector
+
     options = StationOptions(
         quality=quality_of(quality), backend=backend_of(backend), queue_limit=max(1, queue_limit),
         stream_id=stream, snapshot=snapshot, record=record, fov_deg=checked_fov(fov), ground_m=ground,
@@ -170,6 +173,8 @@ def run(
 
 
 def _kept(plan: BasePlan) -> str:
+    from gvc_base.archive_seal import load_signer
+
     try:
         signer = load_signer(plan.folder, make=False)
     except UserError:

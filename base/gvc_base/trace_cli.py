@@ -7,26 +7,26 @@ import zipfile
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from gvc_base.marks.trace import Origin, Packet, trace
-from gvc_base.recording import open_recording
 from gvc_profiles import load
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import KeyOption
 from gvc_profiles.params import link_params
 from gvc_protocol.errors import UserError
-from gvc_protocol.marks import AGE_UNKNOWN_MS, TILE_PX, Mark, SourcePart
+
+if TYPE_CHECKING:
+    from gvc_base.marks.trace import Packet
+    from gvc_protocol.marks import SourcePart
 
 __all__ = ["trace_tile"]
 
 _PARTS = {
-    SourcePart.NONE: "no received byte", SourcePart.KEYFRAME: "a picture in K",
-    SourcePart.FEATURES: "a low-resolution picture in F", SourcePart.PATCH: "a patch of pixels in F",
-    SourcePart.ANSWER: "pixels that were asked for",
+    "NONE": "no received byte", "KEYFRAME": "a picture in K",
+    "FEATURES": "a low-resolution picture in F", "PATCH": "a patch of pixels in F",
+    "ANSWER": "pixels that were asked for",
 }  # fmt: skip
 _GRIDS = ("mark", "age_ms", "p_wrong", "source_unit", "source_boot", "source_part")
 
@@ -47,6 +47,10 @@ def trace_tile(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """What one place of a decoded picture was made from: mark, unit, part, received datagrams."""
+    from gvc_base.marks.trace import Origin, trace
+    from gvc_base.recording import open_recording
+    from gvc_protocol.marks import SourcePart
+
     params = (
         None if profile is None else link_params(load(profile), bps=None, fec="auto", packets=True)
     )
@@ -71,6 +75,10 @@ def trace_tile(
 
 def _tile(path: Path, frame: int, at: str) -> dict[str, Any]:
     """What the marks file says of the tile at a pixel."""
+    import numpy as np
+
+    from gvc_protocol.marks import TILE_PX
+
     try:
         x, y = (int(word) for word in at.split(","))
     except ValueError:
@@ -98,6 +106,8 @@ def _tile(path: Path, frame: int, at: str) -> dict[str, Any]:
 
 
 def _lines(tile: dict[str, Any], part: SourcePart, packets: list[Packet], kind: str) -> list[str]:
+    from gvc_protocol.marks import AGE_UNKNOWN_MS, TILE_PX, Mark, SourcePart
+
     x, y = tile["column"] * TILE_PX, tile["row"] * TILE_PX
     old = "age unknown" if tile["age_ms"] == AGE_UNKNOWN_MS else f"{tile['age_ms']} ms old"
     lines = [
@@ -107,7 +117,7 @@ def _lines(tile: dict[str, Any], part: SourcePart, packets: list[Packet], kind: 
     if part == SourcePart.NONE:
         return [*lines, "made from: no received byte"]
     lines.append(
-        f"made from: {_PARTS[part]}, unit {tile['source_unit']} of boot {tile['source_boot']}; "
+        f"made from: {_PARTS[part.name]}, unit {tile['source_unit']} of boot {tile['source_boot']}; "
         f"{len(packets)} datagrams, {sum(p.size for p in packets)} bytes"
     )
     ordered = sorted(packets, key=lambda p: (p.part, p.number, p.block_no, p.symbol))

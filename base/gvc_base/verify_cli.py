@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gvc_base.archive_deep import derived_problems
-from gvc_base.archive_seal import load_signer
-from gvc_base.archive_verify import Verification, verify_archive
 from gvc_profiles.boots import default_state_dir
 from gvc_profiles.keys import link_key
 from gvc_profiles.keys_cli import KeyOption
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.archive_verify import Verification
 
 __all__ = ["verify"]
 
@@ -39,6 +39,9 @@ def verify(
 
     Examples: gvc-base verify flood.db --deep --key link.key; gvc-base verify flood.mp4
     """
+    from gvc_base.archive_deep import derived_problems
+    from gvc_base.archive_verify import verify_archive
+
     if not _is_sqlite(file):
         _verify_media(file, state)
         return
@@ -90,6 +93,8 @@ def _print(file: Path, found: Verification, state: Path, deep: bool) -> None:
 
 def _whose(fingerprint: str, state: Path) -> str:
     """Whether it is this base's own key. Another's is compared by voice."""
+    from gvc_base.archive_seal import load_signer
+
     try:
         mine = load_signer(state, make=False)
     except UserError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gvc_base.workers import WorkersSpec, need_distributed
 from gvc_protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from gvc_base.workers import WorkersSpec
 
 __all__ = ["workers_app"]
 
@@ -73,6 +75,8 @@ def join(
 
 
 def _spec(address: str, tls: Path | None, insecure: bool) -> WorkersSpec:
+    from gvc_base.workers import WorkersSpec, need_distributed
+
     need_distributed()
     if not address.startswith("dask:"):
         raise UserError(f"{address} is no scheduler; give dask://HOST:PORT")

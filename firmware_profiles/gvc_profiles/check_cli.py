@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from gvc_profiles.check import check_radio
 from gvc_profiles.completion import complete_link, complete_profile
 from gvc_profiles.load import load
 
@@ -32,6 +31,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ask the radio for its settings: 0 all good, 1 something differs, 2 cannot talk to it."""
+    from gvc_profiles.check import check_radio
+
     report = check_radio(load(profile), link, apply=apply)
     print(report.as_json() if as_json else report.as_text())
     raise typer.Exit(report.exit_code)

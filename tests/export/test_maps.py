@@ -25,7 +25,7 @@ from gvc_base.export.geojson import write_geojson
 from gvc_base.export.gpx import write_gpx
 from gvc_base.export.kml import write_kml
 from gvc_base.recording import open_recording
-from gvc_base.station.ground import DEFAULT_FOV_DEG
+from gvc_base.station import DEFAULT_FOV_DEG
 from tests.export.conftest import GROUND_M, Program
 from tests.export.planted import straight_down
 

@@ -35,7 +35,7 @@ from gvc_base.replay.index import Drone, ReplayIndex
 from gvc_base.replay.later import answer_of, chip_of
 from gvc_base.replay.lists import AskList, RecordedEvents, next_of, read_notes
 from gvc_base.replay.stream import ReplayStream, Sight, latency_s
-from gvc_base.station.ground import DEFAULT_FOV_DEG
+from gvc_base.station import DEFAULT_FOV_DEG
 from gvc_base.station.notes import note_detail, note_text, truth_so_far
 from gvc_base.station.queues import DecodeBudget
 from gvc_base.station.scenes import tile_source, trusted_share

@@ -23,10 +23,8 @@ from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.descriptors import Telemetry
 from gvc_protocol.marks import Mark
 
-__all__ = ["DEFAULT_FOV_DEG", "Camera", "GroundMap", "received_share"]
+__all__ = ["Camera", "GroundMap", "received_share"]
 
-DEFAULT_FOV_DEG = 70.0
-"Across the picture's width; small camera drones have 65 to 85."
 _EARTH_M = 6_371_008.8
 _FAR_HEIGHTS = 20.0
 _LEAST_HEIGHT_M = 1.0

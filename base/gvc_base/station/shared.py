@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gvc_base.archive import Archive
 from gvc_base.decoders import Backend
+from gvc_base.station import DEFAULT_FOV_DEG
 from gvc_base.station.commits import GroupCommit
 from gvc_base.station.events import EventList
-from gvc_base.station.ground import DEFAULT_FOV_DEG
 from gvc_base.station.queues import DecodeBudget
 from gvc_base.truth_score import RunningScore
 from gvc_base.workers import WorkerPool, WorkersSpec

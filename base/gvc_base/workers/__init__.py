@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from gvc_protocol.codec import DecodedFrame, ReceivedUnit, UnitSpan
 from gvc_protocol.errors import UserError
 
 if TYPE_CHECKING:
     from gvc_base.workers.session import DecoderPlan
+    from gvc_protocol.codec import DecodedFrame, ReceivedUnit, UnitSpan
 
 __all__ = ["Place", "PlaceLostError", "WorkerPool", "WorkersSpec", "make_pool"]
 
