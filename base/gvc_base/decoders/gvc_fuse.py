@@ -93,7 +93,8 @@ class Moment:
 class Carried:
     """A moment's content, moved to a later one."""
 
-    picture: U8
+    picture: Callable[[], U8]
+    "Made when it is asked for, once."
     trust: F32
     "On the flow's grid."
     received: F32
@@ -141,17 +142,18 @@ class Pair:
         small = resize_flow(flow, columns, rows)
         cells = cv2.resize(kept, (columns, rows))
         return Carried(
-            np.asarray(warp(a.picture, resize_flow(flow, w, h)), np.uint8), kept,
+            cache(lambda: np.asarray(warp(a.picture, resize_flow(flow, w, h)), np.uint8)), kept,
             np.asarray(warp_nearest(a.received, small) * cells, np.float32),
             np.asarray(warp(a.age_s, small) + np.float32(passed_s), np.float32),
             warp_nearest(a.origin, small),
         )  # fmt: skip
 
-    def onto_a(self, picture: U8) -> tuple[U8, F32]:
-        """B's picture where A sees it, and the trust on the flow's grid."""
+    def onto_a(self, picture: U8) -> tuple[Callable[[], U8], F32]:
+        """B's picture where A sees it, made when it is asked for, and the trust on the flow's grid."""
         flow, trust = self.motion.a_to_b, self.trust_a
         h, w = picture.shape[:2]
-        return np.asarray(warp(picture, resize_flow(flow, w, h)), np.uint8), self._kept(trust)
+        there = cache(lambda: np.asarray(warp(picture, resize_flow(flow, w, h)), np.uint8))
+        return there, self._kept(trust)
 
     def between(self, a: Moment, b: Moment, alpha: float) -> Filled:
         """What stands `alpha` of the way from A to B, 0 < alpha < 1.

@@ -6,6 +6,7 @@ texture amplitudes -> (objects kept free, by the caller) -> noise that moves wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -55,8 +56,8 @@ class Evidence:
     """All that is known of one coded moment; pictures uint8[h, w, 3] on the canvas."""
 
     current: U8
-    ahead: U8 | None
-    "The next coded picture, moved here."
+    ahead: Callable[[], U8] | None
+    "Gives the next coded picture, moved here."
     ahead_trust: F32 | None
     "On the flow's grid."
     past: Carried | None
@@ -90,7 +91,7 @@ class _Said:
         flow = pair.motion.b_to_a
         h, w = self.added.shape[:2]
         added = np.asarray(warp(self.added, resize_flow(flow, w, h)), np.float32)
-        added *= cv2.resize(pair.trust_b, (w, h))[..., None]
+        added = cv2.multiply(added, cv2.merge([cv2.resize(pair.trust_b, (w, h))] * 3))
         rows, columns = self.spread.shape
         small = resize_flow(flow, columns, rows)
         texture = [warp(octave, small) for octave in self.texture]
@@ -144,14 +145,14 @@ class Restoration:
             moment.origin[old] = past.origin[old]
         plain = current
         if past is not None and received.max(initial=0) > 0:
-            plain = _mixed(past.picture, current, received)
+            plain = _mixed(past.picture(), current, received)
         moment.picture = moment.shown = plain
         if self._restorer is None:
             return moment
         planes = _planes(evidence, shape)
         said = self._said = self._asked(evidence, planes, plain, frame)
-        mixed = np.rint(plain + np.float32(_RESTORED) * said.added)
-        picture = np.clip(mixed, 0, 255).astype(np.uint8)
+        mixed = cv2.add(plain, np.float32(_RESTORED) * said.added, dtype=cv2.CV_8U)
+        picture = np.asarray(mixed, np.uint8)
         spread, moment.texture = said.spread, said.texture
         moment.context = np.concatenate([planes, spread[None]])
         if evidence.mono:
@@ -174,8 +175,8 @@ class Restoration:
     def _look(self, evidence: Evidence, planes: F32) -> tuple[U8, F32, F32]:
         assert self._restorer is not None
         current, past = evidence.current, evidence.past
-        ahead = current if evidence.ahead is None else evidence.ahead
-        memory = current if past is None else past.picture
+        ahead = current if evidence.ahead is None else evidence.ahead()
+        memory = current if past is None else past.picture()
         picture, spread, texture = self._restorer.restore(current, ahead, memory, planes)
         if self._looks < 2:
             return picture, spread, texture
@@ -222,7 +223,7 @@ class Restoration:
         self, refiner: Refiner, moment: Moment, past: Carried | None, field: MovingNoise
     ) -> None:
         assert moment.context is not None
-        memory = moment.picture if past is None else past.picture
+        memory = moment.picture if past is None else past.picture()
         h, w = moment.picture.shape[:2]
         added = refiner.refine(moment.picture, memory, moment.context, field.planes, _STEPS)
         if moment.mono:

@@ -73,8 +73,8 @@ class MovingNoise:
         h, w = self.shape
         at = pixel_grid(h, w) + flow
         roll = (int(self._rng.integers(h)), int(self._rng.integers(w)))
-        keep = np.float32(np.sqrt(1 - _RENEWED**2))
-        anew = trust < 0.5
+        keep = float(np.sqrt(1 - _RENEWED**2))
+        anew = np.asarray(cv2.compare(trust, 0.5, cv2.CMP_LT), np.uint8)
         remap: Any = cv2.remap
         for k in range(len(self.planes)):
             # A shifted copy of one field is as good as new noise, and costs no generator.
@@ -83,9 +83,8 @@ class MovingNoise:
             moved = remap(
                 self.planes[k], at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT
             )
-            mixed = keep * moved + np.float32(_RENEWED) * fresh
-            mixed[anew] = fresh[anew]
-            self.planes[k] = mixed
+            mixed = cv2.addWeighted(moved, keep, fresh, _RENEWED, 0)
+            self.planes[k] = cv2.copyTo(fresh, anew, mixed)
 
 
 def lay_over(picture: U8, bands: F32, amplitudes: F32) -> U8:
@@ -99,7 +98,7 @@ def lay_over(picture: U8, bands: F32, amplitudes: F32) -> U8:
     h, w = picture.shape[:2]
     total = np.zeros((h, w), np.float32)
     for band, amplitude in zip(bands, amplitudes, strict=True):
-        total += band * cv2.resize(amplitude, (w, h)) * np.float32(255)
-    levels = np.clip(np.rint(total), -127, 127).astype(np.int16)
-    out: U8 = np.clip(picture.astype(np.int16) + levels[..., None], 0, 255).astype(np.uint8)
+        cv2.accumulateProduct(band, cv2.resize(amplitude * np.float32(255), (w, h)), total)
+    np.rint(np.clip(total, -127, 127, out=total), out=total)
+    out: U8 = cv2.add(picture, cv2.merge([total] * picture.shape[2]), dtype=cv2.CV_8U)  # type: ignore[assignment]
     return out
