@@ -91,7 +91,8 @@ class _Said:
         flow = pair.motion.b_to_a
         h, w = self.added.shape[:2]
         added = np.asarray(warp(self.added, resize_flow(flow, w, h)), np.float32)
-        added = cv2.multiply(added, cv2.merge([cv2.resize(pair.trust_b, (w, h))] * 3))
+        sure = cv2.merge([cv2.resize(pair.trust_b, (w, h))] * 3)
+        added = np.asarray(cv2.multiply(added, sure), np.float32)
         rows, columns = self.spread.shape
         small = resize_flow(flow, columns, rows)
         texture = [warp(octave, small) for octave in self.texture]

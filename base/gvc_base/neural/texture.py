@@ -74,7 +74,7 @@ class MovingNoise:
         at = pixel_grid(h, w) + flow
         roll = (int(self._rng.integers(h)), int(self._rng.integers(w)))
         keep = float(np.sqrt(1 - _RENEWED**2))
-        anew = np.asarray(cv2.compare(trust, 0.5, cv2.CMP_LT), np.uint8)
+        anew = (trust < np.float32(0.5)).astype(np.uint8)
         remap: Any = cv2.remap
         for k in range(len(self.planes)):
             # A shifted copy of one field is as good as new noise, and costs no generator.
