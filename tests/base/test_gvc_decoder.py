@@ -167,7 +167,7 @@ def test_a_lost_unit_moves_by_the_path_that_came(unit: GvcUnit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quality", "fps", "looks"), [("standard", 15, 3), ("standard", 60, 1), ("best", 60, 18)]
+    ("quality", "fps", "looks"), [("standard", 15, 2), ("standard", 60, 1), ("best", 60, 18)]
 )
 def test_the_network_looks_at_standard_no_oftener_than_it_pays(
     unit: GvcUnit, quality: Quality, fps: int, looks: int
