@@ -94,7 +94,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory, edge: Callable[..., Ran]) -> 
     """Six seconds of the synthetic flood, small, as a video file."""
 
     def make(folder: Path) -> None:
-        url = "synthetic:flood?seed=3&seconds=6&size=320x192&fps=10"
+        url = "synthetic:flood?seed=3&seconds=6&size=320x192&fps=5"
         made = edge("render", url, "--out", folder / "flood.mp4")
         assert made.code == 0, made.err
 

@@ -23,19 +23,20 @@ Started = Callable[..., subprocess.Popen[str]]
 
 
 def write_scene(path: Path) -> None:
-    """320x192, lossless: a look at one picture of the flood that wanders to and fro.
+    """160x96, lossless: a look at one picture of the flood that wanders to and fro.
 
-    Drawing the flood itself beside the programs would take a core of the machine all the time.
+    Drawing the flood itself beside the programs would take a core of the machine all the time, and
+    coding four times the pixels half a core.
     """
     query = parse_flood_query("seed=5&seconds=1&size=448x256&fps=1")
     wide = FloodSource(query, start_us=0, seconds=None, crop_even=False).render(0)
     with av.open(str(path), "w") as out:
         stream = out.add_stream("ffv1", rate=Fraction(FPS))
-        stream.width, stream.height, stream.pix_fmt = 320, 192, "bgr0"
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "bgr0"
         for number in range(SECONDS * FPS):
             x, y = (2 * number) % 256, number % 128
             x, y = min(x, 256 - x), min(y, 128 - y)
-            view = wide[y : y + 192, x : x + 320]
+            view = wide[y : y + 96, x : x + 160]
             out.mux(stream.encode(av.VideoFrame.from_ndarray(view.copy(), "bgr24")))
         out.mux(stream.encode(None))
 

@@ -25,7 +25,7 @@ from gvc_protocol.errors import UserError
 from tests.e2e.conftest import Ran
 from tests.e2e.programs import FPS, Started, port_of, start_base, start_edge, wait_for
 
-BOX = (96, 48, 96, 64)
+BOX = (48, 24, 64, 48)
 
 
 def true_pixels(scene: Path, frame_no: int) -> Any:

@@ -23,7 +23,7 @@ from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.truth import Truth
 from tests.e2e.conftest import Ran
 
-FRAMES = 60
+FRAMES = 30
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -92,7 +92,7 @@ def test_without_loss_all_is_whole_and_alike(
     assert report["packets_lost"] == 0 and report["frames"] == FRAMES
     assert report["marks"]["lost"] == 0
     info = probe(tmp_path / "out.mp4")
-    assert (info.frames, info.width, info.height, info.fps) == (FRAMES, 320, 192, 10)
+    assert (info.frames, info.width, info.height, info.fps) == (FRAMES, 320, 192, 5)
     pairs = zip(read_video(clip), read_video(tmp_path / "out.mp4"), strict=True)
     quality = [psnr(a, b) for a, b in pairs]
     assert np.mean(quality) > 22  # a held first picture of this moving scene is below 18
@@ -101,14 +101,14 @@ def test_without_loss_all_is_whole_and_alike(
 @pytest.mark.parametrize(("loss", "burst"), [(0.1, 3), (0.4, 3)])
 def test_with_loss_the_timeline_stays_whole(
     loss: float, burst: int, capture: tuple[Path, dict[str, Any]], tmp_path: Path,
-    base: Callable[..., Ran],
+    base_here: Callable[..., Ran],
 ) -> None:  # fmt: skip
     bad = tmp_path / "bad.pcap"
-    ran = base(
+    ran = base_here(
         "impair", capture[0], "--out", bad, "--loss", loss, "--burst", burst, "--seed", 4, "--json"
     )
     assert ran.code == 0, ran.err
-    report = decode(base, bad, tmp_path, "--quality", "preview")
+    report = decode(base_here, bad, tmp_path, "--quality", "preview")
     assert report["frames"] == FRAMES and report["seconds"] == pytest.approx(6.0)
     assert report["units_decoded"] + report["units_lost"] == 3
     marks = np.load(tmp_path / "m.npz")
@@ -117,7 +117,7 @@ def test_with_loss_the_timeline_stays_whole(
 
 
 def test_damage_of_every_kind_at_once_is_survived(
-    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base_here: Callable[..., Ran]
 ) -> None:
     bad = tmp_path / "bad.pcap"
     damage = [
@@ -134,19 +134,19 @@ def test_damage_of_every_kind_at_once_is_survived(
         "--reorder",
         0.1,
     ]
-    assert base("impair", capture[0], "--out", bad, *damage, "--seed", 9).code == 0
-    report = decode(base, bad, tmp_path, "--quality", "preview")
+    assert base_here("impair", capture[0], "--out", bad, *damage, "--seed", 9).code == 0
+    report = decode(base_here, bad, tmp_path, "--quality", "preview")
     assert report["frames"] == FRAMES
     assert sum(report["packets_rejected"].values()) > 0 and report["packets_duplicate"] > 0
 
 
 def test_the_lost_end_is_filled_and_marked_lost(
-    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base_here: Callable[..., Ran]
 ) -> None:
     cut = tmp_path / "cut.pcap"
     whole = capture[0].read_bytes()
     cut.write_bytes(whole[: len(whole) // 2 - 3])  # in the middle of a record
-    report = decode(base, cut, tmp_path, "--quality", "preview")
+    report = decode(base_here, cut, tmp_path, "--quality", "preview")
     assert report["frames"] == FRAMES
     assert (np.load(tmp_path / "m.npz")["mark"][-1] == 4).all()
 
@@ -167,13 +167,13 @@ def test_impair_is_repeatable_and_decode_deterministic(
 
 
 def test_an_archive_decodes_to_the_same_pictures(
-    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base_here: Callable[..., Ran]
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir(), second.mkdir()
     archive = tmp_path / "mission.db"
-    decode(base, capture[0], first, "--archive", archive, "--quality", "preview")
-    decode(base, archive, second, "--quality", "preview")
+    decode(base_here, capture[0], first, "--archive", archive, "--quality", "preview")
+    decode(base_here, archive, second, "--quality", "preview")
     for a, b in zip(read_video(first / "out.mp4"), read_video(second / "out.mp4"), strict=True):
         assert np.array_equal(a, b)
     marks = [np.load(f / "m.npz")["mark"] for f in (first, second)]
@@ -181,25 +181,29 @@ def test_an_archive_decodes_to_the_same_pictures(
 
 
 def test_overlay_burns_the_marks_in(
-    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base_here: Callable[..., Ran]
 ) -> None:
-    decode(base, capture[0], tmp_path, "--marked", tmp_path / "marked.mp4", "--quality", "preview")
+    decode(
+        base_here, capture[0], tmp_path, "--marked", tmp_path / "marked.mp4", "--quality", "preview"
+    )
     plain, marked = (
         next(read_video(tmp_path / "out.mp4")),
         next(read_video(tmp_path / "marked.mp4")),
     )
     assert plain.shape == marked.shape
     assert psnr(plain, marked) < 40
-    both = base("decode", capture[0], "--out", tmp_path / "x.mp4", "--marked", tmp_path / "y.mp4")
+    both = base_here(
+        "decode", capture[0], "--out", tmp_path / "x.mp4", "--marked", tmp_path / "y.mp4"
+    )
     assert "--clean" in both.error_line
 
 
 def test_an_export_says_what_is_real_in_it_and_the_evidence_alone_is_a_switch_away(
-    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base_here: Callable[..., Ran]
 ) -> None:
     out, marks_video, stills = tmp_path / "o.mp4", tmp_path / "marks.mp4", tmp_path / "stills"
     wanted = ["--quality", "preview", "--state", tmp_path, "--json"]
-    made = base("decode", capture[0], "--out", out, "--marks-video", marks_video, *wanted)
+    made = base_here("decode", capture[0], "--out", out, "--marks-video", marks_video, *wanted)
     assert made.code == 0, made.err
     assert not made.json["notes"] and len(list(read_video(marks_video))) == FRAMES
     told = "\n".join(verify_media(out, state=tmp_path))
@@ -207,7 +211,9 @@ def test_an_export_says_what_is_real_in_it_and_the_evidence_alone_is_a_switch_aw
     with np.load(tmp_path / "o.marks.npz") as marks:
         assert (marks["truth"] == Truth.VERIFIED).mean() > 0.5
 
-    seen = base("decode", capture[0], "--out", out, "--received-only", "--stills", stills, *wanted)
+    seen = base_here(
+        "decode", capture[0], "--out", out, "--received-only", "--stills", stills, *wanted
+    )
     assert seen.code == 0, seen.err
     assert set(seen.json["marks"]) == {m.name.lower() for m in Mark}
     assert seen.json["marks"]["carried"] == seen.json["marks"]["regenerated"] == 0
@@ -221,7 +227,7 @@ def test_an_export_says_what_is_real_in_it_and_the_evidence_alone_is_a_switch_aw
 def test_a_thermal_camera_keeps_its_heat_and_gets_no_colour(
     size: str, tmp_path: Path, edge: Callable[..., Ran], base: Callable[..., Ran]
 ) -> None:
-    url = f"synthetic:thermal?seed=1&size={size}&seconds=1&fps=10"
+    url = f"synthetic:thermal?seed=1&size={size}&seconds=1&fps=5"
     path = tmp_path / "t.pcap"
     ran = edge("encode", url, "--profile", "udp", "--bps", 16000, "--out", path, "--json")
     assert ran.code == 0, ran.err

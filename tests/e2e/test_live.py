@@ -37,11 +37,11 @@ def test_rehearsal_crosses_a_bad_link(
     assert ran.code == 0, ran.err
     report = ran.json
     assert report["edge"]["units_sent"] == 6
-    assert report["base"]["frames"] == 60
+    assert report["base"]["frames"] == 30
     assert 0 < report["base"]["packets_lost"] < report["edge"]["packets_sent"]
     assert report["base"]["units_whole"] >= 2
     assert report["edge"]["air_bps"] <= report["edge"]["rate_bps"]
-    assert probe(Path(report["side_by_side"])).frames == 60
+    assert probe(Path(report["side_by_side"])).frames == 30
     assert cv2.imread(report["sheet"]) is not None
     stored = sqlite3.connect(report["archive"]).execute("SELECT sum(length(data)) FROM datagrams")
     assert stored.fetchone()[0] == report["base"]["air_bytes"]
@@ -72,7 +72,7 @@ class Killed:
 
 
 def test_ten_kills_lose_nothing_acknowledged(
-    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base: Callable[..., Ran]
+    capture: tuple[Path, dict[str, Any]], tmp_path: Path, base_here: Callable[..., Ran]
 ) -> None:
     with capture[0].open("rb") as file:
         records: list[Record] = list(read_records(file, name="x"))
@@ -97,7 +97,7 @@ def test_ten_kills_lose_nothing_acknowledged(
         assert all(row[0] in known for row in db.execute("SELECT data FROM datagrams"))
         db.close()
     assert mission.acknowledged > len(records) // 2
-    _same_pictures_twice(mission.archive, tmp_path, base)
+    _same_pictures_twice(mission.archive, tmp_path, base_here)
 
 
 def _same_pictures_twice(archive: Path, folder: Path, base: Callable[..., Ran]) -> None:
