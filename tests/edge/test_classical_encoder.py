@@ -64,12 +64,12 @@ def encoder(
 
 @pytest.fixture(scope="module")
 def sd() -> list[SourceFrame]:
-    return frames(60, 854, 480)
+    return frames(30, 854, 480)
 
 
 @pytest.mark.parametrize("budget", [150, 400, 1000, 3074, 7378, 15_372, 60_000])
 def test_budget_is_a_hard_law_and_is_used(sd: list[SourceFrame], budget: int) -> None:
-    coder = encoder(854, 480, 60)
+    coder = encoder(854, 480, 30)
     sizes = [sum(map(len, unit(coder, sd, budget, unit_no))) for unit_no in (0, 1)]
     assert max(sizes) <= budget
     if budget >= 1000:

@@ -22,7 +22,7 @@ def scene() -> FloodSource:
 def test_same_seed_same_frames_other_seed_other_frames() -> None:
     query = "seconds=0.1&size=160x96&fps=20&seed="
     first, again, other = (
-        [f.pixels for f in flood(query + seed).frames()] for seed in ("4", "4", "5")
+        [f.pixels for f in flood(query + seed).frames()] for seed in ("1", "1", "3")
     )
     assert len(first) == 2
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
@@ -35,13 +35,13 @@ def test_it_says_that_it_is_synthetic(scene: FloodSource) -> None:
 
 
 def test_boxes_lie_in_the_picture_and_hold_the_movers(scene: FloodSource) -> None:
-    frames = list(scene.frames())
+    shown = scene.render(0).astype(int)
     boxes = scene.boxes(0)
     assert {b.kind for b in boxes} & {"person", "vehicle", "boat"}
     empty = flood("seed=1&seconds=2&size=854x480&fps=30")
     empty._movers = ()
     without = next(iter(empty.frames())).pixels.astype(int)
-    changed = np.abs(frames[0].pixels.astype(int) - without).max(-1) > 12
+    changed = np.abs(shown - without).max(-1) > 12
     left = changed.copy()
     for box in boxes:
         assert 0 <= box.x0 < box.x1 <= 854 and 0 <= box.y0 < box.y1 <= 480
@@ -54,5 +54,4 @@ def test_boxes_lie_in_the_picture_and_hold_the_movers(scene: FloodSource) -> Non
 def test_movers_move_and_the_camera_flies(scene: FloodSource) -> None:
     first, last = scene.boxes(0), scene.boxes(59)
     assert [(b.x0, b.y0) for b in first] != [(b.x0, b.y0) for b in last]
-    frames = list(scene.frames())
-    assert np.abs(frames[0].pixels.astype(int) - frames[-1].pixels).mean() > 4
+    assert np.abs(scene.render(0).astype(int) - scene.render(59)).mean() > 4

@@ -25,7 +25,7 @@ from gvc_protocol.gvc1 import read_unit
 from gvc_protocol.motion_path import MAX_CONTROL_POINTS, ControlPoint, MotionPath
 from gvc_protocol.params import SECOND
 
-FLOOD = "synthetic:flood?size=96x64&fps=2&seconds={}"
+FLOOD = "synthetic:flood?size=96x64&fps=1&seconds={}"
 
 
 def whole(data: bytes) -> PartData:

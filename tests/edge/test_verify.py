@@ -22,7 +22,7 @@ from gvc_protocol.truth import MAX_TRUTH_BYTES, Proxy
 
 U8 = NDArray[np.uint8]
 WIDTH, HEIGHT = 640, 360
-FLOOD = "synthetic:flood?seed=3&size=160x96&fps=10&seconds=4"
+FLOOD = "synthetic:flood?seed=3&size=160x96&fps=5&seconds=4"
 
 
 def ground() -> U8:

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +24,7 @@ import pytest
 
 from gvc_base.video import read_video
 from gvc_protocol.wire import Datagram
-from tests.e2e.conftest import run
+from tests.e2e.conftest import Ran, run
 
 SOURCE = "synthetic:flood?seed=3&seconds=6&size=160x96&fps=10"
 FLOOD = 1500
@@ -124,6 +126,7 @@ def fly(folder: Path, key: Path) -> tuple[dict[str, Any], dict[str, Any], str, A
     return edge.json, json.loads(out.splitlines()[-1]), "".join(said) + err, attacker
 
 
+@cache
 def fingerprint(key: Path) -> str:
     return run("gvc_base", "keys", "show", key).out.split()[2]
 
@@ -217,7 +220,9 @@ def test_the_key_is_nowhere_but_in_its_file(key: Path, tmp_path: Path) -> None:
         (["--key", "{key}", "--state", "{used}"], "make a new key"),
     ],
 )
-def test_bad_keys_are_one_line(args: list[str], said: str, key: Path, tmp_path: Path) -> None:
+def test_bad_keys_are_one_line(
+    args: list[str], said: str, key: Path, tmp_path: Path, edge_here: Callable[..., Ran]
+) -> None:
     readable, used, copy = tmp_path / "open.key", tmp_path / "used", tmp_path / "c.key"
     for path in (readable, copy):
         path.write_text(key.read_text())
@@ -226,8 +231,8 @@ def test_bad_keys_are_one_line(args: list[str], said: str, key: Path, tmp_path: 
     used.mkdir()
     (used / f"boot-counter-{fingerprint(key)}").write_text("65535\n")
     filled = [a.format(open=readable, key=copy, used=used) for a in args]
-    ran = run(
-        "gvc_edge", "encode", "synthetic:flood?seconds=1&size=160x96&fps=10", "--profile", "sik-64",
+    ran = edge_here(
+        "encode", "synthetic:flood?seconds=1&size=160x96&fps=10", "--profile", "sik-64",
         "--codec", "classical", "--objects", "none", "--out", tmp_path / "x.pcap", *filled,
     )  # fmt: skip
     assert said in ran.error_line and not (tmp_path / "x.pcap").exists()

@@ -123,6 +123,8 @@ class XbeeReader:
 
     def _frame(self) -> tuple[int, bytes | None]:
         """(bytes used, frame data) of the frame at the buffer's start; 0 used = wait for more."""
+        if not self._escaped:
+            return self._plain_frame()
         plain = bytearray()
         at, need = 1, 2
         while len(plain) < need:
@@ -130,9 +132,9 @@ class XbeeReader:
                 return 0, None
             byte = self._buffer[at]
             at += 1
-            if self._escaped and byte == 0x7E:
+            if byte == 0x7E:
                 return at - 1, None  # a new frame begins: this one lost bytes
-            if self._escaped and byte == 0x7D:
+            if byte == 0x7D:
                 if at >= len(self._buffer):
                     return 0, None
                 byte = self._buffer[at] ^ 0x20
@@ -143,6 +145,21 @@ class XbeeReader:
                 if not 1 <= length <= _MAX_FRAME_BYTES:
                     return 1, None
                 need = length + 3
-        body = bytes(plain[2:])
+        return self._checked(at, bytes(plain[2:]))
+
+    def _plain_frame(self) -> tuple[int, bytes | None]:
+        # In slices: noise is full of delimiters, and byte by byte each of them cost a frame's length.
+        if len(self._buffer) < 3:
+            return 0, None
+        length = int.from_bytes(self._buffer[1:3], "big")
+        if not 1 <= length <= _MAX_FRAME_BYTES:
+            return 1, None
+        end = length + 4
+        if len(self._buffer) < end:
+            return 0, None
+        return self._checked(end, bytes(self._buffer[3:end]))
+
+    @staticmethod
+    def _checked(used: int, body: bytes) -> tuple[int, bytes | None]:
         # A wrong frame may have swallowed the start of a good one: look again behind its delimiter.
-        return (at, body[:-1]) if sum(body) & 0xFF == 0xFF else (1, None)
+        return (used, body[:-1]) if sum(body) & 0xFF == 0xFF else (1, None)
