@@ -80,6 +80,8 @@ class RadioModel:
 
     def change_rate(self, nominal_bps: float) -> None:
         """From now on the air carries so much: a link that gets worse or better."""
+        if nominal_bps == self._profile.rate.nominal_bps:
+            return
         rate = replace(self._profile.rate, nominal_bps=nominal_bps)
         self._profile = replace(self._profile, rate=rate)
 

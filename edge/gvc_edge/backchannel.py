@@ -27,6 +27,7 @@ from gvc_protocol.messages import (
     COMMAND_TYPES,
     Ack,
     AckStatus,
+    Arrivals,
     Command,
     KeyframeRequest,
     ModeCommand,
@@ -191,10 +192,12 @@ class EdgeBackChannel:
             self._regions.close()
 
     def _message(self, event: MessageReady, now: int) -> None:
-        for record in unpack_message(event.data):
+        told = unpack_message(event.data)
+        earlier = next((r for r in told if isinstance(r, Arrivals)), None)
+        for record in told:
             if isinstance(record, Report):
                 if record.boot_id == self._boot_id:
-                    self._report(record, now)
+                    self._report(record, earlier, now)
             elif isinstance(record, TimeAsk):
                 received = self._wall_us()
                 self._out.append(
@@ -216,11 +219,11 @@ class EdgeBackChannel:
                 else:
                     self._command(record, now)
 
-    def _report(self, report: Report, now: int) -> None:
+    def _report(self, report: Report, earlier: Arrivals | None, now: int) -> None:
         self.last_report, self.reported_at = report, time.monotonic()
         if self._adapt:
             self.reports += 1
-            self._control.report(report, now)
+            self._control.report(report, now, earlier)
 
     def _refuse_unauthenticated(self) -> None:
         if not self._told_unauthenticated:

@@ -24,7 +24,7 @@ from gvc_protocol.link_gauge import LinkGauge
 from gvc_protocol.link_setting import AdaptLimits, LinkSetting
 from gvc_protocol.params import SECOND
 from gvc_protocol.protection import Protection
-from gvc_protocol.reports import Report
+from gvc_protocol.reports import Arrivals, Report
 
 __all__ = ["AdaptLimits", "LinkController", "LinkSetting"]
 
@@ -34,6 +34,8 @@ _DRAIN = 0.55
 "Of it, while a queue drains."
 _PROBE, _PROBE_BOLD = 1.4, 1.7
 "The pace over the rate; and after the link was seen to carry more than was known."
+_PROBE_RARE, _BURST = 2.0, 2.5
+"Where reports are rare: each unit begins at this pace, until so many packets wait in the radio."
 _TOWARDS = 0.3
 "Of the way to the middle of the bounds, each report, where they are close enough to say."
 _TELLING = 1.6
@@ -67,6 +69,8 @@ class LinkController:
         self._known_bps: float | None = None
         "What the link carries; None while it was never seen to carry less than the limit."
         self._heard_at: int | None = None
+        self._free_at = 0
+        "When the radio's queue is empty, if the link is as known."
         self._waited_at = self._steps = self._eager_until = 0
         self._drain_until = self._probe_until = self._calm_until = 0
         self._slower_at: int | None = None
@@ -75,16 +79,19 @@ class LinkController:
     def note_sent(self, seq: int, air_bytes: int, now: int) -> None:
         """A datagram left. Sequence numbers rise by one."""
         self._gauge.note_sent(seq, air_bytes, now)
+        bps = self._known_bps or self._limits.ceiling_bps
+        self._free_at = max(self._free_at, now) + int(air_bytes * 8e9 / bps)
 
     def hold_rate(self, rate_bps: float | None) -> None:
         """The operator's rate, within the limits; None lets the controller choose."""
         self._held_bps = rate_bps
 
-    def report(self, report: Report, now: int) -> None:
-        """Take a report on this boot's datagrams. Repeats and old ones change nothing."""
+    def report(self, report: Report, now: int, earlier: Arrivals | None = None) -> None:
+        """Take a report on this boot's datagrams, with what else it tells of arrivals. Repeats and old
+        ones change nothing."""
         gauge = self._gauge
         gauge.packet_ns = self._limits.packet_bytes * 8e9 / (self._known_bps or self._rate)
-        fresh = gauge.take(report, now)
+        fresh = gauge.take(report, now, earlier)
         if fresh is None:
             return
         self._heard_at = now
@@ -182,6 +189,7 @@ class LinkController:
         if known is None:
             return
         waiting = gauge.waiting_ns(now, known)
+        self._free_at = now + int(waiting)
         if waiting > gauge.crowded_ns:
             self._drain_until = now + int((waiting - gauge.noise_ns) / (1 - _DRAIN))
             if now < self._calm_until:
@@ -190,7 +198,7 @@ class LinkController:
             room = (gauge.crowded_ns + gauge.noise_ns) * (1 + self._steps) - waiting
             self._probe_until = now + int(room / (self._factor * _USED - 1))
         if self._rare:
-            # Each unit leaves in a burst, and the next report is on one: whenever that comes.
+            # Each unit begins with a burst, and the next report is on one: whenever that comes.
             self._probe_until = now + _PROBED_REPORTS * self._limits.report_ns
 
     @property
@@ -205,6 +213,8 @@ class LinkController:
 
     @property
     def _factor(self) -> float:
+        if self._rare:
+            return _PROBE_RARE
         return _PROBE_BOLD if self._steps else _PROBE
 
     def _pace(self, shown: float, now: int) -> float:
@@ -212,6 +222,8 @@ class LinkController:
             return shown
         if now < self._drain_until:
             return max(self._limits.floor_bps, min(shown, _DRAIN * self._known_bps))
+        if self._rare and self._free_at - now > _BURST * self._gauge.packet_ns:
+            return shown
         if now < self._probe_until:
             return self._bounded(self._factor * max(shown, self._rate))
         return shown

@@ -30,7 +30,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from gvc_protocol.params import MS, SECOND
-from gvc_protocol.reports import TICK_NS, Report
+from gvc_protocol.reports import TICK_NS, Arrivals, Report
 from gvc_protocol.wire import SEQ_BITS, nearest
 
 __all__ = ["LinkGauge", "LossSample"]
@@ -94,6 +94,8 @@ class LinkGauge:
         self._last: Report | None = None
         self._reference: int | None = None
         self._stamps: deque[_Stamp] = deque(maxlen=64)
+        self._group: list[_Stamp] = []
+        "Of the newest report, oldest first."
         self._delays: deque[tuple[int, int]] = deque(maxlen=256)
         self._path_ns = 0
         self._longest = 0.0  # queue, bytes
@@ -117,9 +119,9 @@ class LinkGauge:
         self._count += 1
         self._total += air_bytes
 
-    def take(self, report: Report, now: int) -> bool | None:
+    def take(self, report: Report, now: int, earlier: Arrivals | None = None) -> bool | None:
         """Take a report; True when it stamps a newer datagram, None when it is of no use: of another
-        boot's numbers, or older than one that came before."""
+        boot's numbers, or older than one that came before. `earlier`: what came with it."""
         index = self._look_up(report)
         if index is None:
             return None
@@ -128,12 +130,14 @@ class LinkGauge:
         sent_ns, sent_bytes = self._sent[index - self._count]
         heard_ns = self._unwrap(report.heard_at * TICK_NS - sent_ns) + sent_ns
         fresh = not self._stamps or heard_ns > self._stamps[-1].heard_ns
+        before = self._stamps[-1] if self._stamps else None
         if fresh:
-            self._note_delay(heard_ns - sent_ns, now)
-            self._stamps.append(
-                _Stamp(index, sent_ns, heard_ns, sent_bytes, report.received, report.lost)
-            )
-        self._count_losses(report, now)
+            newest = _Stamp(index, sent_ns, heard_ns, sent_bytes, report.received, report.lost)
+            self._group = [*self._stamped(newest, earlier), newest]
+            for stamp in self._group:
+                self._note_delay(stamp.heard_ns - stamp.sent_ns, now)
+                self._stamps.append(stamp)
+        self._count_losses(report, now, before, self._group if fresh else [])
         self._last = report
         if fresh:
             self.bounds_bps = self._measure()
@@ -159,8 +163,8 @@ class LinkGauge:
 
     @property
     def queue_ns(self) -> int:
-        """How long the newest stamped datagram waited."""
-        return self._wait(self._stamps[-1]) if self._stamps else 0
+        """How long the newest stamped datagram waited; of several in one report, the longest wait."""
+        return max(map(self._wait, self._group), default=0)
 
     def waiting_ns(self, now: int, bps: float) -> float:
         """What waits in the radio now if it sends `bps`: the last measure, and what left since."""
@@ -183,6 +187,24 @@ class LinkGauge:
             self._delays.popleft()
         self._path_ns = min(d for _, d in self._delays)
 
+    def _stamped(self, newest: _Stamp, earlier: Arrivals | None) -> list[_Stamp]:
+        """Earlier datagrams of a report, oldest first; those from before the last report left out."""
+        last = self._stamps[-1] if self._stamps else None
+        out: list[_Stamp] = []
+        after = newest
+        for back, ticks, lost in earlier.steps if earlier is not None else ():
+            index, heard_ns = after.index - back, after.heard_ns - ticks * TICK_NS
+            too_old = last is not None and (index <= last.index or heard_ns <= last.heard_ns)
+            if too_old or index < self._count - len(self._sent):
+                break
+            sent_ns, sent_bytes = self._sent[index - self._count]
+            received = after.received - (back - lost) & 0xFFFF
+            after = _Stamp(
+                index, sent_ns, heard_ns, sent_bytes, received, after.lost - lost & 0xFFFF
+            )
+            out.append(after)
+        return out[::-1]
+
     def _look_up(self, report: Report) -> int | None:
         """Index of the reported number; None where it is not known."""
         back = self._next_seq - nearest(report.seq, SEQ_BITS, self._next_seq)
@@ -204,8 +226,9 @@ class LinkGauge:
         for stamp in list(self._stamps)[-2::-1]:
             if newest.heard_ns - stamp.heard_ns > horizon or not self._in_log(stamp):
                 break
-            least, most = self._span_bounds(stamp, newest)
-            if least > high or most < low:
+            spans = [self._span_bounds(stamp, g) for g in self._group if g.index > stamp.index]
+            least, most = max(low for low, _ in spans), min(high for _, high in spans)
+            if least > most or least > high or most < low:
                 break  # the link has changed since
             low, high = max(low, least), min(high, most)
         self._longest *= _FORGETS
@@ -259,19 +282,26 @@ class LinkGauge:
 
     # --- losses
 
-    def _count_losses(self, report: Report, now: int) -> None:
+    def _count_losses(
+        self, report: Report, now: int, before: _Stamp | None, group: list[_Stamp]
+    ) -> None:
         last = self._last
         if last is None or last.boot_id != report.boot_id:
             return
-        # What is told now was lost since the stamp before: the queue of then counts, too.
-        crowded = self.is_full(max(map(self._wait, list(self._stamps)[-2:])))
-        self.samples.append(
-            LossSample(
-                now, wrapped(report.received - last.received, 16),
-                max(0, wrapped(report.lost - last.lost, 16)),
-                max(0, wrapped(report.bursts - last.bursts, 16)), crowded,
-            )
-        )  # fmt: skip
+        received, lost, bursts = last.received, last.lost, last.bursts
+        told = [(s, s.received, s.lost) for s in group[:-1]]
+        told.append((group[-1] if group else None, report.received, report.lost))
+        for stamp, received_then, lost_then in told:
+            # What is told now was lost since the stamp before: the queue of then counts, too.
+            waits = [self._wait(s) for s in (before, stamp) if s is not None]
+            self.samples.append(
+                LossSample(
+                    now, wrapped(received_then - received, 16),
+                    max(0, wrapped(lost_then - lost, 16)),
+                    max(0, wrapped(report.bursts - bursts, 16)), self.is_full(max(waits)),
+                )
+            )  # fmt: skip
+            received, lost, bursts, before = received_then, lost_then, report.bursts, stamp
         whole, degraded = report.whole - last.whole & 0xFF, report.degraded - last.degraded & 0xFF
         self.units.append((now, whole, degraded))
         fast, slow = self._share(now - _FAST_NS), self._share(now - _SLOW_NS)

@@ -35,11 +35,11 @@ from gvc_protocol.commands import (
 )
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.records import Record, RecordKind
-from gvc_protocol.reports import Report
+from gvc_protocol.reports import Arrivals, Report
 from gvc_protocol.varint import VarintError, pull_varint, push_varint
 
 __all__ = [
-    "COMMAND_TYPES", "MAX_RECORDS", "MAX_TEXT_BYTES", "Ack", "AckStatus", "Command",
+    "COMMAND_TYPES", "MAX_RECORDS", "MAX_TEXT_BYTES", "Ack", "AckStatus", "Arrivals", "Command",
     "KeyframeRequest", "ModeCommand", "OperatorText", "RateCommand", "Record", "RecordKind",
     "RegionAnswer", "RegionRequest", "RegionStatus", "Report", "Resume", "Setting", "TimeAnswer",
     "TimeAsk", "UnitAnswer", "pack_message", "unpack_message",
@@ -48,7 +48,7 @@ __all__ = [
 MAX_RECORDS = 64
 _CLASSES = (
     Report, Ack, KeyframeRequest, RegionRequest, RateCommand, ModeCommand, TimeAsk, TimeAnswer,
-    OperatorText, Resume, RegionAnswer, Setting, UnitAnswer,
+    OperatorText, Resume, RegionAnswer, Setting, UnitAnswer, Arrivals,
 )  # fmt: skip
 _BY_KIND = {int(made.kind): made for made in _CLASSES}
 

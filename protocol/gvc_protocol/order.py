@@ -148,8 +148,6 @@ class ListenWindows:
             return 0
         if self._drain and not self._unanswered:
             return self._left + min(_DRAIN_NS, self.listen_ns)
-        if not (self._unanswered or self._doubt):
-            return 0
         return self._left + _GAP * air_ns
 
     def sent(self, now: int, air_ns: int) -> None:

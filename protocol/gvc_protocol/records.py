@@ -34,6 +34,7 @@ class RecordKind(IntEnum):
     REGION_ANSWER = 11
     SETTING = 12
     UNIT_ANSWER = 13
+    ARRIVALS = 14
 
 
 class Record(Protocol):

@@ -14,7 +14,10 @@ from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.records import RecordKind
 from gvc_protocol.varint import VarintError, pull_varint, push_varint
 
-__all__ = ["REPORT_SHARE", "TICK_NS", "Reception", "Report", "report_period_ns"]
+__all__ = [
+    "MAX_ARRIVALS", "REPORT_SHARE", "TICK_NS", "Arrival", "Arrivals", "Reception", "Report",
+    "report_period_ns",
+]  # fmt: skip
 
 TICK_NS = 10_000_000
 "Times in a report are counted in these steps of 10 ms."
@@ -22,6 +25,10 @@ TICK_NS = 10_000_000
 _FIXED = struct.Struct(">HBHHHHHHBBB")
 "Boot, sequence (high, low), time, received, lost, bursts, repaired, whole, degraded, queue."
 _MAX_AGE = 0xFFFF
+MAX_ARRIVALS = 8
+_BACK = (1, 4, 8, 13, 20, 30)
+"Which earlier arrivals are told: newest ones close together, for the link may just have changed."
+_MAX_BACK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,54 @@ class Report:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """When some datagrams before a report's highest one came; in one message with that report.
+
+    `steps`, newest first, at most `MAX_ARRIVALS`: each one from the arrival before (the first from the
+    report's highest) back to an earlier one, as (numbers back, ticks back, of these numbers lost).
+    """
+
+    kind: ClassVar[RecordKind] = RecordKind.ARRIVALS
+    steps: tuple[tuple[int, int, int], ...]
+
+    def pack(self) -> bytes:
+        """Value of the record. Raises LocalProtocolError when a field does not fit."""
+        out = bytearray()
+        for back, ticks, lost in self.steps:
+            if not (0 < back < _MAX_BACK and 0 <= ticks <= _MAX_AGE and 0 <= lost < back):
+                raise LocalProtocolError(f"arrival out of range: {back}, {ticks}, {lost}")
+            for value in (back, ticks, lost):
+                push_varint(out, value)
+        if not 0 < len(self.steps) <= MAX_ARRIVALS:
+            raise LocalProtocolError(f"{len(self.steps)} arrivals in one record")
+        return bytes(out)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Arrivals:
+        """Read the value. Raises VarintError inside this package."""
+        at, steps = 0, []
+        while at < len(data):
+            back, at = pull_varint(data, at)
+            ticks, at = pull_varint(data, at)
+            lost, at = pull_varint(data, at)
+            if not (0 < back < _MAX_BACK and ticks <= _MAX_AGE and lost < back):
+                raise VarintError("arrival out of range")
+            steps.append((back, ticks, lost))
+        if not 0 < len(steps) <= MAX_ARRIVALS:
+            raise VarintError("too many arrivals, or none")
+        return cls(tuple(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A datagram that raised the highest number; counts as they were with it."""
+
+    seq: int
+    heard_ns: int
+    lost: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
     """What a receiver knows of one stream and boot; times in nanoseconds of its own clock."""
@@ -102,6 +157,29 @@ class Reception:
     repaired: int
     whole: int
     degraded: int
+    arrivals: tuple[Arrival, ...] = ()
+    "The last ones, oldest first; the newest is the highest number's."
+
+    def earlier(self, room_bytes: int) -> Arrivals | None:
+        """Arrivals before the highest, as many as fit into so many bytes; None where none does."""
+        steps: list[tuple[int, int, int]] = []
+        known = self.arrivals[::-1]
+        if not known:
+            return None
+        before = known[0]
+        for place in _BACK:
+            if place >= len(known):
+                break
+            one = known[place]
+            ticks = before.heard_ns // TICK_NS - one.heard_ns // TICK_NS
+            step = (before.seq - one.seq, ticks, max(0, before.lost - one.lost))
+            if not (0 < step[0] < _MAX_BACK and 0 <= ticks <= _MAX_AGE and step[2] < step[0]):
+                break
+            if len(Arrivals((*steps, step)).pack()) > room_bytes:
+                break
+            steps.append(step)
+            before = one
+        return Arrivals(tuple(steps)) if steps else None
 
     def report(
         self, now: int, *, queue: int = 0, rssi_dbm: int | None = None, noise_dbm: int | None = None

@@ -124,7 +124,8 @@ class LinkSender:
             eager: reports are worth more silence than usual; half duplex only.
         """
         self._pacer.set_rate(pace_bps or rate_bps)
-        self._params = replace(self._params, rate_bps=rate_bps, fec_percent=fec_percent)
+        if (rate_bps, fec_percent) != (self._params.rate_bps, self._params.fec_percent):
+            self._params = replace(self._params, rate_bps=rate_bps, fec_percent=fec_percent)
         self._interleave = min(interleave, MAX_INTERLEAVE)
         self._windows.eager = eager
 

@@ -7,6 +7,7 @@ nothing at all arrived.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from gvc_protocol.codec import ReceivedUnit
@@ -15,7 +16,7 @@ from gvc_protocol.events import LinkCounters
 from gvc_protocol.message_session import MessageSession
 from gvc_protocol.params import LinkParams
 from gvc_protocol.parts import Filed, PartAssembly
-from gvc_protocol.reports import Reception
+from gvc_protocol.reports import Arrival, Reception
 from gvc_protocol.wire import SEQ_BITS, UNIT_BITS, Datagram, WirePart, nearest
 
 __all__ = ["UnitSession"]
@@ -24,6 +25,7 @@ _SEQ_WINDOW = 1024
 _MAX_OPEN_UNITS = 16
 _MAX_OPEN_BYTES = 16 << 20
 _MAX_UNIT_JUMP = 1 << 15
+_ARRIVALS_KEPT = 32
 
 
 @dataclass(slots=True)
@@ -73,6 +75,7 @@ class UnitSession:
         self._seen = 0  # bit i = highest_seq - i was seen
         self._gaps = 0
         self._highest_ns = 0
+        self._arrivals: deque[Arrival] = deque(maxlen=_ARRIVALS_KEPT)
         self._spread = 0  # later units over which a unit is spread, as the newest D says
         self._whole = self._degraded = self._repaired = 0
         self._unit_bytes = 0
@@ -99,7 +102,7 @@ class UnitSession:
         return Reception(
             boot_id=boot_id, highest_seq=max(0, self._highest_seq), heard_ns=self._highest_ns,
             received=self._distinct, lost=self.lost, bursts=self._gaps, repaired=self._repaired,
-            whole=self._whole, degraded=self._degraded,
+            whole=self._whole, degraded=self._degraded, arrivals=tuple(self._arrivals),
         )  # fmt: skip
 
     def add(self, datagram: Datagram, now: int, came: int | None = None) -> Filed:
@@ -112,6 +115,8 @@ class UnitSession:
             seq = nearest(datagram.seq, SEQ_BITS, self._highest_seq + 1)
         if not self._new_sequence(seq, now if came is None else came):
             return Filed.DUPLICATE
+        if seq == self._highest_seq:
+            self._arrivals.append(Arrival(seq, self._highest_ns, self.lost))
         if datagram.part == WirePart.MESSAGE:
             return self._messages.add(datagram, now)
         unit_no = nearest(datagram.unit_no, UNIT_BITS, max(0, self._highest_unit))

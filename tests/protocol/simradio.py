@@ -75,14 +75,16 @@ def fly_radio(
         regions=RegionFiles(Path("never-written.db")),
     )  # fmt: skip
     rate, run, dice, unit_no, budget = RateControl(params), Run(), Random(seed), 0, 0
+    setting: LinkSetting | None = None
     for now in range(0, int(seconds * SECOND), STEP_NS):
         clock[0], t = now, now / SECOND
         model.change_rate(air_bps(t))
-        setting = edge.setting(now)
-        rate.use(
-            replace(params, rate_bps=setting.rate_bps * share, fec_percent=setting.fec_percent)
-        )
-        _use(sender, setting)
+        before, setting = setting, edge.setting(now)
+        if setting != before:
+            rate.use(
+                replace(params, rate_bps=setting.rate_bps * share, fec_percent=setting.fec_percent)
+            )
+            _use(sender, setting)
         if now % UNIT_NS == 0:
             if unit_no:
                 sender.submit(_unit(unit_no - 1, budget, dice), now)
