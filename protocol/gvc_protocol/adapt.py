@@ -34,7 +34,7 @@ _DRAIN = 0.55
 "Of it, while a queue drains."
 _PROBE, _PROBE_BOLD = 1.4, 1.7
 "The pace over the rate; and after the link was seen to carry more than was known."
-_PROBE_RARE, _BURST = 2.0, 2.5
+_PROBE_RARE, _BURST = 2.0, 2.0
 "Where reports are rare: each unit begins at this pace, until so many packets wait in the radio."
 _TOWARDS = 0.3
 "Of the way to the middle of the bounds, each report, where they are close enough to say."
@@ -43,7 +43,7 @@ _WIDE = 1.15
 "The lower bound counts for so much below the upper one, where the rate comes down."
 _CREEP, _CREEP_FROM = 1.03, 0.9
 "Where the limit leaves no room for a faster pace, the rate itself is tried."
-_BOLDLY = (1.0, 1.2, 1.4)
+_BOLDLY, _BOLDLY_RARE = (1.0, 1.2, 1.4), (1.3, 1.3, 1.4)
 "Times what the link was seen to carry, report after report that finds it faster without a queue."
 _SHOWN_STEP = 0.05
 "Smaller changes of the rate are not worth an encoder's while."
@@ -143,6 +143,7 @@ class LinkController:
         """Move what is known into the gauge's bounds."""
         gauge, known, ceiling = self._gauge, self._known_bps, self._limits.ceiling_bps
         least, most = gauge.bounds_bps
+        boldly = _BOLDLY_RARE if self._rare else _BOLDLY
         if gauge.queue_ns > gauge.noise_ns:
             self._waited_at, self._steps = now, 0
         recent = self._limits.unit_ns + 3 * self._limits.report_ns // 2
@@ -158,7 +159,7 @@ class LinkController:
         if known is None:
             return
         if least > known:
-            known = least if most < math.inf else least * _BOLDLY[self._steps]
+            known = least if most < math.inf else least * boldly[self._steps]
             # Where it was found slower a moment ago, it is not soon twice as fast.
             self._steps = 0 if slower else min(self._steps + 1, len(_BOLDLY) - 1)
         elif most < _TELLING * least:

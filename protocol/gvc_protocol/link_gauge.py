@@ -48,8 +48,9 @@ _LEAST_NOISE_NS, _NOISE_PACKETS = 50 * MS, 1.6
 "e of the upper bound: turns, and radio packets that do not end where ours do."
 _CROWDED_NS, _CROWDED_PACKETS = 120 * MS, 2.0
 "A wait that is more than the pace's own doing."
-_FULL = 0.6
-"Of the longest queue seen: from there on losses may be the queue's."
+_FULL, _FULL_SEEN = 0.6, 0.75
+"""Of the longest queue seen: from there on losses may be the queue's. The second where a report tells of
+several arrivals: a queue is not seen by chance there."""
 _FORGETS = 0.998
 "So much of the longest queue is left a report later."
 _FAST_NS, _SLOW_NS = 5 * SECOND, 20 * SECOND
@@ -96,6 +97,8 @@ class LinkGauge:
         self._stamps: deque[_Stamp] = deque(maxlen=64)
         self._group: list[_Stamp] = []
         "Of the newest report, oldest first."
+        self._changed = -1
+        "Datagram before which the link was another one."
         self._delays: deque[tuple[int, int]] = deque(maxlen=256)
         self._path_ns = 0
         self._longest = 0.0  # queue, bytes
@@ -157,8 +160,9 @@ class LinkGauge:
 
     def is_full(self, wait_ns: float) -> bool:
         """Whether a queue so long may have dropped packets: not where a longer one was seen."""
+        full = _FULL_SEEN if len(self._group) > 1 else _FULL
         return wait_ns >= self.crowded_ns and (
-            wait_ns / self.packet_ns * self._packet_bytes >= _FULL * self._longest
+            wait_ns / self.packet_ns * self._packet_bytes >= full * self._longest
         )
 
     @property
@@ -224,12 +228,14 @@ class LinkGauge:
         newest = self._stamps[-1]
         horizon = max(_HORIZON_NS, 7 * self._report_ns // 2)
         for stamp in list(self._stamps)[-2::-1]:
-            if newest.heard_ns - stamp.heard_ns > horizon or not self._in_log(stamp):
+            old = newest.heard_ns - stamp.heard_ns > horizon or not self._in_log(stamp)
+            if old or stamp.index <= self._changed:
                 break
             spans = [self._span_bounds(stamp, g) for g in self._group if g.index > stamp.index]
             least, most = max(low for low, _ in spans), min(high for _, high in spans)
             if least > most or least > high or most < low:
-                break  # the link has changed since
+                self._changed = stamp.index  # the link has changed since
+                break
             low, high = max(low, least), min(high, most)
         self._longest *= _FORGETS
         if high < math.inf:

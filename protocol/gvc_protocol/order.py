@@ -12,7 +12,9 @@ _LEAST_EVERY_NS = 2_000_000_000
 _LEAST_WINDOW_NS, _AT_ONCE_NS = 400_000_000, 1_000_000_000
 _TIMES, _EAGER, _DOUBT = 8, 4, 2
 _DRAIN_EVERY_NS, _DRAIN_NS = 60_000_000_000, 1_000_000_000
-_LAST_WITHIN_NS = 1_500_000_000
+_LAST_WITHIN_NS = 750_000_000
+_RETRIES = 2
+"Windows that nobody answered, behind which the next one comes at once."
 _GAP = 4
 "Times its own air time that a datagram with OVER waits behind the one before it, once one was lost."
 
@@ -134,7 +136,8 @@ class ListenWindows:
         self._drain = self._drained is None or now - self._drained >= _DRAIN_EVERY_NS
         if self._soon and (self.eager or self._doubt):
             due = min(due, self._soon)
-        return now >= due + (0 if last or self._unanswered else min(self.every_ns, _LAST_WITHIN_NS))
+        within = 0 if self._unanswered else min(self.every_ns // 4, _LAST_WITHIN_NS)
+        return now >= due + (-within if last else within)
 
     def asked(self, seq: int) -> None:
         """This datagram says OVER."""
@@ -197,12 +200,12 @@ class ListenWindows:
         if self._usual is None:
             return self.listen_ns
         patient = max(_LEAST_WINDOW_NS, self._usual + 4 * max(self._off, self._usual // 8))
-        return min(self.listen_ns, patient << min(16, max(0, self._unanswered - 1)))
+        return min(self.listen_ns, patient << min(16, max(0, self._unanswered - _RETRIES)))
 
     def _patience(self, window_ns: int) -> int:
         """Sending time behind a window of this length that nobody answered."""
         least = self._least_every
-        if self._usual is not None and self._unanswered == 1:
+        if self._usual is not None and 0 < self._unanswered <= _RETRIES:
             return min(least, _AT_ONCE_NS)
         doubled: int = window_ns << min(16, max(0, self._unanswered - 1))
         return max(least, min(self.every_ns, doubled))
