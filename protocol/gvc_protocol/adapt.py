@@ -43,8 +43,10 @@ _WIDE = 1.15
 "The lower bound counts for so much below the upper one, where the rate comes down."
 _CREEP, _CREEP_FROM = 1.03, 0.9
 "Where the limit leaves no room for a faster pace, the rate itself is tried."
-_BOLDLY, _BOLDLY_RARE = (1.0, 1.2, 1.4), (1.3, 1.3, 1.4)
+_BOLDLY = (1.0, 1.2, 1.4)
 "Times what the link was seen to carry, report after report that finds it faster without a queue."
+_BOLDLY_RARE = 1.3
+"The same where reports are rare and none of their packets waited behind another."
 _SHOWN_STEP = 0.05
 "Smaller changes of the rate are not worth an encoder's while."
 _RARE_NS = 3 * SECOND
@@ -143,7 +145,6 @@ class LinkController:
         """Move what is known into the gauge's bounds."""
         gauge, known, ceiling = self._gauge, self._known_bps, self._limits.ceiling_bps
         least, most = gauge.bounds_bps
-        boldly = _BOLDLY_RARE if self._rare else _BOLDLY
         if gauge.queue_ns > gauge.noise_ns:
             self._waited_at, self._steps = now, 0
         recent = self._limits.unit_ns + 3 * self._limits.report_ns // 2
@@ -159,7 +160,7 @@ class LinkController:
         if known is None:
             return
         if least > known:
-            known = least if most < math.inf else least * boldly[self._steps]
+            known = least if most < math.inf else least * self._boldly
             # Where it was found slower a moment ago, it is not soon twice as fast.
             self._steps = 0 if slower else min(self._steps + 1, len(_BOLDLY) - 1)
         elif most < _TELLING * least:
@@ -205,6 +206,12 @@ class LinkController:
     @property
     def _rare(self) -> bool:
         return self._limits.report_ns >= _RARE_NS
+
+    @property
+    def _boldly(self) -> float:
+        if self._rare:
+            return _BOLDLY_RARE if self._gauge.empty else 1.0
+        return _BOLDLY[self._steps]
 
     @property
     def _calm_ns(self) -> int:

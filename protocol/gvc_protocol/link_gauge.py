@@ -170,6 +170,13 @@ class LinkGauge:
         """How long the newest stamped datagram waited; of several in one report, the longest wait."""
         return max(map(self._wait, self._group), default=0)
 
+    @property
+    def empty(self) -> bool:
+        """Whether no datagram of the newest report waited as long as a packet takes, since the link last
+        changed."""
+        since = (s for s in self._group if s.index > self._changed)
+        return max(map(self._wait, since), default=0) < self.packet_ns
+
     def waiting_ns(self, now: int, bps: float) -> float:
         """What waits in the radio now if it sends `bps`: the last measure, and what left since."""
         if not self._stamps:
