@@ -12,7 +12,7 @@ from gvc_profiles import load
 from gvc_protocol.adapt import LinkController
 from gvc_protocol.link_gauge import LinkGauge
 from gvc_protocol.params import SECOND
-from gvc_protocol.reports import REPORT_SHARE, TICK_NS, Report, report_period_ns
+from gvc_protocol.reports import REPORT_SHARE, TICK_NS, Arrivals, Report, report_period_ns
 from tests.protocol.simlink import Air, fly, limits
 from tests.protocol.simradio import fly_radio
 
@@ -42,6 +42,49 @@ def test_a_whole_radio_link_settles_and_does_not_swing(seed: int, loss: float) -
     assert run.settled_after(20, half, BAND, 60) <= LIMIT_S
     assert run.settled_after(60, full, BAND, 100) <= LIMIT_S
     assert run.swings(35, 60, BAND * half) <= 1 and run.swings(75, 100, BAND * full) <= 1
+
+
+def test_a_link_with_windows_settles_and_its_bursts_do_not_overflow_the_radio() -> None:
+    """Reports come with a window only; each tells of several arrivals."""
+    run = fly_radio(
+        load("ebyte-e22-us915"),
+        seconds=80,
+        seed=2,
+        air_bps=lambda t: HALF if 20 <= t < 50 else FULL,
+    )
+    half, full = (bps * 240 / 280 for bps in (HALF, FULL))
+    assert run.settled_after(20, half, BAND, 50) <= LIMIT_S
+    assert run.settled_after(50, full, BAND, 80) <= LIMIT_S
+    assert run.setting(79).fec_percent <= 25
+
+
+def test_one_report_with_arrivals_tells_what_a_changed_link_carries() -> None:
+    """The newest number found the queue empty; the ones before it tell how fast it was served."""
+    gauge, free, heard, seq = LinkGauge(250, 5 * SECOND), 0.0, [0.0] * 60, 0
+    for seq in range(60):
+        bps = FULL if seq < 20 else HALF
+        gauge.packet_ns = 250 * 8e9 / FULL
+        sent = seq * 120e6 + (2 * SECOND if seq == 59 else 0)
+        gauge.note_sent(seq, 250, int(sent))
+        free = max(free, sent) + 250 * 8e9 / bps
+        heard[seq] = free
+        if seq == 19:
+            gauge.take(_heard(seq, heard), int(free))
+    places = (59, 58, 55, 50, 44, 38)
+    ticks = [int(heard[i]) // TICK_NS for i in places]
+    steps = tuple(
+        (a - b, s - t, 0) for a, b, s, t in zip(places, places[1:], ticks, ticks[1:], strict=False)
+    )
+    gauge.take(_heard(59, heard), int(free), Arrivals(steps))
+    least, most = gauge.bounds_bps
+    assert 0.85 * HALF <= least <= HALF <= most <= 1.15 * HALF
+
+
+def _heard(seq: int, heard: list[float]) -> Report:
+    return Report(
+        boot_id=1, seq=seq, heard_at=int(heard[seq]) // TICK_NS & 0xFFFF, age=0, received=seq + 1,
+        lost=0, bursts=0, repaired=0, whole=0, degraded=0,
+    )  # fmt: skip
 
 
 def test_losses_on_the_air_are_not_taken_for_a_full_radio() -> None:

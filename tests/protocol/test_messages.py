@@ -13,6 +13,7 @@ from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.messages import (
     MAX_RECORDS,
     Ack,
+    Arrivals,
     KeyframeRequest,
     ModeCommand,
     OperatorText,
@@ -29,6 +30,7 @@ from gvc_protocol.messages import (
     pack_message,
     unpack_message,
 )
+from gvc_protocol.reports import MAX_ARRIVALS
 from tests.vectors import message_cases
 from tests.vectors.message_cases import EXAMPLES
 
@@ -69,6 +71,14 @@ def ranges(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
     return tuple(out)
 
 
+@st.composite
+def arrivals(draw: st.DrawFn) -> Arrivals:
+    steps = st.tuples(st.integers(1, 0xFFFF), U16).flatmap(
+        lambda s: st.tuples(st.just(s[0]), st.just(s[1]), st.integers(0, s[0] - 1))
+    )
+    return Arrivals(tuple(draw(st.lists(steps, min_size=1, max_size=MAX_ARRIVALS))))
+
+
 TEXT = st.text(st.characters(exclude_categories=("C", "Z")), max_size=200)
 RECORDS = st.one_of(
     reports(),
@@ -97,6 +107,7 @@ RECORDS = st.one_of(
     st.builds(
         UnitAnswer, boot_id=U16, unit_no=IDS, descriptors=BODY, keyframe=BODY, features=BODY
     ),
+    arrivals(),
 )  # fmt: skip
 
 
@@ -148,6 +159,9 @@ def test_a_text_cannot_move_the_cursor() -> None:
         ModeCommand(command_id=1, finest=2, coarsest=1),
         Resume(command_id=1, boot_id=1, next_unit=9, wanted=((4, 2), (5, 1))),
         Ack(command_id=-1),
+        Arrivals(()),
+        Arrivals(((1, 0, 1),)),
+        Arrivals(((1, 0, 0),) * (MAX_ARRIVALS + 1)),
         OperatorText(command_id=1, text="x" * 1001),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 from gvc_protocol.messages import (
     Ack,
     AckStatus,
+    Arrivals,
     KeyframeRequest,
     ModeCommand,
     OperatorText,
@@ -64,12 +65,14 @@ EXAMPLES: dict[str, list[Record]] = {
     "unit_answer": [
         UnitAnswer(boot_id=3, unit_no=4, descriptors=b"dd", keyframe=b"kkk", features=b"ffff")
     ],
+    "report_with_arrivals": [_REPORT, Arrivals(((1, 12, 0), (3, 40, 2), (300, 9000, 0)))],
     "report_and_commands": [_REPORT, Ack(command_id=9), _REGION],
 }  # fmt: skip
 
 SKIPPED = {
     "unknown_type": bytes.fromhex("c803aabbcc") + pack_message(EXAMPLES["ack"]),
     "known_type_of_impossible_length": bytes.fromhex("060100") + pack_message(EXAMPLES["ack"]),
+    "more_lost_than_sent": bytes.fromhex("0e03010501") + pack_message(EXAMPLES["ack"]),
     "tail_cut": pack_message(EXAMPLES["ack"]) + bytes.fromhex("0305aa"),
 }
 "Each reads as the record of `ack` alone."
