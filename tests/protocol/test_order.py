@@ -217,7 +217,8 @@ def test_a_window_ends_when_it_is_given_back() -> None:
     assert windows.until == 3 * SECOND
     windows.given_back(2 * SECOND + 300 * MS)
     assert windows.until == 2 * SECOND + 300 * MS
-    # The next one is counted from there, less a quarter where it is the last that waits; an OVER outside a window changes nothing.
+    # The next one is counted from there, less a quarter where it is the last that waits.
+    # An OVER outside a window changes nothing.
     windows.given_back(3 * SECOND)
     assert windows.until == 2 * SECOND + 300 * MS
     assert not windows.is_due(3 * SECOND + 799 * MS) and windows.is_due(3 * SECOND + 800 * MS)
