@@ -238,7 +238,9 @@ class LinkGauge:
             old = newest.heard_ns - stamp.heard_ns > horizon or not self._in_log(stamp)
             if old or stamp.index <= self._changed:
                 break
-            spans = [self._span_bounds(stamp, g) for g in self._group if g.index > stamp.index]
+            # A report may name any number: the newest stamp need not be the highest.
+            ends = [g for g in self._group if g.index > stamp.index] or [newest]
+            spans = [self._span_bounds(stamp, end) for end in ends]
             least, most = max(low for low, _ in spans), min(high for _, high in spans)
             if least > most or least > high or most < low:
                 self._changed = stamp.index  # the link has changed since

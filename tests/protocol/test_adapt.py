@@ -209,24 +209,27 @@ REPORTS = st.builds(
     Report, boot_id=st.just(1), seq=st.integers(0, (1 << 24) - 1), heard_at=U16, age=U16,
     received=U16, lost=U16, bursts=U16, repaired=U16, whole=U8, degraded=U8, queue=U8,
 )  # fmt: skip
+EARLIER = st.none() | st.lists(
+    st.tuples(st.integers(1, 300), st.integers(0, 500), st.just(0)), min_size=1, max_size=8
+).map(lambda steps: Arrivals(tuple(steps)))
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(REPORTS, st.integers(0, 200), st.integers(0, 20)), max_size=30),
+    st.lists(st.tuples(REPORTS, EARLIER, st.integers(0, 200), st.integers(0, 20)), max_size=30),
     st.sampled_from((0.0, 40.0)),
 )
 def test_no_report_takes_it_out_of_its_limits(
-    steps: list[tuple[Report, int, int]], fec: float
+    steps: list[tuple[Report, Arrivals | None, int, int]], fec: float
 ) -> None:
     control, now, seq = LinkController(limits(fec_percent=fec)), 0, 0
-    for report, packets, wait in steps:
+    for report, earlier, packets, wait in steps:
         for _ in range(packets):
             control.note_sent(seq, 250, now)
             seq, now = seq + 1, now + 78_000_000
         now += wait * SECOND
         # Half of them name a number that was really sent.
-        control.report(report, now)
+        control.report(report, now, earlier)
         setting = control.setting(now)
         assert 1_000 <= setting.rate_bps <= FULL and setting.rate_bps <= setting.pace_bps <= FULL
         assert 0 <= setting.fec_percent <= 400 and (fec > 0 or setting.fec_percent == 0)
