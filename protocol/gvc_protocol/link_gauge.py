@@ -304,7 +304,7 @@ class LinkGauge:
         if last is None or last.boot_id != report.boot_id:
             return
         received, lost, bursts = last.received, last.lost, last.bursts
-        told = [(s, s.received, s.lost) for s in group[:-1]]
+        told: list[tuple[_Stamp | None, int, int]] = [(s, s.received, s.lost) for s in group[:-1]]
         told.append((group[-1] if group else None, report.received, report.lost))
         for stamp, received_then, lost_then in told:
             # What is told now was lost since the stamp before: the queue of then counts, too.
