@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
 from gvc_base.neural.layout import CONTEXT_PLANES, PLANES, TEXTURE_BANDS
+from gvc_base.neural.runtime import make_refiner, make_restorer
+from gvc_base.train.config import DataConfig, TrainConfig, load_config
+from gvc_base.train.flyover import fly
+from gvc_base.train.scenes import make_scene, plan
 from gvc_protocol.errors import UserError
 
-torch = pytest.importorskip("torch")
+if TYPE_CHECKING:
+    from gvc_base.train.loop import Trainer
 
-from gvc_base.neural.runtime import make_refiner, make_restorer  # noqa: E402
-from gvc_base.train.config import DataConfig, TrainConfig, load_config  # noqa: E402
-from gvc_base.train.export import export  # noqa: E402
-from gvc_base.train.flyover import fly  # noqa: E402
-from gvc_base.train.loop import Trainer  # noqa: E402
-from gvc_base.train.refine import RefineTrainer  # noqa: E402
-from gvc_base.train.scenes import make_scene, plan  # noqa: E402
+# Loaded by what needs it: every process of the run collects this file, and torch takes 3 s of each.
+pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 
 DATA = DataConfig(
     photos=("*.jpg",), held_out=("secret",), flights=2, cuts=0, frames=5, width=192, height=128
@@ -47,6 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trainer(root: Path) -> Trainer:
+    from gvc_base.train.loop import Trainer
+
     return Trainer(RUN, root / "scenes", root, "cpu")
 
 
@@ -72,6 +76,8 @@ def test_a_flight_moves_and_a_seed_repeats_it() -> None:
 
 
 def test_training_resumes_where_it_stopped(folder: Path) -> None:
+    import torch
+
     again = trainer(folder)
     assert again.step == 4
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
@@ -80,12 +86,16 @@ def test_training_resumes_where_it_stopped(folder: Path) -> None:
 
 
 def test_weights_change_and_stay_finite(folder: Path) -> None:
+    import torch
+
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     assert all(torch.isfinite(value).all() for value in state["net"].values())
     assert state["net"]["tail.weight"].abs().max() > 0
 
 
 def test_both_runtimes_show_the_same(folder: Path, tmp_path: Path) -> None:
+    from gvc_base.train.export import export
+
     export(folder / "checkpoint.pt", tmp_path)
     rng = np.random.default_rng(5)
     # An odd size: the network pads, the caller never sees it.
@@ -107,6 +117,11 @@ def test_both_runtimes_show_the_same(folder: Path, tmp_path: Path) -> None:
 def test_the_refiner_trains_on_a_frozen_network_and_both_runtimes_agree(
     folder: Path, tmp_path: Path
 ) -> None:
+    import torch
+
+    from gvc_base.train.export import export
+    from gvc_base.train.refine import RefineTrainer
+
     out = tmp_path / "refine"
     out.mkdir()
     evidence = folder / "checkpoint.pt"
@@ -128,6 +143,8 @@ def test_the_refiner_trains_on_a_frozen_network_and_both_runtimes_agree(
 
 
 def test_weights_that_were_changed_are_refused(folder: Path, tmp_path: Path) -> None:
+    from gvc_base.train.export import export
+
     export(folder / "checkpoint.pt", tmp_path)
     index = json.loads((tmp_path / "index.json").read_text())
     path = tmp_path / index["evidence"]["onnx_file"]

@@ -26,7 +26,7 @@ from gvc_base.video import read_video
 from gvc_protocol.wire import Datagram
 from tests.e2e.conftest import Ran, run
 
-SOURCE = "synthetic:flood?seed=3&seconds=6&size=160x96&fps=10"
+SOURCE = "synthetic:flood?seed=3&seconds=6&size=160x96&fps=5"
 FLOOD = 1500
 "Datagrams of the attacker, 200 a second, about ten times what the edge may send."
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from gvc_protocol.errors import UserError
 from tests.station.flights import packets, start_flight, wait_until
 from tests.workers.flown import LOST, PLAN, UNIT_FRAMES, UNITS, alone, same, units
 
-pytest.importorskip("distributed", reason="the extra `workers` is not installed")
+pytestmark = pytest.mark.skipif(
+    find_spec("distributed") is None, reason="the extra `workers` is not installed"
+)
 
 LIMIT_S = 120
 
