@@ -6,7 +6,7 @@ Marks are those of a run with these seeds, with room for other versions of the m
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -50,7 +50,11 @@ def ready(name: str) -> Case:
 
 @pytest.mark.parametrize("mark", MARKS, ids=lambda m: f"{m.case} {m.snr_db:g} dB")
 def test_units_at_this_snr(mark: Mark) -> None:
-    flight = ready(mark.case).fly(mark.snr_db)
+    case = ready(mark.case)
+    if not mark.least:
+        # Below the knee half as many show it: a modem that finds no frame searches all the time.
+        case = replace(case, units=(case.units + 1) // 2)
+    flight = case.fly(mark.snr_db)
     print(f"{mark.case} at {mark.snr_db:g} dB: {flight.line()}")
     assert flight.wrong == 0
     assert mark.least <= flight.share(flight.whole) <= mark.most

@@ -191,13 +191,15 @@ def test_a_mission_under_attack_shows_the_true_pictures(key: Path, tmp_path: Pat
     assert np.array_equal(pictures, clean)
 
 
-def test_the_key_is_nowhere_but_in_its_file(key: Path, tmp_path: Path) -> None:
+def test_the_key_is_nowhere_but_in_its_file(
+    key: Path, tmp_path: Path, edge_here: Callable[..., Ran]
+) -> None:
     lines = [line for line in key.read_text().splitlines() if not line.startswith("#")]
     shown = [run("gvc_edge", "keys", "show", key), run("gvc_base", "keys", "show", key)]
     shown.append(run("gvc_base", "keys", "import", key, "--to", tmp_path / "copy.key"))
     assert (tmp_path / "copy.key").read_text() == key.read_text()
-    made = run(
-        "gvc_edge", "encode", "synthetic:flood?seconds=1&size=160x96&fps=10", "--profile", "sik-64",
+    made = edge_here(
+        "encode", "synthetic:flood?seconds=1&size=160x96&fps=10", "--profile", "sik-64",
         "--codec", "classical", "--objects", "none", "--latency", 1, "--start", 0, "--quick", "--key",
         key, "--out", tmp_path / "x.pcap", "--state", tmp_path, "--json",
     )  # fmt: skip
