@@ -59,6 +59,9 @@ _AGAIN_MOST_NS = 30 * SECOND
 _GIVEN_UP_NS = 1800 * SECOND
 _CLOCK_EVERY_NS = 60 * SECOND
 _TEXTS_KEPT = 256
+_LOSSY, _LOSSES_COUNTED = 0.08, 20
+"""From that share lost of at least so many datagrams on, what is said in a window is said twice: a report
+costs a twentieth of the window that is for nothing without it."""
 _TALK_SHARE = 0.8
 "Of a window; the edge's clock and the radio's turn-around need the rest."
 
@@ -110,6 +113,7 @@ class BaseBackChannel:
         self._acks: list[Record] = []
         self._report_at, self._clock_at, self._may_talk_until = 0, 0, 0
         self._period_ns = report_period_ns(params.rate_bps, _REPORT_AIR_BYTES)
+        self._again, self._lossy, self._counted = b"", False, (0, 0)
         self.reports = 0
         "Reports sent."
         self._load()
@@ -195,7 +199,7 @@ class BaseBackChannel:
                     self._unit(event)
             elif isinstance(event, TurnGiven) and self._follows(event.stream_id):
                 self._may_talk_until = event.now + self._talk_ns
-                self._report_at = 0
+                self._report_at, self._again = 0, b""
             elif isinstance(event, MessageReady) and event.stream_id == self._stream_id:
                 for record in unpack_message(event.data):
                     self._take(record, event)
@@ -214,19 +218,31 @@ class BaseBackChannel:
                 )  # fmt: skip
             self._ask_missing(now)
             # What waits for air time already must not be followed by more of the same.
-            records = self._due(now) if self._sender.idle else []
-            if records:
-                self._sender.send_message(pack_message(records), now)
+            if self._sender.idle:
+                self._say_next(self._sender, now)
             if self._mode == "windows":
                 self._sender.end_turn()
             packets = self._sender.datagrams_to_send(now)
             while (event := self._sender.next_event()) is not None:
                 if isinstance(event, AirtimeExhausted):
                     self._say(f"what the base sends: {event.as_text()}")
-            if packets and self._sender.idle:
+            if packets and self._sender.idle and not self._again:
                 # The last of them says OVER where there are windows: the edge talks again.
                 self._may_talk_until = now
             return packets
+
+    def _say_next(self, sender: LinkSender, now: int) -> None:
+        """Hand over what is due; in a window on a link that loses much, once more the same."""
+        again, self._again = self._again, b""
+        if again:
+            sender.send_message(again, now)
+            return
+        records = self._due(now)
+        if records:
+            message = pack_message(records)
+            sender.send_message(message, now)
+            if self._mode == "windows" and self._lossy and len(message) <= self._room:
+                self._again = message
 
     def _follows(self, stream_id: int) -> bool:
         if self._stream_id is None:
@@ -240,6 +256,7 @@ class BaseBackChannel:
             heard = self._reception(self._stream_id, self._edge_boot)
             if heard is not None:
                 records.append(self._report(heard, now))
+                self._note_losses(heard)
                 if self._mode == "windows" and (earlier := self._earlier(heard, records)):
                     records.append(earlier)
                 self.reports += 1
@@ -349,7 +366,20 @@ class BaseBackChannel:
     def _earlier(self, heard: Reception, records: list[Record]) -> Arrivals | None:
         """More arrivals with a report, where they do not make a second packet of it: the next window
         comes in seconds only."""
-        return heard.earlier(self._params.max_symbol_bytes - len(pack_message(records)) - 2)
+        return heard.earlier(self._room - len(pack_message(records)) - 2)
+
+    @property
+    def _room(self) -> int:
+        """Bytes of a message that is one datagram."""
+        return self._params.max_symbol_bytes
+
+    def _note_losses(self, heard: Reception) -> None:
+        """Whether the way here loses so much that an answer the other way should go twice."""
+        lost, count = heard.lost - self._counted[0], heard.received - self._counted[1]
+        if lost >= 0 and lost + count >= _LOSSES_COUNTED:
+            self._lossy = lost > _LOSSY * (lost + count)
+        if lost < 0 or lost + count >= _LOSSES_COUNTED:
+            self._counted = (heard.lost, heard.received)
 
     def _region(self, answer: RegionAnswer, event: MessageReady) -> None:
         ask = self._asks.get(answer.command_id)

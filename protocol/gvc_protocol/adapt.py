@@ -47,6 +47,8 @@ _BOLDLY = (1.0, 1.2, 1.4)
 "Times what the link was seen to carry, report after report that finds it faster without a queue."
 _BOLDLY_RARE = 1.3
 "The same where reports are rare and none of their packets waited behind another."
+_CLEARLY = 1.1
+"Times what is known: so much faster it must be, where reports are rare, for a bold step."
 _SHOWN_STEP = 0.05
 "Smaller changes of the rate are not worth an encoder's while."
 _RARE_NS = 3 * SECOND
@@ -160,7 +162,7 @@ class LinkController:
         if known is None:
             return
         if least > known:
-            known = least if most < math.inf else least * self._boldly
+            known = least if most < math.inf else least * self._boldly(least / known)
             # Where it was found slower a moment ago, it is not soon twice as fast.
             self._steps = 0 if slower else min(self._steps + 1, len(_BOLDLY) - 1)
         elif most < _TELLING * least:
@@ -207,11 +209,10 @@ class LinkController:
     def _rare(self) -> bool:
         return self._limits.report_ns >= _RARE_NS
 
-    @property
-    def _boldly(self) -> float:
-        if self._rare:
-            return _BOLDLY_RARE if self._gauge.empty else 1.0
-        return _BOLDLY[self._steps]
+    def _boldly(self, faster: float) -> float:
+        if self._rare and self._gauge.empty:
+            return _BOLDLY_RARE
+        return 1.0 if self._rare and faster < _CLEARLY else _BOLDLY[self._steps]
 
     @property
     def _calm_ns(self) -> int:

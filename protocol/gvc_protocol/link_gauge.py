@@ -51,6 +51,8 @@ _CROWDED_NS, _CROWDED_PACKETS = 120 * MS, 2.0
 _FULL, _FULL_SEEN = 0.6, 0.75
 """Of the longest queue seen: from there on losses may be the queue's. The second where a report tells of
 several arrivals: a queue is not seen by chance there."""
+_LATELY = 4
+"Arrivals of a report, of which one at least waited where each unit's packets find the radio full."
 _FORGETS = 0.998
 "So much of the longest queue is left a report later."
 _FAST_NS, _SLOW_NS = 5 * SECOND, 20 * SECOND
@@ -172,10 +174,8 @@ class LinkGauge:
 
     @property
     def empty(self) -> bool:
-        """Whether no datagram of the newest report waited as long as a packet takes, since the link last
-        changed."""
-        since = (s for s in self._group if s.index > self._changed)
-        return max(map(self._wait, since), default=0) < self.packet_ns
+        """Whether none of the last arrivals of the newest report had waited as long as a packet takes."""
+        return max(map(self._wait, self._group[-_LATELY:]), default=0) < self.packet_ns
 
     def waiting_ns(self, now: int, bps: float) -> float:
         """What waits in the radio now if it sends `bps`: the last measure, and what left since."""

@@ -13,6 +13,9 @@ _LEAST_WINDOW_NS, _AT_ONCE_NS = 400_000_000, 1_000_000_000
 _TIMES, _EAGER, _DOUBT = 8, 4, 2
 _DRAIN_EVERY_NS, _DRAIN_NS = 60_000_000_000, 1_000_000_000
 _LAST_WITHIN_NS = 750_000_000
+_HOPEFUL, _HOPEFUL_TIMES = 8, 3
+"""So many windows that nobody answered may be bad luck on a link that loses one packet in five: until then
+the wait is so many times the window at most."""
 _RETRIES = 2
 "Windows that nobody answered, behind which the next one comes at once."
 _GAP = 4
@@ -208,6 +211,8 @@ class ListenWindows:
         if self._usual is not None and 0 < self._unanswered <= _RETRIES:
             return min(least, _AT_ONCE_NS)
         doubled: int = window_ns << min(16, max(0, self._unanswered - 1))
+        if self._unanswered <= _HOPEFUL:
+            doubled = min(doubled, _HOPEFUL_TIMES * window_ns)
         return max(least, min(self.every_ns, doubled))
 
     @property
