@@ -174,7 +174,7 @@ class LinkGauge:
 
     @property
     def empty(self) -> bool:
-        """Whether none of the last arrivals of the newest report had waited as long as a packet takes."""
+        """Whether none of the newest report's last arrivals had waited as long as a packet takes."""
         return max(map(self._wait, self._group[-_LATELY:]), default=0) < self.packet_ns
 
     def waiting_ns(self, now: int, bps: float) -> float:

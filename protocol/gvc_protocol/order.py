@@ -14,8 +14,8 @@ _TIMES, _EAGER, _DOUBT = 8, 4, 2
 _DRAIN_EVERY_NS, _DRAIN_NS = 60_000_000_000, 1_000_000_000
 _LAST_WITHIN_NS = 750_000_000
 _HOPEFUL, _HOPEFUL_TIMES = 8, 3
-"""So many windows that nobody answered may be bad luck on a link that loses one packet in five: until then
-the wait is so many times the window at most."""
+"""So many windows that nobody answered may be bad luck on a link that loses much: until then the wait is
+so many times the window at most."""
 _RETRIES = 2
 "Windows that nobody answered, behind which the next one comes at once."
 _GAP = 4

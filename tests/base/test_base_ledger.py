@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gvc_base.backchannel import BaseBackChannel
@@ -11,7 +12,8 @@ from gvc_profiles.airtime_ledger import KeptLedger
 from gvc_profiles.links import LinkState
 from gvc_profiles.params import link_params
 from gvc_protocol.events import SessionStarted, TurnGiven
-from gvc_protocol.params import SECOND
+from gvc_protocol.params import MS, SECOND
+from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.reports import Reception
 
 HEARD = Reception(
@@ -53,3 +55,29 @@ def test_the_base_obeys_the_duty_cycle_over_restarts(tmp_path: Path) -> None:
         ledger.spend(200, 10 * HOUR)
     ledger.close()
     assert fly(tmp_path / "spent", 10 * HOUR, 10 * HOUR + 3000 * SECOND, notes) < free / 10
+
+
+def test_what_is_said_in_a_window_is_said_twice_where_much_is_lost(tmp_path: Path) -> None:
+    profile = load("ebyte-e22-us915")
+    params, heard = link_params(profile, bps=None, fec="auto"), [HEARD]
+    back = BaseBackChannel(
+        params, boot_id=1, key=None, mode="windows", listen_ms=profile.listen_ms,
+        reception=lambda _s, _b: heard[0], waiting=lambda: 0, note=lambda *_: None,
+        say=lambda _: None, regions=RegionFiles(tmp_path / "m.db"),
+    )  # fmt: skip
+    back.event(SessionStarted(stream_id=1, boot_id=1, now=SECOND))
+    said = []
+    for turn, lost in enumerate((0, 1, 20), 2):
+        heard[0] = replace(HEARD, received=100 * turn, lost=lost)
+        back.event(TurnGiven(stream_id=1, boot_id=1, now=turn * SECOND))
+        edge = LinkReceiver(params, from_base=True)
+        packets = [p for ms in range(0, 900, 50) for p in back.packets(turn * SECOND + ms * MS)]
+        for packet in packets:
+            edge.receive(packet, turn * SECOND)
+        events = []
+        while (event := edge.next_event()) is not None:
+            events.append(event)
+        # Each copy ends the turn: one of them is enough.
+        assert sum(isinstance(e, TurnGiven) for e in events) == len(packets)
+        said.append(len(packets))
+    assert said == [1, 1, 2]
