@@ -36,6 +36,8 @@ _PROBE, _PROBE_BOLD = 1.4, 1.7
 "The pace over the rate; and after the link was seen to carry more than was known."
 _PROBE_RARE, _BURST = 2.0, 2.0
 "Where reports are rare: each unit begins at this pace, until so many packets wait in the radio."
+_OFTEN_NS, _NO_WAIT = 1_200_000_000, 0.25
+"Reports that come less often must tell more, where the newest packet waited for so little of one."
 _TOWARDS = 0.3
 "Of the way to the middle of the bounds, each report, where they are close enough to say."
 _TELLING = 1.6
@@ -201,7 +203,7 @@ class LinkController:
         elif now >= self._calm_until and gauge.queue_ns < gauge.crowded_ns:
             room = (gauge.crowded_ns + gauge.noise_ns) * (1 + self._steps) - waiting
             self._probe_until = now + int(room / (self._factor * _USED - 1))
-        if self._rare:
+        if self._in_bursts:
             # Each unit begins with a burst, and the next report is on one: whenever that comes.
             self._probe_until = now + _PROBED_REPORTS * self._limits.report_ns
 
@@ -212,7 +214,16 @@ class LinkController:
     def _boldly(self, faster: float) -> float:
         if self._rare and self._gauge.empty:
             return _BOLDLY_RARE
+        if not self._rare and self._in_bursts and faster >= _CLEARLY:
+            return max(_BOLDLY_RARE, _BOLDLY[self._steps])
         return 1.0 if self._rare and faster < _CLEARLY else _BOLDLY[self._steps]
+
+    @property
+    def _in_bursts(self) -> bool:
+        """Whether each unit begins with a burst: where reports are rare, and where those that are not
+        frequent find that nothing waits."""
+        nothing_waits = self._gauge.queue_ns < _NO_WAIT * self._gauge.packet_ns
+        return self._rare or (self._limits.report_ns > _OFTEN_NS and nothing_waits)
 
     @property
     def _calm_ns(self) -> int:
@@ -222,7 +233,7 @@ class LinkController:
 
     @property
     def _factor(self) -> float:
-        if self._rare:
+        if self._in_bursts:
             return _PROBE_RARE
         return _PROBE_BOLD if self._steps else _PROBE
 
@@ -231,7 +242,7 @@ class LinkController:
             return shown
         if now < self._drain_until:
             return max(self._limits.floor_bps, min(shown, _DRAIN * self._known_bps))
-        if self._rare and self._free_at - now > _BURST * self._gauge.packet_ns:
+        if self._in_bursts and self._free_at - now > _BURST * self._gauge.packet_ns:
             return shown
         if now < self._probe_until:
             return self._bounded(self._factor * max(shown, self._rate))
