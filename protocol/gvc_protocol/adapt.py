@@ -212,6 +212,8 @@ class LinkController:
         return self._limits.report_ns >= _RARE_NS
 
     def _boldly(self, faster: float) -> float:
+        if not self._rare and not self._gauge.empty:
+            return 1.0  # what begins to wait tells that this is about all
         if self._rare and self._gauge.empty:
             return _BOLDLY_RARE
         if not self._rare and self._in_bursts and faster >= _CLEARLY:
