@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 
+from gvc_base import rehearse
 from tests.e2e.conftest import Ran
 
 Command = Callable[..., Ran]
@@ -191,6 +192,17 @@ def test_impossible_channel(capture: tuple[Path, Any], tmp_path: Path, base_here
     for options, words in ((["--loss", "1.5"], "loss"), (["--burst", "0.2"], "burst")):
         ran = base_here("impair", capture[0], "--out", tmp_path / "x.pcap", *options)
         assert words in ran.error_line
+
+
+def test_a_rehearsal_that_fails_is_one_line_and_code_1(
+    tmp_path: Path, base_here: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: rehearse.Rehearsal) -> None:
+        raise rehearse.RehearsalFailedError("the edge ended with code 3")
+
+    monkeypatch.setattr(rehearse.Rehearsal, "run", fail)
+    ran = base_here("rehearse", "synthetic:flood", "--profile", "udp", "--out", tmp_path / "o")
+    assert (ran.code, ran.err) == (1, "gvc-base: the edge ended with code 3\n")
 
 
 def test_a_process_says_the_same(
