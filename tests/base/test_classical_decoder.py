@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders import make_decoder
 from gvc_base.decoders.motion import FlowEngine, PairMotion, warp
+from gvc_base.marks.doubt import Doubt
+from gvc_base.marks.facts import Fact
+from gvc_base.marks.model import load_model
 from gvc_edge.codecs.av1 import encode, i420
 from gvc_edge.codecs.classical import ClassicalEncoder
 from gvc_protocol.classical import FeaturesPart, KeyframePart
@@ -209,6 +213,24 @@ def test_memory_lasts_across_units_and_age_is_capped(parts: tuple[bytes, bytes])
         assert (frames[0].age_ms == age).all() and (frames[0].mark == Mark.LOST).all()
         assert (frames[1].pixels == last.pixels).all()
         frames[0].pixels[:] = 0
+
+
+def test_what_is_held_is_doubted_by_how_the_scene_moved_before(source: list[Pixels]) -> None:
+    """With every picture coded no frame lies between two, and nobody has looked for motion until then."""
+    told: dict[int, np.ndarray] = {}
+    doubt = Doubt(load_model(), lambda frame, planes, _: told.update({frame: planes.copy()}))
+    decoder = make_decoder(SPEC, "standard", "auto", doubt)
+    _, features = coded(source, 60_000)
+    offsets = FeaturesPart.unpack(features)
+    assert offsets is not None and offsets.step == 1
+    list(decoder.decode(received(features=features), SPAN))
+    assert not any(planes[Fact.SPEED].any() for planes in told.values())
+    list(decoder.decode(ReceivedUnit(unit_no=1), replace(SPAN, first_frame=FRAMES)))
+    held = [planes for frame, planes in told.items() if frame >= FRAMES]
+    assert len(held) >= FRAMES // 4
+    speed = np.median(np.expm1(held[0][Fact.SPEED]))
+    assert speed == pytest.approx(np.hypot(2, 1) * 20, rel=0.2)
+    assert np.median(held[-1][Fact.DRIFT]) > np.median(held[0][Fact.DRIFT]) > 0
 
 
 def test_nothing_at_all_is_grey_and_lost() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +118,8 @@ class ClassicalDecoder:
         self._doubt = doubt or Doubt(load_model())
         self._held: _Made | None = None
         self._known: Known | None = None
+        self._unfollowed: Callable[[], PairFacts] | None = None
+        "Motion to the last coded moment, where it was not looked for."
         self._evidence_s: Fraction | None = None
         self.evidence: CodedUnit | None = None
         "F's pictures of the last unit, before anything was made of them."
@@ -208,9 +211,21 @@ class ClassicalDecoder:
             if before is not None and between is not None:
                 yield from self._gap(before, now, between, still, unit, span)
             if offset < span.frames:
-                self._known = known
+                self._known, self._unfollowed = known, None
+                if before is not None and between is None:
+                    self._unfollowed = partial(self._motion, before, low, offset, span, context)
             yield self._shown(now, still, unit, span)
             before = now
+
+    def _motion(
+        self, before: _Coded, low: Picture, offset: int, span: UnitSpan, context: Context
+    ) -> PairFacts:
+        """From one coded picture to the next, with no frame between them."""
+        return Between(
+            before.low, low, before.low, low, None, None, self._settings, self._engine,
+            passed_s=(offset - before.offset) / float(span.fps), width=span.width,
+            grid=context.grid,
+        ).facts()  # fmt: skip
 
     def _known_of(
         self, context: Context, coded: tuple[int, Picture, Picture, F32 | None],
@@ -319,6 +334,10 @@ class ClassicalDecoder:
             held = resize(self._held.pixels, span.width, span.height)
             held = held.copy() if held is self._held.pixels else held
         mark, age = np.full(grid, Mark.LOST, np.uint8), np.full(grid, age_ms, np.uint16)
+        if self._known is not None and self._unfollowed is not None:
+            # How wrong a held picture gets hangs on how the scene moved.
+            self._known = self._doubt.followed(self._known, self._unfollowed())
+            self._unfollowed = None
         known = self._known or self._doubt.unseen(context)
         known = self._doubt.on_grid(known, grid)
         frame = span.first_frame + offset

@@ -162,6 +162,10 @@ class Doubt:
         self._held = _Held(known, frame, kind, score)
         return score
 
+    def followed(self, known: Known, before: PairFacts) -> Known:
+        """A coded moment that was looked at without motion, now with the motion to it."""
+        return replace(known, planes=facts.followed(known.planes, before))
+
     def moved(self, known: Known, matrix: NDArray[np.float64]) -> Known:
         """What is known of a picture after it was moved by a homography of tiles."""
         both = np.concatenate([known.planes, known.score[None]])

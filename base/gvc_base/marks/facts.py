@@ -25,7 +25,7 @@ from gvc_protocol.codec import Quality
 
 __all__ = [
     "FAR_AWAY_S", "PLANES", "SCALARS", "Context", "Fact", "PairFacts", "Scalar", "Told", "activity",
-    "aged", "between", "carried", "moment", "pair_facts", "tiles", "unseen",
+    "aged", "between", "carried", "followed", "moment", "pair_facts", "tiles", "unseen",
 ]  # fmt: skip
 
 U8 = NDArray[np.uint8]
@@ -286,24 +286,36 @@ def moment(
             out[fact] = tiles(plane, grid) * np.float32(10)
     if age_s is not None:
         out[Fact.AGE] = np.log1p(np.minimum(tiles(age_s, grid), np.float32(FAR_AWAY_S)))
-    one = before or after
-    if one is not None:
-        a, b = before or after, after or before
-        assert a is not None and b is not None
-        out[Fact.LEFT_A], out[Fact.TRUST_A] = (
-            (a.left_b, a.trust_b) if a is before else (a.left_a, a.trust_a)
-        )
-        out[Fact.LEFT_B], out[Fact.TRUST_B] = (
-            (b.left_a, b.trust_a) if b is after else (b.left_b, b.trust_b)
-        )
-        out[Fact.SPEED] = one.speed
-        out[Fact.LEFT_BAND] = np.maximum(
-            a.band_b if a is before else a.band_a, b.band_a if b is after else b.band_b
-        )
-    else:
-        out[Fact.TRUST_A] = out[Fact.TRUST_B] = 0.5
+    out[Fact.TRUST_A] = out[Fact.TRUST_B] = 0.5
+    _follow(out, before, after)
     out[Fact.TRUST] = 1
     out[Fact.EDGE] = _edge(grid)
+    return _pooled(out)
+
+
+def _follow(out: F32, before: PairFacts | None, after: PairFacts | None) -> None:
+    """What motion to this moment and on from it tells, in place."""
+    one = before or after
+    if one is None:
+        return
+    a, b = before or after, after or before
+    assert a is not None and b is not None
+    out[Fact.LEFT_A], out[Fact.TRUST_A] = (
+        (a.left_b, a.trust_b) if a is before else (a.left_a, a.trust_a)
+    )
+    out[Fact.LEFT_B], out[Fact.TRUST_B] = (
+        (b.left_a, b.trust_a) if b is after else (b.left_b, b.trust_b)
+    )
+    out[Fact.SPEED] = one.speed
+    out[Fact.LEFT_BAND] = np.maximum(
+        a.band_b if a is before else a.band_a, b.band_a if b is after else b.band_b
+    )
+
+
+def followed(planes: F32, before: PairFacts) -> F32:
+    """Planes of a coded moment that was looked at without motion, with the motion to it."""
+    out = planes.copy()
+    _follow(out, before, None)
     return _pooled(out)
 
 

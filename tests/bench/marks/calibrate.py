@@ -77,7 +77,7 @@ def calibrated(judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.in
         if mark not in _NEVER:
             trusted[mark] = _threshold(share[:, mark], p[mark], kinds)
             lines.append(f"{mark.name.lower()}: trusted up to p = {trusted[mark]:.3f}")
-    usual = np.array([take.loss == LOSS for take, _ in judged])
+    usual = np.array([take.loss == LOSS and not take.cut for take, _ in judged])
     doubted = _doubted(share[usual], p)
     lines.append(f"doubted from p = {doubted:.3f} on")
     vouched = _vouched(judged, bins, p)

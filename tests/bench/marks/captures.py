@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from gvc_protocol.pcap import pack_file_header, pack_record, read_records
 from tests.bench.marks.scenes import Scene, make_clip
 
-__all__ = ["BURST", "LOSS", "Sending", "lossy", "make_capture", "sendings"]
+__all__ = ["BURST", "LOSS", "Sending", "cut", "lossy", "make_capture", "sendings"]
 
 LOSS, BURST = 0.2, 3
 _AIR_OVER_PAYLOAD = 1.9
@@ -21,6 +23,7 @@ _AIR_OVER_PAYLOAD = 1.9
 _RADIO = Path(__file__).with_name("radio.toml")
 _TEST_RATES = (0.0005, 0.0024, 0.005)
 _BETWEEN_BPP = (0.0003, 0.005)
+_CUT_AT, _CUT_BACK = (0.45, 0.75), 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,25 @@ def lossy(capture: Path, seed: int, loss: float = LOSS) -> Path:
             "--loss", str(loss), "--burst", str(BURST), "--seed", str(seed), "--json",
         ]  # fmt: skip
         json.loads(_run(command))
+    return path
+
+
+def cut(capture: Path, seed: int) -> Path:
+    """The capture through a link that goes away at a seeded moment of its middle, and comes back for the
+    last packets, which tell how long the clip was."""
+    path = capture.with_suffix(f".cut{seed}.pcap")
+    if not path.exists():
+        with capture.open("rb") as file:
+            records = list(read_records(file, name=capture.name))
+        own = zlib.crc32(capture.name.encode())
+        share = np.random.default_rng((seed, own)).uniform(*_CUT_AT)
+        first = round(share * len(records))
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            file.write(pack_file_header())
+            for record in records[:first] + records[-_CUT_BACK:]:
+                file.write(pack_record(record))
+        part.rename(path)
     return path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from gvc_base.recording import PCAP_PARAMS, open_recording
 from gvc_base.timeline import DecodeJob
 from gvc_protocol.codec import DecodedFrame, Quality
 from gvc_protocol.marks import Mark
-from tests.bench.marks.captures import LOSS, Sending, lossy, make_capture, sendings
+from tests.bench.marks.captures import LOSS, Sending, cut, lossy, make_capture, sendings
 from tests.bench.marks.scenes import Scene, make_clip, read_clip
 
 __all__ = ["Rows", "Take", "blank_model", "decoded", "harvest", "takes"]
@@ -47,11 +47,13 @@ class Take:
     "0: nothing lost."
     loss: float = LOSS
     "Share of packets, in bursts."
+    cut: bool = False
+    "The link goes away in the middle instead."
 
     @property
     def name(self) -> str:
         """Of its files."""
-        heavy = f"-{self.loss:g}" if self.loss != LOSS else ""
+        heavy = "-cut" if self.cut else f"-{self.loss:g}" if self.loss != LOSS else ""
         return f"{self.sending.name}-{self.quality}-{self.loss_seed}{heavy}"
 
 
@@ -69,7 +71,8 @@ def takes(scene: Scene) -> list[Take]:
     """How a scene is decoded to train or calibrate: as a mission is, half of it through a bad link.
 
     The network is slow, so of the two sendings of codec 1 a training scene uses it on one. Parity makes
-    good most of a bad link's losses in so short a scene, so there is a worse one, too.
+    good most of a bad link's losses in so short a scene, so there is a worse one, too, which takes the
+    first unit with it, and one that goes away after it.
     """
     odd = scene.seed % 2
     low, high, classical = sendings(scene)
@@ -87,8 +90,11 @@ def takes(scene: Scene) -> list[Take]:
         ]  # fmt: skip
     out = [Take(sending=s, quality=q, loss_seed=seed) for s, q, seed in rows]
     torn = [one, classical] if scene.split == "calibrate" else [one]
+    out += [Take(sending=s, quality="standard", loss_seed=_TORN_SEED, loss=_TORN) for s in torn]
+    # Of two units, so that something is held in the second.
     return out + [
-        Take(sending=s, quality="standard", loss_seed=_TORN_SEED, loss=_TORN) for s in torn
+        Take(sending=replace(s, latency_s=2.0), quality="standard", loss_seed=1, cut=True)
+        for s in (one, classical)
     ]
 
 
@@ -124,7 +130,9 @@ def harvest(take: Take, data: Path, folder: Path) -> Rows:
     path = folder / f"{take.name}.npz"
     if not path.exists():
         capture = make_capture(take.sending, data, folder)
-        if take.loss_seed:
+        if take.cut:
+            capture = cut(capture, take.loss_seed)
+        elif take.loss_seed:
             capture = lossy(capture, take.loss_seed, take.loss)
         clip = read_clip(make_clip(take.sending.scene, data, folder))
         rows = _rows(capture, take, clip)

@@ -140,6 +140,10 @@ class Logged(Doubt):
         # One that was kept keeps its name; when it is asked again it is given the same.
         return self._named(score)
 
+    def followed(self, known: Known, before: PairFacts) -> Known:
+        self._log.asked.append(("followed", (self._of(known), before)))
+        return self._gives(super().followed(known, before))
+
     def moved(self, known: Known, matrix: NDArray[np.float64]) -> Known:
         self._log.asked.append(("moved", (self._of(known), matrix)))
         return self._gives(super().moved(known, matrix))
@@ -221,6 +225,8 @@ def _ask(doubt: Doubt, arrays: _Arrays, name: str, given: Any) -> None:
             arrays.gives(doubt.unseen(*given))
         case "on_grid":
             arrays.gives(doubt.on_grid(arrays.known(given[0]), given[1]))
+        case "followed":
+            arrays.gives(doubt.followed(arrays.known(given[0]), given[1]))
         case "moved":
             arrays.gives(doubt.moved(arrays.known(given[0]), given[1]))
         case "between":
