@@ -216,7 +216,7 @@ def test_memory_lasts_across_units_and_age_is_capped(parts: tuple[bytes, bytes])
 
 
 def test_what_is_held_is_doubted_by_how_the_scene_moved_before(source: list[Pixels]) -> None:
-    """With every picture coded no frame lies between two, and nobody has looked for motion until then."""
+    """With every picture coded no frame lies between two: nobody has looked for motion until then."""
     told: dict[int, np.ndarray] = {}
     doubt = Doubt(load_model(), lambda frame, planes, _: told.update({frame: planes.copy()}))
     decoder = make_decoder(SPEC, "standard", "auto", doubt)

@@ -157,7 +157,10 @@ def test_a_small_network_learns_and_is_what_the_decoder_runs(
     assert got.shape == GRID
     other = fit(rows, seed=2)
     mean = (said + score(other, rows[0].inputs)) / 2
-    assert np.allclose(score(merged([layers, other]), rows[0].inputs), mean, atol=1e-3)
+    both = merged([layers, other])
+    assert np.allclose(score(both, rows[0].inputs), mean, atol=1e-3)
+    model = replace(load_model(), layers=tuple(both))
+    assert np.allclose(model.score(planes, scalars).ravel(), score(both, inputs), atol=1e-4)
 
 
 def pair() -> PairFacts:

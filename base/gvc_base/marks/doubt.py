@@ -27,9 +27,12 @@ F32 = NDArray[np.float32]
 Recorder = Callable[[int, F32, F32], None]
 "Given (frame, planes, scalars) of every score that is made; for training."
 
-_KEPT_S = 0.14
+_KEPT_S, _KEPT_CLASSICAL_S = 0.1, 0.14
 """A coded moment this soon after one that was looked at takes over what was known of it: the scene
-moves by part of a tile, and codec 0 decodes so fast that looking each time would cost a tenth of it."""
+moves by part of a tile. Codec 0 decodes so fast that looking as often would cost a tenth of it."""
+
+_SHORT_GAP_S = 0.14
+"In a gap shorter than this the score runs straight from end to end."
 
 _AGAIN_FRAMES = 4
 "Frames that a held picture's score is kept for."
@@ -102,9 +105,10 @@ class Doubt:
     def kept(self, context: Context, frame: int, fps: float) -> Known | None:
         """What the moment before told, where it is so near that it holds for this one, too."""
         last = self._looked
-        if last is None or last.context != context or not 0 < (frame - last.frame) / fps < _KEPT_S:
+        if last is None or last.context != context:
             return None
-        return replace(last, frame=frame)
+        most = _KEPT_CLASSICAL_S if context.classical else _KEPT_S
+        return replace(last, frame=frame) if 0 < (frame - last.frame) / fps < most else None
 
     def between(
         self,
@@ -134,7 +138,7 @@ class Doubt:
     ) -> _Gap:
         first, last = frames
         middle = first + (last - first) // 2
-        if (last - first) / fps < _KEPT_S:
+        if (last - first) / fps < _SHORT_GAP_S:
             return _Gap(a, b, middle, _mixed(a.score, b.score, 0.5))
         motion = pair()
         trust = np.minimum(motion.trust_a, motion.trust_b)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders.motion import F32, PairMotion, warp
 from gvc_protocol.codec import Quality
+from gvc_protocol.marks import TILE_PX
 
 __all__ = [
     "FAR_AWAY_S", "PLANES", "SCALARS", "Context", "Fact", "PairFacts", "Scalar", "Told", "activity",
@@ -179,6 +180,10 @@ def activity(picture: U8, grid: Grid) -> tuple[F32, F32]:
     """(FINE, BAND) of a picture of any size."""
     size = (grid[1] * 4, grid[0] * 4)
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    below, right = grid[0] * TILE_PX - grey.shape[0], grid[1] * TILE_PX - grey.shape[1]
+    if 0 <= below < TILE_PX and 0 <= right < TILE_PX:
+        # To whole tiles: halving exactly is a third of the time, and blurs alike everywhere.
+        grey = cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
     how = cv2.INTER_AREA if grey.shape[1] >= size[0] else cv2.INTER_LINEAR
     half = np.asarray(cv2.resize(grey, size, interpolation=how), np.float32)
     middle = cv2.blur(half, _FINE)
