@@ -77,8 +77,9 @@ class Model:
 
     def p_wrong(self, mark: NDArray[np.uint8], score: F32) -> NDArray[np.float16]:
         """Calibrated probability, float16 of the grid."""
-        found: NDArray[np.float16] = self.p.ravel()[bins_of(score) + mark.astype(np.int32) * BINS]
-        return found
+        at = bins_of(score)
+        at += np.multiply(mark, BINS, dtype=np.int32)
+        return np.take(self.p, at)
 
     def is_trusted(
         self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16]
@@ -110,7 +111,7 @@ def prepared(facts: F32) -> F32:
 def bins_of(score: F32) -> NDArray[np.int32]:
     """Bin of each score, 0..BINS - 1."""
     scaled = (score + np.float32(_REACH)) * np.float32(BINS / (2 * _REACH))
-    return np.asarray(np.clip(scaled, 0, BINS - 1), np.int32)
+    return np.clip(scaled, 0, BINS - 1, out=scaled).astype(np.int32)
 
 
 @lru_cache(maxsize=4)
