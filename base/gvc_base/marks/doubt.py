@@ -27,7 +27,7 @@ F32 = NDArray[np.float32]
 Recorder = Callable[[int, F32, F32], None]
 "Given (frame, planes, scalars) of every score that is made; for training."
 
-_KEPT_S, _KEPT_CLASSICAL_S = 0.1, 0.14
+_KEPT_S, _KEPT_CLASSICAL_S = 0.1, 0.21
 """A coded moment this soon after one that was looked at takes over what was known of it: the scene
 moves by part of a tile. Codec 0 decodes so fast that looking as often would cost a tenth of it."""
 
