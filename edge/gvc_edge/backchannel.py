@@ -120,6 +120,7 @@ class EdgeBackChannel:
 
     def receive(self, data: bytes, now: int) -> None:
         """Take what the radio gave."""
+        self._control.note_heard(len(data), now)
         self._receiver.receive(data, now)
         while (event := self._receiver.next_event()) is not None:
             if isinstance(event, TurnGiven) and event.stream_id == self._stream_id:

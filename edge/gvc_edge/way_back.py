@@ -17,7 +17,7 @@ from gvc_edge.windows import usual_report_ns, window_times
 from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.adapt import AdaptLimits
 from gvc_protocol.auth import LinkKey
-from gvc_protocol.params import SECOND, LinkParams
+from gvc_protocol.params import MS, SECOND, LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.reports import report_period_ns
 from gvc_protocol.sender import LinkSender
@@ -34,6 +34,8 @@ class BackOptions:
     mode: str = "anytime"
     "none, anytime, or windows (half duplex: the edge falls silent for `listen_ms` at most)."
     listen_ms: float = 0.0
+    turnaround_ms: float = 0.0
+    "Of the radio, for a turn of the air."
     adapt: bool = True
     state_dir: Path | None = None
     "Where done commands, units and source pictures are kept; None: commands in memory, else nothing."
@@ -90,22 +92,25 @@ def open_way_back(
     guard = None if options.replay is None else options.replay.guard
     channel = EdgeBackChannel(
         LinkReceiver(params, from_base=True, key=key, replay=guard),
-        _limits(params, pipeline, unit_s, report_ns), stream_id=stream_id, boot_id=boot_id, log=log,
-        regions=regions, units=answers, say=say, wall_us=lambda: now() // 1000,
-        on_keyframe=on_keyframe, on_bounds=on_bounds, on_turn=lambda: sender.hear_over(now()),
-        adapt=options.adapt, note=note,
+        _limits(params, pipeline, unit_s, report_ns, options), stream_id=stream_id,
+        boot_id=boot_id, log=log, regions=regions, units=answers, say=say,
+        wall_us=lambda: now() // 1000, on_keyframe=on_keyframe, on_bounds=on_bounds,
+        on_turn=lambda: sender.hear_over(now()), adapt=options.adapt, note=note,
     )  # fmt: skip
     return WayBack(
         channel=channel, pictures=pictures, units=units, replay=options.replay, sending_share=share
     )
 
 
-def _limits(params: LinkParams, pipeline: Pipeline, unit_s: float, report_ns: int) -> AdaptLimits:
+def _limits(
+    params: LinkParams, pipeline: Pipeline, unit_s: float, report_ns: int, options: BackOptions
+) -> AdaptLimits:
     least = minimum_bps(params, unit_s, pipeline.encoder.minimum_payload)
     return AdaptLimits(
         ceiling_bps=params.rate_bps, floor_bps=min(least, params.rate_bps),
         fec_percent=params.fec_percent, unit_ns=int(unit_s * SECOND),
         packet_bytes=params.air_bytes(params.framing.max_datagram_bytes), report_ns=report_ns,
+        turns_ns=int(2 * options.turnaround_ms * MS) if options.mode == "windows" else 0,
         # Every unit of interleave is a unit of delay: four seconds of it at most.
         max_interleave=min(2, int(4 / unit_s)),
     )  # fmt: skip

@@ -79,6 +79,7 @@ class LinkController:
         "When the radio's queue is empty, if the link is as known."
         self._waited_at = self._steps = self._eager_until = 0
         self._drain_until = self._probe_until = self._calm_until = 0
+        self._talked_at = -(1 << 62)
         self._slower_at: int | None = None
         "When a report bounded the link below what is known, last."
 
@@ -87,6 +88,15 @@ class LinkController:
         self._gauge.note_sent(seq, air_bytes, now)
         bps = self._known_bps or self._limits.ceiling_bps
         self._free_at = max(self._free_at, now) + int(air_bytes * 8e9 / bps)
+
+    def note_heard(self, air_bytes: int, now: int) -> None:
+        """So many bytes came from the base: on a half-duplex air they kept ours back."""
+        turns_ns = self._limits.turns_ns
+        if turns_ns:
+            bps = self._known_bps or self._limits.ceiling_bps
+            on = now - self._talked_at <= turns_ns  # more of the same talk: no turn between
+            self._gauge.note_talk(int(air_bytes * 8e9 / bps) + (0 if on else turns_ns), now)
+            self._talked_at = now
 
     def hold_rate(self, rate_bps: float | None) -> None:
         """The operator's rate, within the limits; None lets the controller choose."""

@@ -14,9 +14,11 @@ of queues with a single server", 1952, unrolled). It waited y, give or take e, s
 
     max over k of B_k / (T_k + y + e')  <=  C  <=  max over k of B_k / (T_k + y - e)
 
-and there is no upper bound where it did not wait. A packet that waited already when the span began adds
-that wait to its T. Spans are joined from the newest backwards while their bounds agree: a long span
-measures a steady link well, and one that changed a moment ago is measured since.
+and there is no upper bound where it did not wait. What the other side of a half-duplex air took while
+they waited is taken from the upper bound's time: a report said twice beside packets is no slower link.
+A packet that waited already when the span began adds that wait to its T. Spans are joined from the
+newest backwards while their bounds agree: a long span measures a steady link well, and one that changed
+a moment ago is measured since.
 
 **Losses.** A radio whose queue is full drops what comes, and that can be told from losses on the air
 only by the queue. While it is about as long as the longest one seen, losses beyond the usual ones did
@@ -103,6 +105,8 @@ class LinkGauge:
         "Datagram before which the link was another one."
         self._delays: deque[tuple[int, int]] = deque(maxlen=256)
         self._path_ns = 0
+        self._talks: deque[tuple[int, int]] = deque(maxlen=32)
+        "What the other side took of the air: (time it was heard, ns)."
         self._longest = 0.0  # queue, bytes
         self.bounds_bps = (0.0, math.inf)
         "(least, most) that the link may carry by what was seen of late; (0, inf): nothing was."
@@ -123,6 +127,10 @@ class LinkGauge:
         self._sent.append((now, self._total))
         self._count += 1
         self._total += air_bytes
+
+    def note_talk(self, air_ns: int, now: int) -> None:
+        """The other side was heard, and took the air so long from what waits on this one."""
+        self._talks.append((now, air_ns))
 
     def take(self, report: Report, now: int, earlier: Arrivals | None = None) -> bool | None:
         """Take a report; True when it stamps a newer datagram, None when it is of no use: of another
@@ -267,7 +275,12 @@ class LinkGauge:
         if wait <= noise:
             return low * (1 - dropped_most), math.inf
         fastest = [*spans, (size, time - waited)]
-        high = max(_rate(size, time + wait - noise, math.inf) for size, time in fastest)
+        served_ns = last.sent_ns + wait
+        talks = [t for t in self._talks if first.sent_ns < t[0] <= served_ns]
+        high = max(
+            _rate(size, time + wait - noise - _since(last.sent_ns - time, talks), math.inf)
+            for size, time in fastest
+        )
         return low * (1 - dropped_most), high * (1 - dropped_least)
 
     def _dropped(self, first: _Stamp, last: _Stamp) -> tuple[float, float]:
@@ -337,6 +350,11 @@ class LinkGauge:
 def _rate(size: int, time_ns: float, otherwise: float) -> float:
     """Bits a second; a time that is not, within the noise, bounds nothing."""
     return size * 8e9 / time_ns if time_ns > 0 else otherwise
+
+
+def _since(time: float, talks: list[tuple[int, int]]) -> int:
+    """How long the other side had the air; what was heard before kept nothing back."""
+    return sum(air_ns for heard, air_ns in talks if heard > time)
 
 
 def wrapped(difference: int, bits: int) -> int:

@@ -24,6 +24,9 @@ class AdaptLimits:
     "Air bytes of the largest packet."
     report_ns: int = 2 * SECOND
     "About how often a report should come."
+    turns_ns: int = 0
+    """Of a half-duplex air, there and back, where the base talks in windows only: its talk beside our
+    packets takes the air from them, and is no slower link. 0: what it takes is the link's own."""
     max_interleave: int = 2
 
 

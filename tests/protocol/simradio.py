@@ -60,6 +60,7 @@ def fly_radio(
         ceiling_bps=params.rate_bps, floor_bps=params.rate_bps / 25,
         fec_percent=params.fec_percent, unit_ns=UNIT_NS,
         packet_bytes=params.air_bytes(params.framing.max_datagram_bytes), report_ns=report_ns,
+        turns_ns=int(2 * profile.turnaround_ms * MS) if profile.backchannel == "windows" else 0,
     )  # fmt: skip
     clock = [0]
     silent_since: int | None = None

@@ -80,6 +80,37 @@ def test_one_report_with_arrivals_tells_what_a_changed_link_carries() -> None:
     assert 0.85 * HALF <= least <= HALF <= most <= 1.15 * HALF
 
 
+def test_what_the_base_says_beside_our_packets_is_no_slower_link() -> None:
+    """The air was the base's for 0.4 s, twice: told of it, the gauge keeps what the link carries."""
+    most = {}
+    for told in (False, True):
+        gauge, free, heard = LinkGauge(250, 5 * SECOND), 0.0, [0.0] * 16
+        gauge.packet_ns = 250 * 8e9 / HALF
+        for seq in range(16):
+            sent = seq * 130e6
+            gauge.note_sent(seq, 250, int(sent))
+            free = max(free, sent)
+            if seq in (3, 5):
+                free += 0.4e9
+                if told:
+                    gauge.note_talk(400_000_000, int(sent + 0.1e9))
+            free += 250 * 8e9 / HALF
+            heard[seq] = free
+            if seq in (0, 6):
+                gauge.take(_heard(seq, heard), int(free))
+        most[told] = gauge.bounds_bps[1]
+    assert most[False] < 0.9 * HALF and most[True] >= HALF
+
+
+def test_a_report_said_again_while_the_radio_is_full_does_not_bring_the_rate_down_too_far() -> None:
+    """A full radio cuts datagrams, so the base says its report twice, the window being over by then."""
+    run = fly_radio(
+        load("ebyte-e22-us915"), seconds=60, seed=20,
+        air_bps=lambda t: 24_000 if t < 31.4 else 12_000,
+    )  # fmt: skip
+    assert run.settled_after(31.4, 12_000 * 240 / 280, BAND, 60) <= LIMIT_S
+
+
 def _heard(seq: int, heard: list[float]) -> Report:
     return Report(
         boot_id=1, seq=seq, heard_at=int(heard[seq]) // TICK_NS & 0xFFFF, age=0, received=seq + 1,

@@ -218,7 +218,8 @@ def _mission(
         say=teller.say, key=plan.key, ledger=ledger, place=place,
         watcher=Watcher(tick=tick, note=teller.board.note),
         back=BackOptions(
-            mode=profile.backchannel, listen_ms=profile.listen_ms, adapt=s.adapt, state_dir=folder,
+            mode=profile.backchannel, listen_ms=profile.listen_ms,
+            turnaround_ms=profile.turnaround_ms, adapt=s.adapt, state_dir=folder,
             pictures_bytes=s.pictures_mib << 20,
             replay=None if plan.key is None else ReplayStore(folder, plan.key),
         ),
