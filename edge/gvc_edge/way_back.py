@@ -13,11 +13,11 @@ from gvc_edge.pipeline import Pipeline
 from gvc_edge.rate import minimum_bps
 from gvc_edge.regions import RegionAnswers
 from gvc_edge.resend import UnitAnswers
-from gvc_edge.windows import usual_report_ns, window_times
+from gvc_edge.windows import turns_ns, usual_report_ns, window_times
 from gvc_profiles.replay_store import ReplayStore
 from gvc_protocol.adapt import AdaptLimits
 from gvc_protocol.auth import LinkKey
-from gvc_protocol.params import MS, SECOND, LinkParams
+from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.receiver import LinkReceiver
 from gvc_protocol.reports import report_period_ns
 from gvc_protocol.sender import LinkSender
@@ -110,7 +110,7 @@ def _limits(
         ceiling_bps=params.rate_bps, floor_bps=min(least, params.rate_bps),
         fec_percent=params.fec_percent, unit_ns=int(unit_s * SECOND),
         packet_bytes=params.air_bytes(params.framing.max_datagram_bytes), report_ns=report_ns,
-        turns_ns=int(2 * options.turnaround_ms * MS) if options.mode == "windows" else 0,
+        turns_ns=turns_ns(options.mode, options.turnaround_ms),
         # Every unit of interleave is a unit of delay: four seconds of it at most.
         max_interleave=min(2, int(4 / unit_s)),
     )  # fmt: skip

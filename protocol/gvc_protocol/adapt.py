@@ -222,13 +222,12 @@ class LinkController:
         return self._limits.report_ns >= _RARE_NS
 
     def _boldly(self, faster: float) -> float:
-        if not self._rare and not self._gauge.empty:
+        bold, clearly = _BOLDLY[self._steps], faster >= _CLEARLY
+        if self._rare:
+            return _BOLDLY_RARE if self._gauge.empty else bold if clearly else 1.0
+        if not self._gauge.empty:
             return 1.0  # what begins to wait tells that this is about all
-        if self._rare and self._gauge.empty:
-            return _BOLDLY_RARE
-        if not self._rare and self._in_bursts and faster >= _CLEARLY:
-            return max(_BOLDLY_RARE, _BOLDLY[self._steps])
-        return 1.0 if self._rare and faster < _CLEARLY else _BOLDLY[self._steps]
+        return max(_BOLDLY_RARE, bold) if clearly and self._in_bursts else bold
 
     @property
     def _in_bursts(self) -> bool:

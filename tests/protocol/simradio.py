@@ -20,7 +20,7 @@ from gvc_base.radio_model import RadioModel
 from gvc_base.regions import RegionFiles
 from gvc_edge.backchannel import CommandLog, EdgeBackChannel
 from gvc_edge.rate import RateControl
-from gvc_edge.windows import usual_report_ns, window_times
+from gvc_edge.windows import turns_ns, usual_report_ns, window_times
 from gvc_profiles.model import LinkProfile
 from gvc_profiles.params import link_params
 from gvc_protocol.adapt import AdaptLimits, LinkSetting
@@ -60,7 +60,7 @@ def fly_radio(
         ceiling_bps=params.rate_bps, floor_bps=params.rate_bps / 25,
         fec_percent=params.fec_percent, unit_ns=UNIT_NS,
         packet_bytes=params.air_bytes(params.framing.max_datagram_bytes), report_ns=report_ns,
-        turns_ns=int(2 * profile.turnaround_ms * MS) if profile.backchannel == "windows" else 0,
+        turns_ns=turns_ns(profile.backchannel, profile.turnaround_ms),
     )  # fmt: skip
     clock = [0]
     silent_since: int | None = None

@@ -137,12 +137,11 @@ class Pair:
     def onto_b(self, a: Moment, passed_s: float) -> Carried:
         """A's content where B sees it, `passed_s` seconds later."""
         flow, kept = self.motion.b_to_a, self._kept(self.trust_b)
-        h, w = a.picture.shape[:2]
         rows, columns = a.received.shape
         small = resize_flow(flow, columns, rows)
         cells = cv2.resize(kept, (columns, rows))
         return Carried(
-            cache(lambda: np.asarray(warp(a.picture, resize_flow(flow, w, h)), np.uint8)), kept,
+            _seen_through(flow, a.picture), kept,
             np.asarray(warp_nearest(a.received, small) * cells, np.float32),
             np.asarray(warp(a.age_s, small) + np.float32(passed_s), np.float32),
             warp_nearest(a.origin, small),
@@ -150,10 +149,7 @@ class Pair:
 
     def onto_a(self, picture: U8) -> tuple[Callable[[], U8], F32]:
         """B's picture where A sees it, made when it is asked for, and the trust on the flow's grid."""
-        flow, trust = self.motion.a_to_b, self.trust_a
-        h, w = picture.shape[:2]
-        there = cache(lambda: np.asarray(warp(picture, resize_flow(flow, w, h)), np.uint8))
-        return there, self._kept(trust)
+        return _seen_through(self.motion.a_to_b, picture), self._kept(self.trust_a)
 
     def between(self, a: Moment, b: Moment, alpha: float) -> Filled:
         """What stands `alpha` of the way from A to B, 0 < alpha < 1.
@@ -194,6 +190,12 @@ class Pair:
 
     def _kept(self, trust: F32) -> F32:
         return np.zeros_like(trust) if self.cut else trust
+
+
+def _seen_through(flow: F32, picture: U8) -> Callable[[], U8]:
+    """Gives the picture as the flow moves it, made once."""
+    h, w = picture.shape[:2]
+    return cache(lambda: np.asarray(warp(picture, resize_flow(flow, w, h)), np.uint8))
 
 
 def resized(m: Moment, width: int, height: int, grey_shape: tuple[int, int]) -> Moment:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,11 @@ class Model:
     vouched: float
     received: float
     label: str
+    _middle: F32 = field(init=False, repr=False)
+    "Blocks of the second layer, found once."
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_middle", _blocks(self.layers[1][0]))
 
     def score(self, planes: F32, scalars: F32) -> F32:
         """Score of each tile, float32[R, C].
@@ -63,13 +68,12 @@ class Model:
         Args:
             planes: float32[PLANES, R, C] (`facts.Fact`). scalars: float32[SCALARS].
         """
-        (w, b), (middle, middle_b), (last, last_b) = self.layers
+        (w, b), (_, middle_b), (last, last_b) = self.layers
         out = w[:, :PLANES] @ prepared(planes.reshape(PLANES, -1).copy())
         out += (w[:, PLANES:] @ scalars + b)[:, None]
         np.maximum(out, 0, out=out)
-        blocks = _blocks(middle)
-        parts = out.reshape(len(blocks), blocks.shape[2], -1)
-        out = np.matmul(blocks, parts).reshape(len(middle), -1)
+        nets, _, wide = self._middle.shape
+        out = np.matmul(self._middle, out.reshape(nets, wide, -1)).reshape(len(middle_b), -1)
         out += middle_b[:, None]
         np.maximum(out, 0, out=out)
         out = last @ out + last_b[:, None]

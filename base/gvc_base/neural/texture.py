@@ -100,5 +100,5 @@ def lay_over(picture: U8, bands: F32, amplitudes: F32) -> U8:
     for band, amplitude in zip(bands, amplitudes, strict=True):
         cv2.accumulateProduct(band, cv2.resize(amplitude * np.float32(255), (w, h)), total)
     np.rint(np.clip(total, -127, 127, out=total), out=total)
-    out: U8 = cv2.add(picture, cv2.merge([total] * picture.shape[2]), dtype=cv2.CV_8U)  # type: ignore[assignment]
-    return out
+    levels = cv2.merge([total] * picture.shape[2])
+    return np.asarray(cv2.add(picture, levels, dtype=cv2.CV_8U), np.uint8)
