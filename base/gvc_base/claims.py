@@ -8,6 +8,8 @@ missed         a white box with the received chip in its place: seen, and not sh
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -24,6 +26,7 @@ __all__ = ["claim_notes", "draw_claims"]
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+Places = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 GREEN: Colour = (115, 158, 0)
 PURPLE: Colour = (167, 121, 204)
@@ -31,6 +34,7 @@ _BLOCK = 8
 "Tiles a side that share one tick."
 _DASH_PX = 6
 _MOST_BOXES, _MOST_WORDS = 12, 6
+_KNOWN_WRONG = "known wrong"
 
 
 def claim_notes(frame: DecodedFrame) -> tuple[str, ...]:
@@ -73,13 +77,11 @@ def _ticks(image: Image, verified: NDArray[np.bool_]) -> None:
     rows, columns = (side // _BLOCK for side in verified.shape)
     cut = verified[: rows * _BLOCK, : columns * _BLOCK]
     whole = cut.reshape(rows, _BLOCK, columns, _BLOCK).all((1, 3))
-    step, middle = _BLOCK * TILE_PX, _BLOCK * TILE_PX // 2
-    for row, column in zip(*np.nonzero(whole), strict=True):
-        x, y = int(column) * step + middle, int(row) * step + middle
-        # Small: it must not hide what it vouches for.
-        shape: Any = np.array([(x - 3, y), (x - 1, y + 2), (x + 3, y - 3)], np.int32)
-        cv2.polylines(image, [shape], False, BLACK, 3, cv2.LINE_AA)
-        cv2.polylines(image, [shape], False, GREEN, 1, cv2.LINE_AA)
+    middles = np.argwhere(whole)[:, ::-1] * (_BLOCK * TILE_PX) + _BLOCK * TILE_PX // 2
+    # Small: it must not hide what it vouches for.
+    shapes: Any = list((middles[:, None] + [(-3, 0), (-1, 2), (3, -3)]).astype(np.int32))
+    cv2.polylines(image, shapes, False, BLACK, 3, cv2.LINE_AA)
+    cv2.polylines(image, shapes, False, GREEN, 1, cv2.LINE_AA)
 
 
 def _known_wrong(image: Image, wrong: NDArray[np.bool_]) -> None:
@@ -87,24 +89,44 @@ def _known_wrong(image: Image, wrong: NDArray[np.bool_]) -> None:
     if not wrong.any():
         return
     height, width = image.shape[:2]
-    grown = wrong.astype(np.uint8).repeat(TILE_PX, 0).repeat(TILE_PX, 1)[:height, :width]
+    lines = _lines(np.packbits(wrong).tobytes(), wrong.shape, height, width)
+    image[lines.dark], image[lines.light] = BLACK, PURPLE
+    for x, y in lines.words:
+        _label(image, _KNOWN_WRONG, x, y, lines.cap, PURPLE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What `_known_wrong` draws: rows and columns of the broken line, the upper left corners of the
+    words, and their height."""
+
+    dark: Places
+    light: Places
+    words: list[tuple[int, int]]
+    cap: int
+
+
+@lru_cache(maxsize=4)
+def _lines(packed: bytes, grid: tuple[int, int], height: int, width: int) -> _Lines:
+    """Found once a unit: the sender's map holds for all its frames."""
+    wrong = np.unpackbits(np.frombuffer(packed, np.uint8), count=grid[0] * grid[1]).reshape(grid)
+    grown = wrong.repeat(TILE_PX, 0).repeat(TILE_PX, 1)[:height, :width]
     rim = grown - cv2.erode(grown, np.ones((7, 7), np.uint8), borderValue=0)
     y, x = np.nonzero(rim)
     dark = ((x + y) // _DASH_PX) % 2 == 0
-    image[y[dark], x[dark]] = BLACK
-    image[y[~dark], x[~dark]] = PURPLE
     cap = max(MIN_CAP_PX, round(height * 0.021))
-    words = "known wrong"
     count, _, stats, _ = cv2.connectedComponentsWithStats(grown, connectivity=4)
     largest = sorted(range(1, count), key=lambda i: -int(stats[i][4]))[:_MOST_WORDS]
+    words = []
     for i in largest:
         left, top, wide, _, _ = (int(v) for v in stats[i])
-        room = text_width_px(words, cap) + 8
+        room = text_width_px(_KNOWN_WRONG, cap) + 8
         inside = wide >= room + 8
         # A region too small for the words has them above it, or below at the picture's upper edge.
         x0 = left + 5 if inside else max(0, min(left, width - room))
         y0 = top + 5 if inside or top < cap + 8 else top - cap - 7
-        _label(image, words, x0, y0, cap, PURPLE)
+        words.append((x0, y0))
+    return _Lines((y[dark], x[dark]), (y[~dark], x[~dark]), words, cap)
 
 
 def _box(image: Image, alarm: Alarm, floor: int) -> None:

@@ -6,6 +6,7 @@ there at once, also on a slow computer.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -302,6 +303,9 @@ def _print_result(result: RehearsalResult) -> None:
 
 def main() -> None:
     """Entry point: a UserError is one line and exit code 2."""
+    # Numpy is not loaded yet. Its OpenBLAS threads would wait for their next product by turning in
+    # circles and keep a core from whatever receives, shows and writes.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
     try:
         app()
     except UserError as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from gvc_base.behind import Behind
 from gvc_base.decode_pass import DecodePass, DecodeSettings
 from gvc_base.decoders import Backend
 from gvc_base.exports import Exports, Outputs, marks_path_for
@@ -49,9 +50,10 @@ def decode_recording(
     began = time.perf_counter()
     with ExitStack() as stack:
         sinks = Exports(outputs, stack, run.mission.label)
-        for shown in run.frames():
-            sinks.write(shown.frame, shown.job.span)
-            on_frame(sinks.frames, run.mission.total_frames)
+        with Behind(sinks.write) as write:  # decoding and writing are about the same work
+            for done, shown in enumerate(run.frames(), 1):
+                write(shown.frame, shown.job.span)
+                on_frame(done, run.mission.total_frames)
         if sinks.frames == 0:
             raise UserError(run.nothing())
         sinks.finish()

@@ -130,16 +130,17 @@ def paint(pixels: Image, mark: NDArray[np.uint8]) -> Image:
     mark_px = _to_pixels(mark, height, width)
     keep = np.full_like(pixels, 255)
     ink = np.zeros_like(pixels)
-    out = pixels.copy()
     patterns = _patterns(height, width)
     regions = {m: np.asarray(mark_px == m, np.uint8) for m in marks}
     for m, region in regions.items():
         cv2.copyTo(patterns[m].keep, region, keep)
         cv2.copyTo(patterns[m].ink, region, ink)
+    seen = pixels
     if Mark.LOST in regions:
         grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-        cv2.copyTo(cv2.merge([grey, grey, grey]), regions[Mark.LOST], out)
-    cv2.multiply(out, keep, out, scale=1 / 255)
+        seen = pixels.copy()
+        cv2.copyTo(cv2.merge([grey, grey, grey]), regions[Mark.LOST], seen)
+    out = np.asarray(cv2.multiply(seen, keep, scale=1 / 255), np.uint8)
     cv2.add(out, ink, out)
     for m, colour in _OUTLINED.items():
         if m in regions:

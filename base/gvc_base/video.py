@@ -100,7 +100,7 @@ class Mp4Writer:
     def _add_stream(self, width: int, height: int, fps: Fraction) -> Any:
         # With macroblock-tree on, the bundled x264 writes other bits from run to run for the same
         # frames; a fresh decode of an archive has to give the same file.
-        options = {"crf": _CRF, "preset": "veryfast", "threads": "2", "x264-params": "mbtree=0"}
+        options = {"crf": _CRF, "preset": "superfast", "threads": "2", "x264-params": "mbtree=0"}
         if self._fragmented:
             # A fragment ends at a key frame: one a second, and nothing held back by look-ahead.
             options |= {"g": str(max(1, round(fps))), "tune": "zerolatency"}

@@ -78,8 +78,8 @@ def told_at(descriptors: Descriptors | None, offset: int) -> list[Told]:
     return out
 
 
-def reduced(pixels: NDArray[np.uint8], detail: float, size: tuple[int, int]) -> Grey:
-    """The shown picture with the detail of the received one, grey, of `size`."""
+def reduced(pixels: Grey, detail: float, size: tuple[int, int]) -> Grey:
+    """The shown picture, grey, with the detail of the received one, of `size`."""
     width = round(size[0] * detail)
     if 0 < width < size[0]:
         coded = (max(2, width), max(2, round(size[1] * detail)))

@@ -172,12 +172,13 @@ class WatchedDecoder:
         self._agree = None
         if expected is not None:
             size = work_size(span.width, span.height)
-            shown = reduced(frame.pixels, plain.detail or 1.0, size)
+            grey = np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+            shown = reduced(grey, plain.detail or 1.0, size)
             alarms += contradictions(
                 expected, shown, frame.mark, told, (span.width, span.height),
                 coded=offset in plain.coded, near=plain.around(offset),
             )  # fmt: skip
-            self._agree = ~wrong_cells(expected, small_grey(frame.pixels, size))
+            self._agree = ~wrong_cells(expected, small_grey(grey, size))
         chips = [
             (t.box, self._chips[t.track_id][1])
             for t in told if t.track_id is not None and t.track_id in self._chips

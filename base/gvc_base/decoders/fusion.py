@@ -69,7 +69,7 @@ def grey(picture: Picture, widest_px: int) -> U8:
     height, width = picture.shape[:2]
     if width > widest_px:
         height, width = max(2, round(height * widest_px / width)), widest_px
-    return np.asarray(cv2.cvtColor(resize(picture, width, height), cv2.COLOR_BGR2GRAY), np.uint8)
+    return resize(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8), width, height)
 
 
 def tile_means(values: F32, width: int, height: int) -> F32:

@@ -81,7 +81,7 @@ class Bookkeeper:
         true = self._judge(
             mark, age, moment.sure, moment.made_up, moment.received, moment.age_s, span
         )
-        pixels = resize(moment.shown, span.width, span.height).copy()
+        pixels = _own(moment.shown, span)
         tiles = _Tiles(mark, age, score, moment.origin, moment.received, true)
         return self._finish(unit, span, moment.frame - span.first_frame, pixels, tiles)
 
@@ -98,9 +98,9 @@ class Bookkeeper:
         # A tile of which more than half follows no motion is a guess, whatever else is in it.
         guessed = tile_means(trusted, span.width, span.height) < 0.5
         mark[guessed], age[guessed] = Mark.REGENERATED, since
-        pixels = resize(filled.picture, span.width, span.height)
+        pixels = _own(filled.picture, span)
         tiles = _Tiles(mark, age, score, filled.origin, filled.received, None)
-        return self._finish(unit, span, at, pixels.copy(), tiles)
+        return self._finish(unit, span, at, pixels, tiles)
 
     def held(
         self, moment: Moment, unit: ReceivedUnit, span: UnitSpan, at: int, score: F32
@@ -110,7 +110,7 @@ class Bookkeeper:
         mark = np.full(grid, Mark.LOST, np.uint8)
         away = moment.frame - span.first_frame - at
         age = np.full(grid, _milliseconds(Fraction(abs(away)) / span.fps), np.uint16)
-        pixels = resize(moment.shown, span.width, span.height).copy()
+        pixels = _own(moment.shown, span)
         tiles = _Tiles(mark, age, score, moment.origin, moment.received, None)
         return self._finish(unit, span, at, pixels, tiles)
 
@@ -137,7 +137,7 @@ class Bookkeeper:
             cells = cv2.resize(whole.astype(np.float32), moment.received.shape[::-1])
             received = np.maximum(received, moment.received * cells)
         true = self._judge(mark, age, nothing, nothing, received, moment.age_s, span)
-        pixels = resize(moment.shown, span.width, span.height).copy()
+        pixels = _own(moment.shown, span)
         tiles = _Tiles(mark, age, score, moment.origin, received, true)
         return self._finish(unit, span, at, pixels, tiles)
 
@@ -155,10 +155,10 @@ class Bookkeeper:
         """Carried where received pixels are; regenerated where the network expects to be far off, or
         where texture that was made up is strong. Returns where received pixels are of this moment."""
         size = (span.width, span.height)
-        textured = tile_means(np.minimum(made_up / np.float32(2 * _STRONG), 1), *size) > 0.5
-        mark[textured] = Mark.REGENERATED
-        far = tile_means(np.minimum(sure / np.float32(2 * _FAR_OFF), 1), *size) > 0.5
-        mark[far] = Mark.REGENERATED
+        for strength, limit in ((made_up, _STRONG), (sure, _FAR_OFF)):
+            if strength.max(initial=0) > limit:  # else no tile's mean is
+                much = tile_means(np.minimum(strength / np.float32(2 * limit), 1), *size) > 0.5
+                mark[much] = Mark.REGENERATED
         if received.max(initial=0) > HALF:
             columns, rows = mark.shape[1], mark.shape[0]
             carried = np.asarray(quads(received, size).mean(2) > HALF, np.bool_)
@@ -260,6 +260,12 @@ def _age_ms(age_s: NDArray[Any]) -> U16:
     ms: U16 = np.clip(age_s * 1000, 0, AGE_UNKNOWN_MS - 1).astype(np.uint16)
     ms[age_s >= UNKNOWN_AGE_S] = AGE_UNKNOWN_MS
     return ms
+
+
+def _own(picture: U8, span: UnitSpan) -> U8:
+    """The picture at the source's size, never the same memory."""
+    full = resize(picture, span.width, span.height)
+    return full.copy() if full is picture else full
 
 
 def _milliseconds(seconds: Fraction) -> int:

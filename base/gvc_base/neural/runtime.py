@@ -123,11 +123,12 @@ def _has_cuda() -> bool:
 
 
 def _has_bfloat16() -> bool:
-    """Whether the CPU has instructions for it: elsewhere it is far slower than float32."""
+    """Whether the CPU has instructions for it: elsewhere it is far slower than float32. Not what oneDNN
+    calls supported: that includes processors with plain AVX-512, where it is emulated."""
     import torch
 
-    supported: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    return bool(supported())
+    has = torch.cpu.get_capabilities()
+    return any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 class _Loaded:

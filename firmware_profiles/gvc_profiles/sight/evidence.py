@@ -37,12 +37,13 @@ def work_size(width: int, height: int) -> tuple[int, int]:
 
 
 def small_grey(bgr: NDArray[np.uint8], size: tuple[int, int]) -> Grey:
-    """uint8[h, w] of a picture at `size`: reduced first, which costs least."""
-    smaller = bgr.shape[1] > size[0]
-    if bgr.shape[1::-1] != size:
-        how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        bgr = np.asarray(cv2.resize(bgr, size, interpolation=how), np.uint8)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
+    """uint8[h, w] of a picture at `size`; one that is grey already may be given as uint8[h, w]."""
+    # Grey first: reducing by a broken factor is what costs, and this way it is one plane.
+    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY) if bgr.ndim == 3 else bgr
+    if grey.shape[::-1] != size:
+        how = cv2.INTER_AREA if grey.shape[1] > size[0] else cv2.INTER_CUBIC
+        grey = cv2.resize(grey, size, interpolation=how)
+    return np.asarray(grey, np.uint8)
 
 
 class Evidence:
