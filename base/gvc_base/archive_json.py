@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _SINCE_VERSION_1: dict[str, object] = {
-    "encrypted": False, "packet_least_bytes": 0, "stall_ns": 2_000_000_000,
+    "encrypted": False, "packet_least_bytes": 0, "join_bytes": 0, "stall_ns": 2_000_000_000,
 }  # fmt: skip
 """Settings that archives of version 1 do not have, with the value that their links had. Settings which
 are added later belong here, too."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from gvc_protocol.air_bytes import unit_air_bytes
+from gvc_protocol.air_bytes import is_joined, unit_air_bytes
 from gvc_protocol.params import LinkParams
 
 __all__ = ["TYPICAL_DESCRIPTOR_BYTES", "RateControl", "minimum_bps"]
@@ -41,6 +41,7 @@ class RateControl:
         self._carry = 0.0
         self._granted = 0.0
         self._shares: list[float] = []
+        self._joins = False
 
     def use(self, params: LinkParams) -> None:
         """Go on with another rate or redundancy, from the next unit on; safe from another thread."""
@@ -66,12 +67,13 @@ class RateControl:
                 low = middle
             else:
                 high = middle - 1
+        self._joins = is_joined(self._params, *self._split(low))
         return low
 
     def payload_for(self, records: int) -> int:
         """Payload bytes to set aside for so many bytes of records in D, which has four times F's
-        parity: with any, a byte of D weighs up to two of K or F."""
-        return records * (2 if self._params.fec_percent > 0 else 1)
+        parity: with any, a byte of D weighs up to two of K or F, unless all are in one block."""
+        return records * (2 if self._params.fec_percent > 0 and not self._joins else 1)
 
     def spent(self, descriptors: int, keyframe: int, features: int) -> int:
         """Book a closed unit by the sizes of its parts; returns its air bytes."""
@@ -83,10 +85,13 @@ class RateControl:
         return used
 
     def _air(self, payload: int) -> int:
+        return unit_air_bytes(self._params, *self._split(payload))
+
+    def _split(self, payload: int) -> tuple[int, int, int]:
+        """Sizes of D, K and F, as far as can be told before the unit is made."""
         share = (max(self._shares, default=0.0) or _KEYFRAME_SHARE) + _SHARE_MARGIN
         keyframe = int(payload * min(1.0, share))
-        parts = (TYPICAL_DESCRIPTOR_BYTES, keyframe, payload - keyframe)
-        return unit_air_bytes(self._params, *parts)
+        return TYPICAL_DESCRIPTOR_BYTES, keyframe, payload - keyframe
 
 
 def minimum_bps(params: LinkParams, seconds: float, minimum_payload: int) -> int:

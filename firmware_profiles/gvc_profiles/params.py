@@ -14,6 +14,8 @@ __all__ = ["link_params"]
 _PACKETS_PER_SECOND = 6
 "Packets that a protected stream should have, so that a burst takes a few of them and not all."
 _SMALLEST_CUT_BYTES = 256
+_JOIN_BYTES = 512
+"""Above it a unit is worth taking apart: a few losses then cost a part of it instead of all."""
 
 
 def link_params(
@@ -53,6 +55,7 @@ def link_params(
     )
     return LinkParams(
         framing=framing, rate_bps=rate, fec_percent=percent, packet_least_bytes=burst,
+        join_bytes=_JOIN_BYTES,
         tagged=tagged, encrypted=encrypted, stall_ns=stall_ns,
         window_ns=max(10 * SECOND, 4 * packet_ns), reorder_ns=max(500 * MS, 2 * packet_ns),
         hold_ns=max(8 * SECOND, 6 * packet_ns), queue_ns=max(12 * SECOND, 12 * packet_ns),

@@ -15,7 +15,7 @@ local LETTER = {[0] = "D", [1] = "K", [2] = "F", [3] = "M"}
 local RECORDS = {
   [1] = "weights", [2] = "global motion", [3] = "telemetry", [4] = "detections", [5] = "end of stream",
   [6] = "tracks", [7] = "motion path", [8] = "thermal", [9] = "ladder",
-  [10] = "interleave", [11] = "truth map",
+  [10] = "interleave", [11] = "truth map", [12] = "keyframe", [13] = "features",
 }
 local CLASSES = {
   [0] = "mover", [1] = "person", [2] = "vehicle", [3] = "hot spot", [4] = "fire", [5] = "animal", [6] = "boat",

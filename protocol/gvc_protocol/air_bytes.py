@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from gvc_protocol.blocks import plan_air_bytes
 from gvc_protocol.errors import UserError
+from gvc_protocol.joined import joined_bytes
 from gvc_protocol.params import SECOND, LinkParams
-from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES
+from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, WirePart
 
-__all__ = ["check_rate", "unit_air_bytes"]
+__all__ = ["check_rate", "is_joined", "unit_air_bytes"]
 
 
 def check_rate(params: LinkParams) -> None:
@@ -23,15 +26,33 @@ def check_rate(params: LinkParams) -> None:
 
 def unit_air_bytes(params: LinkParams, descriptors: int, keyframe: int, features: int) -> int:
     """Air bytes that a unit with parts of these sizes takes, everything counted."""
-    total = 0
+    sizes = (descriptors, keyframe, features)
+    return int(min(_apart(params, *sizes), _in_one(params, *sizes)))
+
+
+def is_joined(params: LinkParams, descriptors: int, keyframe: int, features: int) -> bool:
+    """Whether a unit with parts of these sizes goes as one block."""
+    together = _in_one(params, descriptors, keyframe, features)
+    return together < _apart(params, descriptors, keyframe, features)
+
+
+def _apart(params: LinkParams, *sizes: int) -> float:
+    return sum(_part(params, part, size) for part, size in enumerate(sizes) if size)
+
+
+def _in_one(params: LinkParams, descriptors: int, keyframe: int, features: int) -> float:
+    size = joined_bytes(descriptors, keyframe, features)
+    if size > params.join_bytes or not keyframe + features:
+        return math.inf
+    return _part(params, WirePart.DESCRIPTORS, size, joined=True)
+
+
+def _part(params: LinkParams, part: int, size: int, *, joined: bool = False) -> int:
     tag = TAG_BYTES if params.tagged else 0
-    sizes = ((0, descriptors), (1, keyframe), (2, features))
-    for part, size in sizes:
-        if size == 0:
-            continue
-        plan = plan_air_bytes(
-            part, size, max_symbol_bytes=params.max_symbol_bytes, fec_percent=params.fec_percent
-        )
-        for symbols, length in plan:
-            total += symbols * params.air_bytes(length + OVERHEAD_BYTES + tag)
-    return total
+    plan = plan_air_bytes(
+        part, size, max_symbol_bytes=params.max_symbol_bytes, fec_percent=params.fec_percent,
+        joined=joined,
+    )  # fmt: skip
+    return sum(
+        symbols * params.air_bytes(length + OVERHEAD_BYTES + tag) for symbols, length in plan
+    )

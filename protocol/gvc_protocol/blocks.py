@@ -22,18 +22,24 @@ MAX_PART_BYTES = (1 << 24) - 1
 MAX_BLOCKS = 256
 MAX_DATA_SYMBOLS = 128
 "Bound of k on send: leaves room for 100 % parity, and keeps decoding cheap."
-_WEIGHT = {0: 4, 1: 2, 2: 1, 3: 4}
-"How much of the redundancy P a part gets: unequal protection."
+_HALVES = {0: 8, 1: 4, 2: 2, 3: 8}
+"How much of the redundancy P a part gets, in halves of it: unequal protection."
+_JOINED_HALVES, _JOINED_LEAST_K = 3, 4
+"""The same for a D that holds K and F. In fewer symbols parity is copies: a second copy of one symbol
+outlives one loss for all its bytes, three parity symbols of four outlive three."""
+_SURE = 8
+"Parts of this weight have two parity symbols at least."
 
 
-def parity_count(part: int, k: int, fec_percent: float) -> int:
+def parity_count(part: int, k: int, fec_percent: float, *, joined: bool = False) -> int:
     """Parity symbols of a block with k data symbols; part as in `WirePart`, P in percent."""
     if fec_percent <= 0:
         return 0
     # Integer ceiling in hundredths of a percent: the edge and the rate control must agree exactly.
     hundredths = round(fec_percent * 100)
-    wanted = -(-k * _WEIGHT[part] * hundredths // 10_000)
-    if _WEIGHT[part] == 4:
+    halves = _JOINED_HALVES if joined else _HALVES[part]
+    wanted = -(-k * halves * hundredths // 20_000)
+    if _HALVES[part] == _SURE:
         wanted = max(2, wanted)
     return min(wanted, erasure.MAX_SYMBOLS - k)
 
@@ -47,13 +53,18 @@ class Block:
     last: bool
     data: tuple[bytes, ...]
     parity: tuple[bytes, ...]
+    joined: bool = False
 
 
-def _shape(size: int, max_symbol_bytes: int) -> tuple[int, int]:
+def _shape(size: int, max_symbol_bytes: int, least_k: int = 1) -> tuple[int, int]:
     """(k, symbol length) for a block that carries `size` bytes of its part."""
     content = size + PREFIX_BYTES
-    k = -(-content // max_symbol_bytes)
+    k = max(-(-content // max_symbol_bytes), min(least_k, content))
     return k, -(-content // k)
+
+
+def _least_k(fec_percent: float, *, joined: bool) -> int:
+    return _JOINED_LEAST_K if joined and fec_percent > 0 else 1
 
 
 def block_capacity(max_symbol_bytes: int) -> int:
@@ -63,9 +74,12 @@ def block_capacity(max_symbol_bytes: int) -> int:
 
 def make_block(
     *, part: int, block_no: int, last: bool, offset: int, data: bytes,
-    max_symbol_bytes: int, fec_percent: float,
+    max_symbol_bytes: int, fec_percent: float, joined: bool = False,
 ) -> Block:  # fmt: skip
     """Cut `data`, which lies at `offset` of its part, into symbols and add parity.
+
+    Args:
+        joined: the part is D and holds K and F of its unit.
 
     Raises:
         LocalProtocolError: the part is longer than 16 MiB or 256 blocks, or the block too long.
@@ -74,23 +88,26 @@ def make_block(
         raise LocalProtocolError(f"a part takes {MAX_BLOCKS} blocks, this is one more")
     if offset + len(data) > MAX_PART_BYTES or len(data) > block_capacity(max_symbol_bytes):
         raise LocalProtocolError(f"block of {len(data)} bytes at {offset} does not fit")
-    k, size = _shape(len(data), max_symbol_bytes)
+    k, size = _shape(len(data), max_symbol_bytes, _least_k(fec_percent, joined=joined))
     pad = k * size - len(data) - PREFIX_BYTES
     content = offset.to_bytes(3, "big") + bytes([pad]) + data + bytes(pad)
     symbols = tuple(content[i : i + size] for i in range(0, len(content), size))
-    extra = erasure.parity(symbols, parity_count(part, k, fec_percent))
-    return Block(part=part, block_no=block_no, last=last, data=symbols, parity=tuple(extra))
+    extra = erasure.parity(symbols, parity_count(part, k, fec_percent, joined=joined))
+    return Block(
+        part=part, block_no=block_no, last=last, data=symbols, parity=tuple(extra), joined=joined
+    )
 
 
 def plan_air_bytes(
-    part: int, size: int, *, max_symbol_bytes: int, fec_percent: float
+    part: int, size: int, *, max_symbol_bytes: int, fec_percent: float, joined: bool = False
 ) -> list[tuple[int, int]]:
     """What a part of `size` bytes will cost: (symbol count, symbol length) of each of its blocks."""
     plan = []
     capacity = block_capacity(max_symbol_bytes)
     for at in range(0, max(size, 1), capacity):
-        k, length = _shape(min(capacity, size - at), max_symbol_bytes)
-        plan.append((k + parity_count(part, k, fec_percent), length))
+        least = _least_k(fec_percent, joined=joined)
+        k, length = _shape(min(capacity, size - at), max_symbol_bytes, least)
+        plan.append((k + parity_count(part, k, fec_percent, joined=joined), length))
     return plan
 
 

@@ -50,6 +50,10 @@ class RecordType(IntEnum):
     LADDER = 9
     INTERLEAVE = 10
     TRUTH_MAP = 11
+    KEYFRAME = 12
+    "All of K: `gvc_protocol.joined`."
+    FEATURES = 13
+    "All of F."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

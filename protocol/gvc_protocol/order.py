@@ -38,12 +38,20 @@ class Symbol:
     position: float
     "Place in the unit's transmission, 0..1."
     parts_sent: tuple[bool, bool]
+    joined: bool = False
+    "Of a D that holds K and F."
+
+    @property
+    def makes_way(self) -> bool:
+        """For messages at any time, for newer units when the queue is full."""
+        return self.joined or self.part in (WirePart.KEYFRAME, WirePart.FEATURES)
 
     @property
     def drop_rank(self) -> tuple[int, int, bool, int, int]:
         """Larger goes first when the queue is over its limit: F before K, oldest unit first,
         parity before data, and a part's end before its start, which is worth more alone."""
-        return (self.part, -self.unit_no, self.symbol >= self.k, self.block_no, self.symbol)
+        part = WirePart.KEYFRAME if self.joined else self.part
+        return (part, -self.unit_no, self.symbol >= self.k, self.block_no, self.symbol)
 
 
 class Later:

@@ -27,6 +27,8 @@ class LinkParams:
     "What the radio itself adds to each of our packets, counted as air time where the profile says."
     packet_least_bytes: int = 0
     "What a packet counts at least: modems whose bursts have one length send the rest as padding."
+    join_bytes: int = 0
+    "A unit whose parts are no larger together goes as one block where that is cheaper; 0: none does."
     tagged: bool = False
     "Every datagram carries a tag: the sender has a key."
     encrypted: bool = False

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gvc_protocol.order import Symbol
-from gvc_protocol.wire import WirePart
 
 __all__ = ["SendQueue"]
 
 _APART = 3
 "Other packets between two parity symbols of a message, where there are any."
-_FREE = (WirePart.KEYFRAME, WirePart.FEATURES)
-"Parts that make way: for messages at any time, for newer units when the queue is full."
 
 
 class SendQueue:
@@ -42,7 +39,7 @@ class SendQueue:
         """A message: its data ahead of K and F, its parity and repeats with other packets between."""
         first = [s for s in symbols if s.symbol < s.k]
         later = [s for s in symbols if s.symbol >= s.k] + symbols * (repeats - 1)
-        ahead = next((i for i, s in enumerate(self._symbols) if s.part in _FREE), None)
+        ahead = next((i for i, s in enumerate(self._symbols) if s.makes_way), None)
         at = len(self._symbols) if ahead is None else ahead
         self._symbols[at:at] = first
         self._spread(later, at + len(first))
@@ -64,7 +61,7 @@ class SendQueue:
         gone: dict[tuple[int, int], int] = {}
         if over <= 0:
             return gone
-        droppable = [s for s in self._symbols if s.part in _FREE]
+        droppable = [s for s in self._symbols if s.makes_way]
         doomed = set()
         for symbol in sorted(droppable, key=lambda s: s.drop_rank, reverse=True):
             if over <= 0:

@@ -20,12 +20,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from gvc_protocol.air_bytes import check_rate
+from gvc_protocol.air_bytes import check_rate, is_joined
 from gvc_protocol.auth import LinkKey, Sealer
 from gvc_protocol.blocks import Block, block_capacity, make_block
 from gvc_protocol.codec import EncodedUnit
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.events import SenderDropped
+from gvc_protocol.joined import joined
 from gvc_protocol.ledger import AirtimeExhausted, AirtimeLedger
 from gvc_protocol.message_session import MAX_MESSAGE_BYTES
 from gvc_protocol.order import MAX_INTERLEAVE, Later, ListenWindows, Symbol
@@ -155,15 +156,17 @@ class LinkSender:
         """Queue a closed unit. Units come in rising order."""
         depth = 0 if unit.descriptors.end_of_stream else self._interleave
         d = replace(unit.descriptors, interleave=depth)
-        self.open_unit(
-            unit.unit_no, keyframe=bool(unit.keyframe), features=bool(unit.features), now=now
-        )
+        k, f = unit.keyframe, unit.features
+        one = is_joined(self._params, len(d.pack()), len(k), len(f))
+        if one:
+            d, k, f = joined(d, k, f), b"", b""
+        self.open_unit(unit.unit_no, keyframe=bool(k), features=bool(f), now=now)
         self._ended = {0, 1, 2}
-        blocks = self._blocks_of(WirePart.DESCRIPTORS, d.pack())
-        if unit.keyframe:
-            blocks += self._blocks_of(WirePart.KEYFRAME, unit.keyframe)
-        if unit.features:
-            blocks += self._blocks_of(WirePart.FEATURES, unit.features)
+        blocks = self._blocks_of(WirePart.DESCRIPTORS, d.pack(), joined=one)
+        if k:
+            blocks += self._blocks_of(WirePart.KEYFRAME, k)
+        if f:
+            blocks += self._blocks_of(WirePart.FEATURES, f)
         if d.end_of_stream:
             self._queue.add(self._later.take(None))
         unit_ns = int(d.frames * SECOND / d.fps)
@@ -328,20 +331,24 @@ class LinkSender:
         tag = TAG_BYTES if self._params.tagged else 0
         return self._params.air_bytes(payload_bytes + OVERHEAD_BYTES + tag)
 
-    def _blocks_of(self, part: WirePart, data: bytes) -> list[Block]:
+    def _blocks_of(self, part: WirePart, data: bytes, *, joined: bool = False) -> list[Block]:
         open_part = _OpenPart(data=bytearray(data))
         capacity = block_capacity(self._params.max_symbol_bytes)
         blocks = []
         while len(open_part.data) > capacity:
             blocks.append(self._take(part, open_part, capacity, last=False))
-        blocks.append(self._take(part, open_part, len(open_part.data), last=True))
+        size = len(open_part.data)
+        blocks.append(self._take(part, open_part, size, last=True, joined=joined))
         return blocks
 
-    def _take(self, part: int, open_part: _OpenPart, size: int, *, last: bool) -> Block:
+    def _take(
+        self, part: int, open_part: _OpenPart, size: int, *, last: bool, joined: bool = False
+    ) -> Block:
         data = bytes(open_part.data[:size])
         block = make_block(
             part=part, block_no=open_part.block_no, last=last, offset=open_part.offset, data=data,
             max_symbol_bytes=self._params.max_symbol_bytes, fec_percent=self._params.fec_percent,
+            joined=joined,
         )  # fmt: skip
         self.counters.payload_bytes += size
         del open_part.data[:size]
@@ -386,7 +393,7 @@ class LinkSender:
                 unit_no=unit_no, part=block.part, block_no=block.block_no, last=block.last,
                 symbol=i, k=len(block.data), payload=payload,
                 position=0.0 if first_at_0 and i == 0 else (i + 0.5) / count,
-                parts_sent=parts_sent,
+                parts_sent=parts_sent, joined=block.joined,
             )
             for i, payload in enumerate(payloads)
         ]  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from gvc_protocol.codec import ReceivedUnit
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.events import LinkCounters
+from gvc_protocol.joined import parted
 from gvc_protocol.message_session import MessageSession
 from gvc_protocol.params import LinkParams
 from gvc_protocol.parts import Filed, PartAssembly
@@ -50,12 +51,15 @@ class _UnitAssembly:
 
     def received(self) -> ReceivedUnit:
         empty = PartAssembly()
-        d = self.parts.get(WirePart.DESCRIPTORS, empty).data(sent=True).whole
+        whole = self.parts.get(WirePart.DESCRIPTORS, empty).data(sent=True).whole
+        d = Descriptors.unpack(whole) if whole is not None else None
+        keyframe = features = None
+        if d is not None:
+            d, keyframe, features = parted(d)
+        k = self.parts.get(WirePart.KEYFRAME, empty).data(sent=self.k_sent)
+        f = self.parts.get(WirePart.FEATURES, empty).data(sent=self.f_sent)
         return ReceivedUnit(
-            unit_no=self.unit_no,
-            descriptors=Descriptors.unpack(d) if d is not None else None,
-            keyframe=self.parts.get(WirePart.KEYFRAME, empty).data(sent=self.k_sent),
-            features=self.parts.get(WirePart.FEATURES, empty).data(sent=self.f_sent),
+            unit_no=self.unit_no, descriptors=d, keyframe=keyframe or k, features=features or f
         )
 
 

@@ -94,7 +94,7 @@ def test_odd_size_works_with_crop_even(tmp_path: Path, edge_here: Command) -> No
     ("options", "words"),
     [
         (["--profile", "nope"], "sik-64"),
-        (["--profile", "udp", "--bps", "50"], "too small"),
+        (["--profile", "udp", "--bps", "30"], "too small"),
         (["--profile", "udp", "--bps", "-5"], "bps"),
         (["--profile", "sik-64", "--bps", "900000"], "sik-64"),
         (["--profile", "sik-64", "--fec", "lots"], "--fec"),

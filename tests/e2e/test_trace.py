@@ -155,3 +155,26 @@ def test_a_datagram_over_several_reads_names_them_all(tmp_path: Path) -> None:
         holding = [i for i in range(len(reads)) if cuts[i] < end and cuts[i + 1] > start]
         (packet,) = trace(recording, Origin(boot_id=9, unit_no=number, part=SourcePart.KEYFRAME))
         assert [row - 1 for row in packet.rows] == holding
+
+
+def test_a_tile_of_a_small_unit_goes_back_to_the_block_that_holds_all_of_it(
+    clip: Path, tmp_path: Path, edge: Callable[..., Ran], base: Callable[..., Ran]
+) -> None:
+    """At 900 bit/s keyframe and features travel inside the descriptors' block."""
+    slow, marks = tmp_path / "slow.pcap", tmp_path / "slow.marks.npz"
+    made = edge(
+        "encode", clip, "--profile", "lora-sf7-125", "--bps", 900, "--latency", 6, "--out", slow,
+        "--quick",
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    profile = ("--profile", "lora-sf7-125")
+    out = ("--out", tmp_path / "slow.mp4", "--quality", "preview", "--json")
+    assert base("decode", slow, *profile, *out).json["units_whole"] == 1
+    with np.load(marks) as file:
+        made_of = set(np.unique(file["source_part"]).tolist())
+    assert made_of - {SourcePart.NONE}, "something was received"
+    for part in made_of - {SourcePart.NONE}:
+        packets = trace(
+            open_recording(slow, None), Origin(boot_id=1, unit_no=0, part=SourcePart(part))
+        )
+        assert packets and {p.part for p in packets} == {WirePart.DESCRIPTORS}

@@ -50,6 +50,7 @@ some_links = st.builds(
     LinkParams,
     framing=st.builds(Framing, mtu_bytes=st.integers(14, 400)),
     rate_bps=st.integers(4_000, 100_000), fec_percent=st.integers(0, 150),
+    join_bytes=st.sampled_from((0, 512)),
     packet_overhead_bytes=st.integers(0, 20), queue_ns=st.integers(SECOND, 20 * SECOND),
 )  # fmt: skip
 

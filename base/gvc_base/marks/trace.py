@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from gvc_base.archive import Archive
 from gvc_base.recording import Recording
 from gvc_protocol.auth import LinkKey
-from gvc_protocol.codec import CodecId
+from gvc_protocol.codec import CodecId, ReceivedUnit
 from gvc_protocol.events import MessageReady, ReceiverEvent, UnitReady
 from gvc_protocol.framing import Framing
 from gvc_protocol.marks import SourcePart
@@ -128,6 +128,8 @@ class _Watch:
             if (event.boot_id, unit.unit_no) == (self._origin.boot_id, self._origin.unit_no):
                 d = unit.descriptors
                 parts = _parts(self._origin.part, d.codec_id if d is not None else None)
+                if _is_in_d(unit, parts, packets):
+                    parts = (WirePart.DESCRIPTORS,)
                 self.found += [p for p in packets if p.part in parts]
         elif isinstance(event, MessageReady):
             key = (event.stream_id, event.boot_id, True, event.message_no & _LOW)
@@ -193,6 +195,13 @@ def _parts(part: SourcePart, codec_id: int | None) -> tuple[WirePart, ...]:
     if codec_id == CodecId.CLASSICAL:
         return (WirePart.FEATURES,)
     return (WirePart.KEYFRAME, WirePart.FEATURES)
+
+
+def _is_in_d(unit: ReceivedUnit, parts: tuple[WirePart, ...], packets: list[Packet]) -> bool:
+    """Whether those parts came in the block of D, as a small unit's do: there, and in no packet."""
+    of = {WirePart.KEYFRAME: unit.keyframe, WirePart.FEATURES: unit.features}
+    came = any(of[part].complete for part in parts)
+    return came and not any(packet.part in parts for packet in packets)
 
 
 def _rows(recording: Recording) -> Iterator[int]:

@@ -57,15 +57,15 @@ class Bench:
     console: Console
     full_grid: bool = False
     backend: str = "auto"
-    _sources: dict[str, np.ndarray] = field(default_factory=dict)
+    _sources: dict[Path, np.ndarray] = field(default_factory=dict)
     _sent: dict[str, ours.Sent] = field(default_factory=dict)
     "Captures of this run, by file name."
 
     def source(self, clip: Clip) -> np.ndarray:
         """The clip's frames, read once."""
-        if clip.name not in self._sources:
-            self._sources = {clip.name: load(clip)}
-        return self._sources[clip.name]
+        if clip.path not in self._sources:
+            self._sources = {clip.path: load(clip)}
+        return self._sources[clip.path]
 
     def ours(
         self, clip: Clip, rate: Rate, latency: float, qualities: tuple[str, ...], *,
