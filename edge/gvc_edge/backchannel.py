@@ -111,6 +111,8 @@ class EdgeBackChannel:
         self._out: deque[list[Record]] = deque(maxlen=64)
         self._share = AnswerShare(_ANSWER_SHARE)
         self._told_unauthenticated = False
+        self._unread = 0
+        "Bytes of a datagram that has not come whole."
         self.reports = 0
         "Reports on this boot that came."
         self.last_report: Report | None = None
@@ -120,13 +122,24 @@ class EdgeBackChannel:
 
     def receive(self, data: bytes, now: int) -> None:
         """Take what the radio gave."""
-        self._control.note_heard(len(data), now)
+        counted = self._receiver.counters.received
         self._receiver.receive(data, now)
+        self._note_heard(len(data), self._receiver.counters.received - counted, now)
         while (event := self._receiver.next_event()) is not None:
             if isinstance(event, TurnGiven) and event.stream_id == self._stream_id:
                 self._on_turn()
             elif isinstance(event, MessageReady) and event.stream_id == self._stream_id:
                 self._message(event, now)
+
+    def _note_heard(self, size: int, believed: int, now: int) -> None:
+        """Air time of the base's talk. What nobody vouches for is none of it: it would excuse any
+        slow link."""
+        self._unread += size
+        if believed:
+            most = believed * self._limits.packet_bytes
+            self._control.note_heard(min(self._unread, most), now)
+        if believed or not self._receiver.pending:
+            self._unread = 0
 
     def note_sent(self, sent: list[tuple[int, int]], now: int) -> None:
         """(sequence, air bytes) of what left."""

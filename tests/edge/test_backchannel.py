@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gvc_edge.backchannel import CommandLog, EdgeBackChannel
 from gvc_edge.codecs import av1
 from gvc_edge.pictures import PictureSpool
 from gvc_edge.regions import RegionAnswers, encode_layer
+from gvc_protocol.adapt import LinkController
 from gvc_protocol.auth import LinkKey
 from gvc_protocol.framing import Framing
 from gvc_protocol.gvc1 import Patch
@@ -19,6 +21,7 @@ from gvc_protocol.messages import (
     AckStatus,
     KeyframeRequest,
     ModeCommand,
+    OperatorText,
     RateCommand,
     Record,
     RegionAnswer,
@@ -185,3 +188,22 @@ def test_the_spool_is_bounded_and_outlives_a_boot(tmp_path: Path) -> None:
     assert kept is not None
     loaded = again.load(kept)
     assert loaded is not None and np.array_equal(loaded, noise)
+
+
+def test_talk_that_nobody_vouches_for_excuses_no_slow_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a half-duplex air the base's talk keeps ours back. A forger's would loosen the rate's bound."""
+    heard: list[int] = []
+    monkeypatch.setattr(LinkController, "note_heard", lambda _self, size, _now: heard.append(size))
+    pair = Pair()
+    forger = LinkSender(TAGGED, stream_id=1, boot_id=7, from_base=True, key=LinkKey(bytes(32)))
+    forger.send_message(pack_message([OperatorText(command_id=1, text="x" * 200)]), pair.now)
+    for _ in range(200):
+        pair.now += SECOND
+        for packet in [*forger.datagrams_to_send(pair.now), b"\xeb\x90 noise"]:
+            pair.edge.receive(packet, pair.now)
+    assert forger.idle and heard == []
+    pair.base.send_message(pack_message([KeyframeRequest(command_id=1)]), pair.now)
+    true = pair.base.datagrams_to_send(pair.now)
+    for packet in true:
+        pair.edge.receive(packet, pair.now)
+    assert heard == [len(packet) for packet in true] and true
