@@ -89,6 +89,8 @@ def test_an_archive_at_rest_is_sent_once_and_a_second_time_changes_nothing(
     with ExitStack() as stack:
         receiver, running = receiving(stack, server.url, tmp_path / "out")
         wait_until(lambda: is_like(path, tmp_path / "out", "alpha"), "a copy")
+        # The last one counts when the archive's end was judged, too.
+        wait_until(lambda: receiver.status.messages == first.status.messages, "the last message")
         running.stop()
         rows = receiver.status.rows
         assert rows == first.status.rows and receiver.status.known == 0

@@ -148,9 +148,11 @@ class PostReceiver:
                     idle = 0.0
                 continue
             idle = 0.0
-            for message in messages:
-                await self._take(message)
-            self._save()
+            try:
+                for message in messages:
+                    await self._take(message)
+            finally:  # stopped on the way: what was taken needn't be read again
+                self._save()
 
     async def _subscribe(self, js: JetStreamContext) -> JetStreamContext.PullSubscription:
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
