@@ -116,7 +116,8 @@ class Mp4Writer:
         """Add one frame, uint8[H, W, 3] BGR."""
         if bgr.shape != self._size or bgr.dtype != np.uint8:
             raise LocalProtocolError(f"frame is {bgr.dtype}{bgr.shape}, the video {self._size}")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr), format="bgr24")
+        # Not copied: copying would keep Python's lock from the thread that decodes.
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(bgr), format="bgr24")
         frame = frame.reformat(
             format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
