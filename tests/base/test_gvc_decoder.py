@@ -290,13 +290,44 @@ def test_patches_alone_are_shown_and_follow_their_track() -> None:
         patches=(patch_of(ground()[0], 0, 64, 32),),
     )  # fmt: skip
     told = descriptors(motion_path=path, tracks=(track,))
-    shown = list(preview().decode(received(alone, d=told), SPAN))
+    decoder = preview()
+    shown = list(decoder.decode(received(alone, d=told), SPAN))
     assert (shown[0].mark[4:12, 8:16] == Mark.RECEIVED).all()
     assert (shown[20].mark[4:12, 13:21] == Mark.CARRIED).all()
     moved = shown[20].pixels[32:96, 104:168].astype(int)
     assert np.abs(moved - ground()[0][32:96, 64:128]).mean() < 6
     assert (shown[20].mark[:3] != Mark.CARRIED).all()
-    assert set(np.unique(shown[24].mark[4:12, 8:16])) <= {Mark.CARRIED, Mark.REGENERATED}
+    # It is not where it was, too: the ground there was never seen.
+    assert (shown[20].mark[4:12, 8:13] == Mark.REGENERATED).all()
+    assert (shown[20].pixels[32:96, 64:104] == shown[20].pixels[0, 0]).all()
+    assert (shown[24].mark[4:12, 8:21] == Mark.REGENERATED).all(), "nobody followed it so far"
+    # Nothing comes any more: what was shown last of it is held, and called lost.
+    lost = ReceivedUnit(unit_no=1)
+    held = next(iter(decoder.decode(lost, replace(SPAN, first_frame=FRAMES))))
+    assert (held.mark == Mark.LOST).all()
+    assert np.abs(held.pixels[32:96, 104:168].astype(int) - moved).mean() < 6
+
+
+def test_a_chip_of_what_stays_on_the_ground_is_remembered() -> None:
+    """The camera moves, the person on the roof does not: it outlives its track."""
+    here = TrackPoint(offset=0, x=80, y=48, width=32, height=32)
+    track = Track(
+        track_id=7, class_id=1, score_pct=80, points=(here, replace(here, offset=20, x=40))
+    )
+    path = MotionPath(points=(ControlPoint(offset=FRAMES - 1, corners=(-384, 0) * 4, residual=1),))
+    alone = GvcUnit(
+        tool=Tool.NONE, step=1, last=0, width=64, height=64, pictures=(),
+        patches=(patch_of(ground()[0], 0, 64, 32),),
+    )  # fmt: skip
+    decoder = preview()
+    list(decoder.decode(received(alone, d=descriptors(motion_path=path, tracks=(track,))), SPAN))
+    later = replace(descriptors(motion_path=path), first_frame=FRAMES)
+    shown = list(
+        decoder.decode(
+            ReceivedUnit(unit_no=1, descriptors=later), replace(SPAN, first_frame=FRAMES)
+        )
+    )
+    assert (shown[0].mark == Mark.CARRIED).sum() >= 16
 
 
 def test_a_path_that_was_missed_moves_nothing(unit: GvcUnit) -> None:

@@ -272,17 +272,23 @@ class GvcDecoder:
         self, unit: ReceivedUnit, span: UnitSpan, at: int, coded: CodedUnit
     ) -> DecodedFrame:
         """A frame that no coded picture reaches: the memory, moved by what D tells of the camera."""
-        moment, there = self._moved(unit, span, at)
-        known = moment.known or self._doubt.unseen(self._context(coded, span))
-        score = self._doubt.beyond(known, moment.frame, float(span.fps), moved=there is not None)
+        ground, there = self._moved(unit, span, at)
+        fps, d = float(span.fps), unit.descriptors
+        known = ground.known or self._doubt.unseen(self._context(coded, span))
+        score = self._doubt.beyond(known, ground.frame, fps, moved=there is not None)
         mine = [p for p in coded.patches if p.offset == at]
-        if there is not None:
-            self._chips.place(moment, unit.descriptors, span.first_frame, float(span.fps))
-        paste(moment, mine, self._sources.number(span.boot_id, unit.unit_no, SourcePart.PATCH))
+        number = self._sources.number(span.boot_id, unit.unit_no, SourcePart.PATCH)
+        paste(ground, self._chips.settled(mine, d), number)
         if mine or (there is not None and at == span.frames - 1):
             # What was received here, and how far the camera went, must not be forgotten.
-            moment.known = replace(known, score=score)
-            self._memory = moment
+            ground.known = replace(known, score=score)
+            self._memory = ground
+        moment = ground.own()
+        if there is not None:
+            self._chips.place(moment, d, span.first_frame, fps)
+        else:
+            self._chips.hold(moment, fps)
+        paste(moment, mine, number)
         return self._books.beyond(moment, there, unit, span, at, score)
 
     def _moved(

@@ -8,7 +8,7 @@ What a moment knows of its pixels (share of received ones, their age) moves with
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import cv2
@@ -87,6 +87,13 @@ class Moment:
     "float32[CONTEXT_PLANES, h/4, w/4]: what the refiner is told; None without a network."
     known: Known | None = None
     "What is known of its tiles, at the frame of the coded picture that it goes back to."
+
+    def own(self) -> Moment:
+        """The same, to paste pixels into: the first one stays as it is."""
+        return replace(
+            self, made_up=self.made_up.copy(), received=self.received.copy(),
+            age_s=self.age_s.copy(), origin=self.origin.copy(),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

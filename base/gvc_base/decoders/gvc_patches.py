@@ -2,7 +2,8 @@
 
 At its own moment a patch replaces whatever was made there. Between coded pictures it moves with the
 flow as all received pixels do. Where no coded picture comes any more, the patch of a tracked object
-goes where D's track says that the object is.
+goes where D's track says that the object is; one that leaves its place on the ground stays out of the
+memory, which moves as the ground does and would show it a second time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from gvc_base.decoders.gvc_parts import PlacedPatch
 from gvc_base.neural.layout import CELL_PX
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.marks import TILE_PX
-from gvc_protocol.objects import TrackPoint
+from gvc_protocol.motion_path import MotionPath
+from gvc_protocol.objects import Track, TrackPoint
 
 __all__ = ["Chips", "paste"]
 
@@ -87,25 +89,43 @@ class Chips:
 
     def __init__(self) -> None:
         self._chips: dict[int, _Chip] = {}
+        self._moving: set[int] = set()
+        "Objects that the memory does not hold."
+        self._placed: dict[int, tuple[int, int]] = {}
+        "Upper left corners of their chips, as shown last."
 
     def keep(
         self, patches: Sequence[PlacedPatch], descriptors: Descriptors | None, first_frame: int,
         origin: float,
     ) -> None:  # fmt: skip
         """Remember which patch shows which object; objects that no track tells of are forgotten."""
-        tracks = descriptors.tracks if descriptors is not None else ()
-        known = {track.track_id for track in tracks}
+        if descriptors is None:  # nobody tells
+            return
+        known = {track.track_id for track in descriptors.tracks}
         self._chips = {number: c for number, c in self._chips.items() if number in known}
+        self._moving &= known
+        self._placed = {number: at for number, at in self._placed.items() if number in known}
+        size = (descriptors.width, descriptors.height)
         for patch in patches:
-            high, wide = patch.pixels.shape[:2]
-            for track in tracks:
-                box = track.box_at(patch.offset)
-                if box is None or not _covers(patch, wide, high, box):
-                    continue
+            for track, box in _shown_by(patch, descriptors):
                 self._chips[track.track_id] = _Chip(
                     patch.pixels, patch.x, patch.y, box, first_frame + patch.offset,
                     patch.full_size, origin,
                 )  # fmt: skip
+                if _leaves(track, box, descriptors.motion_path, size):
+                    self._moving.add(track.track_id)
+                    self._placed[track.track_id] = (patch.x, patch.y)
+
+    def settled(
+        self, patches: Sequence[PlacedPatch], descriptors: Descriptors | None
+    ) -> list[PlacedPatch]:
+        """Patches that show no object which leaves its place."""
+        if descriptors is None:
+            return list(patches)
+        return [
+            patch for patch in patches
+            if not any(t.track_id in self._moving for t, _ in _shown_by(patch, descriptors))
+        ]  # fmt: skip
 
     def place(
         self, moment: Moment, descriptors: Descriptors | None, first_frame: int, fps: float
@@ -126,6 +146,42 @@ class Chips:
                 moment, chip.pixels, x, y, age_s=age_s, full_size=chip.full_size,
                 origin=chip.origin,
             )  # fmt: skip
+            if track.track_id in self._moving:
+                self._placed[track.track_id] = (x, y)
+
+    def hold(self, moment: Moment, fps: float) -> None:
+        """Nobody tells how anything moved: what the memory does not hold stays where it was shown."""
+        for number, (x, y) in self._placed.items():
+            chip = self._chips[number]
+            if moment.frame < chip.frame:
+                continue
+            age_s = max(1e-2, (moment.frame - chip.frame) / fps)
+            _put(
+                moment, chip.pixels, x, y, age_s=age_s, full_size=chip.full_size,
+                origin=chip.origin,
+            )  # fmt: skip
+
+
+def _shown_by(patch: PlacedPatch, descriptors: Descriptors) -> list[tuple[Track, TrackPoint]]:
+    """Objects that a patch is the picture of, and where they were then."""
+    high, wide = patch.pixels.shape[:2]
+    boxes = [(track, track.box_at(patch.offset)) for track in descriptors.tracks]
+    return [(t, box) for t, box in boxes if box is not None and _covers(patch, wide, high, box)]
+
+
+def _leaves(track: Track, box: TrackPoint, path: MotionPath | None, size: tuple[int, int]) -> bool:
+    """Whether an object leaves its place on the ground before or after it was at `box`."""
+    most = max(TILE_PX, max(box.width, box.height) / 2)
+    here = np.array([box.x + box.width / 2, box.y + box.height / 2, 1.0])
+    for end in (track.points[0], track.points[-1]):
+        matrix = path.between(box.offset, end.offset, *size) if path is not None else None
+        if matrix is None:
+            continue
+        x, y, w = matrix @ here
+        moved = (end.x + end.width / 2 - x / w, end.y + end.height / 2 - y / w)
+        if np.hypot(*moved) > most:
+            return True
+    return False
 
 
 def _covers(patch: PlacedPatch, wide: int, high: int, box: TrackPoint) -> bool:
