@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gvc_base.alarms import WatchedDecoder, watch
 from gvc_base.alarms.look import contradictions
 from gvc_base.claims import claim_notes
-from gvc_base.decoders.gvc_parts import CodedUnit
+from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch
 from gvc_base.render import overlay
 from gvc_profiles.sight.detector import Found
 from gvc_protocol.codec import (
@@ -26,7 +26,7 @@ from gvc_protocol.codec import (
     UnitSpan,
 )
 from gvc_protocol.descriptors import Descriptors
-from gvc_protocol.marks import Mark, tile_grid
+from gvc_protocol.marks import Mark, SourcePart, tile_grid
 from gvc_protocol.objects import ObjectClass, Track, TrackPoint
 from gvc_protocol.truth import AlarmKind, Proxy, Truth, TruthMap
 
@@ -243,3 +243,32 @@ def test_a_small_figure_is_missed_by_its_peak_and_sized_at_the_lower_level(
     found = contradictions(figure, empty, mark, [], (WIDTH, HEIGHT), coded=False)
     # One pixel of three stands out by more than the frames between coded pictures are asked for.
     assert [a.kind for a in found] == [AlarmKind.MISSED] * told
+
+
+class ShowsChip(Shows):
+    """One coded picture of the ground; after it a chip is shown where its track says."""
+
+    def __init__(self, fake: bool) -> None:
+        super().__init__(ground(), ground())
+        cut = with_car(ground())[112:152, 184:256].copy()
+        patch = PlacedPatch(offset=0, x=184, y=112, pixels=cut, full_size=True)
+        self.evidence = CodedUnit(offsets=[0], lows=[ground()], patches=[patch])
+        self._chip = np.full_like(cut, 20) if fake else cut
+
+    def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
+        for frame in super().decode(unit, span):
+            x, part = 184 + 24 * frame.frame_no, np.zeros(GRID, np.uint8)
+            shown, mark = frame.pixels.copy(), frame.mark.copy()
+            shown[112:152, x : x + 72] = self._chip
+            part[14:19, x // 8 : x // 8 + 9] = SourcePart.PATCH
+            mark[part > 0] = Mark.CARRIED
+            yield replace(frame, pixels=shown, mark=mark, source_part=part)
+
+
+@pytest.mark.parametrize("fake", [False, True])
+def test_a_chip_on_its_way_is_held_against_the_chip_that_came(fake: bool) -> None:
+    """It is no part of the picture that moves as the ground does; something else there is alarmed."""
+    here = TrackPoint(offset=0, x=CAR[0], y=CAR[1], width=CAR[2], height=CAR[3])
+    moves = replace(track(CAR), points=(here, replace(here, offset=3, x=CAR[0] + 72)))
+    frames = list(watch(ShowsChip(fake)).decode(sent(tracks=(moves,)), SPAN))
+    assert bool(frames[3].alarms) is fake

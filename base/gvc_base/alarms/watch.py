@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from gvc_base.alarms.look import Told, contradictions, missed, reduced, told_at
 from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch
+from gvc_base.decoders.gvc_patches import shown_by
 from gvc_base.marks.model import load_model
 from gvc_profiles.sight.compare import wrong_cells
 from gvc_profiles.sight.detector import Detector
 from gvc_profiles.sight.evidence import Evidence, small_grey, work_size
 from gvc_protocol.codec import CodecId, CodecSpec, DecodedFrame, ReceivedUnit, UnitDecoder, UnitSpan
-from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
+from gvc_protocol.marks import AGE_UNKNOWN_MS, TILE_PX, Mark, SourcePart
 from gvc_protocol.truth import Alarm, AlarmKind, Truth
 
 __all__ = ["HasEvidence", "WatchedDecoder", "watch"]
@@ -71,7 +72,8 @@ class WatchedDecoder:
         "The plain picture that came last, and the frame that it stands at."
         self._received: tuple[U8, int] | None = None
         "The coded picture that came last, and its frame."
-        self._chips: dict[int, tuple[int, PlacedPatch]] = {}
+        self._chips: dict[int, tuple[int, PlacedPatch, Box]] = {}
+        "By track: the unit that it came in, the patch, the object's box then."
         self._looked = self._detected = -(1 << 62)
         self._alarms: tuple[Alarm, ...] = ()
         self._agree: NDArray[np.bool_] | None = None
@@ -174,13 +176,14 @@ class WatchedDecoder:
             size = work_size(span.width, span.height)
             grey = np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_BGR2GRAY), np.uint8)
             shown = reduced(grey, plain.detail or 1.0, size)
+            with_chips = self._with_chips(expected, frame, told, plain.detail or 1.0)
             alarms += contradictions(
-                expected, shown, frame.mark, told, (span.width, span.height),
+                with_chips, shown, frame.mark, told, (span.width, span.height),
                 coded=offset in plain.coded, near=plain.around(offset),
             )  # fmt: skip
             self._agree = ~wrong_cells(expected, small_grey(grey, size))
         chips = [
-            (t.box, self._chips[t.track_id][1])
+            (t.box, _of_object(*self._chips[t.track_id][1:]))
             for t in told if t.track_id is not None and t.track_id in self._chips
         ]  # fmt: skip
         alarms += missed(frame.pixels, told, chips, alarms)
@@ -192,10 +195,39 @@ class WatchedDecoder:
             for a in alarms
         )  # fmt: skip
 
+    def _with_chips(
+        self, plain: U8, frame: DecodedFrame, told: Sequence[Told], detail: float
+    ) -> U8:
+        """The evidence with the received pixels of told objects where they are shown: it moves as the
+        ground does, they as their tracks say."""
+        height, width = frame.pixels.shape[:2]
+        full: U8 = np.asarray(cv2.resize(plain, (width, height)), np.uint8)
+        where = np.zeros((height, width), np.uint8)
+        rim = 2 * round(width / plain.shape[1] / detail)
+        for one in told:
+            if one.track_id is None or one.track_id not in self._chips:
+                continue
+            _, patch, then = self._chips[one.track_id]
+            x = patch.x + (2 * one.box[0] + one.box[2] - 2 * then[0] - then[2]) // 2
+            y = patch.y + (2 * one.box[1] + one.box[3] - 2 * then[1] - then[3]) // 2
+            if not _is_shown(frame, x, y, patch):
+                continue
+            grey = cv2.cvtColor(patch.pixels, cv2.COLOR_BGR2GRAY)
+            grey = grey[max(0, -y) : height - y, max(0, -x) : width - x]
+            x, y = max(0, x), max(0, y)
+            bottom, right = y + grey.shape[0], x + grey.shape[1]
+            full[y:bottom, x:right] = grey
+            where[max(0, y - rim) : bottom + rim, max(0, x - rim) : right + rim] = 1
+        if not where.any():
+            return plain
+        size = (plain.shape[1], plain.shape[0])
+        near = cv2.resize(where, size, interpolation=cv2.INTER_NEAREST)
+        return np.where(near > 0, reduced(full, detail, size), plain)
+
     def _chip(self, alarm: Alarm, received: U8 | None, span: UnitSpan) -> U8 | None:
         """Received pixels of a missed object: its own chip, else its place in the coded picture."""
         if alarm.track_id is not None and (kept := self._chips.get(alarm.track_id)) is not None:
-            return kept[1].pixels
+            return _of_object(*kept[1:]).pixels
         if received is None:
             return None
         h, w = received.shape[:2]
@@ -230,11 +262,11 @@ class WatchedDecoder:
         self._chips = {
             i: kept for i, kept in self._chips.items() if unit.unit_no - kept[0] <= _CHIP_UNITS
         }
+        if unit.descriptors is None:
+            return
         for patch in coded.patches:
-            h, w = patch.pixels.shape[:2]
-            for one in told_at(unit.descriptors, patch.offset):
-                if one.track_id is not None and _overlap((patch.x, patch.y, w, h), one.box) > 0.3:
-                    self._chips[one.track_id] = (unit.unit_no, patch)
+            for track, box in shown_by(patch, unit.descriptors):
+                self._chips[track.track_id] = (unit.unit_no, patch, box.box)
 
     def _claims(self, frame: DecodedFrame, unit: ReceivedUnit) -> U8:
         """What the sender says of each tile, as far as it holds for what is shown."""
@@ -254,6 +286,22 @@ class WatchedDecoder:
             likely = frame.p_wrong <= np.float16(load_model().vouched)
             out[~wrong & (agree > 0) & likely & (frame.mark < Mark.LOST)] = Truth.VERIFIED
         return out
+
+
+def _of_object(patch: PlacedPatch, box: Box) -> PlacedPatch:
+    """The part of a patch that shows its object, which was at `box`."""
+    x, y = max(0, box[0] - patch.x), max(0, box[1] - patch.y)
+    pixels = patch.pixels[y : y + box[3], x : x + box[2]]
+    return replace(patch, x=patch.x + x, y=patch.y + y, pixels=pixels) if pixels.size else patch
+
+
+def _is_shown(frame: DecodedFrame, x: int, y: int, patch: PlacedPatch) -> bool:
+    """Whether the pixels of a patch are what most tiles there were made from."""
+    high, wide = patch.pixels.shape[:2]
+    rows = slice(max(0, y) // TILE_PX, max(0, y + high) // TILE_PX)
+    columns = slice(max(0, x) // TILE_PX, max(0, x + wide) // TILE_PX)
+    parts = frame.source_part[rows, columns]
+    return bool(parts.size and (parts == SourcePart.PATCH).mean() >= 0.5)
 
 
 def _overlap(a: Box, b: Box) -> float:

@@ -191,13 +191,21 @@ class GvcDecoder:
             moment = self._restoration.restore(evidence, frame, greys[index])
             keep_objects(moment, canvas[index], unit.descriptors, offset, (span.width, span.height))
             self._restoration.paint(moment, past, pair)
-            if self._full_size:
-                paste(moment, [p for p in coded.patches if p.offset == offset], patched)
-            cut = pair is None or pair.cut or any(p.offset == offset for p in coded.patches)
+            ground, mine = moment, [p for p in coded.patches if p.offset == offset]
+            if self._full_size and mine:
+                # Where this picture is carried on without others, movers go by their tracks.
+                last = index + 1 == len(canvas) and offset + 2 * coded.step < span.frames
+                stay = self._chips.settled(mine, unit.descriptors) if last else mine
+                paste(ground, stay, patched)
+                if len(stay) < len(mine):
+                    moment = ground.own()
+                    paste(moment, mine, patched)
+            cut = pair is None or pair.cut or bool(mine)
             kept = None if cut else self._doubt.kept(context, frame, float(span.fps))
             moment.known = kept or self._known(context, moment, coded.lows[index], pair, ahead)
+            ground.known = moment.known
             yield before, moment, pair
-            self._memory = before = moment
+            self._memory, before = ground, moment
             pair = ahead
 
     def _is_due(self, frame: int, span: UnitSpan, pair: Pair | None) -> bool:

@@ -22,7 +22,7 @@ from gvc_protocol.marks import TILE_PX
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track, TrackPoint
 
-__all__ = ["Chips", "paste"]
+__all__ = ["Chips", "paste", "shown_by"]
 
 U8 = NDArray[np.uint8]
 
@@ -107,7 +107,7 @@ class Chips:
         self._placed = {number: at for number, at in self._placed.items() if number in known}
         size = (descriptors.width, descriptors.height)
         for patch in patches:
-            for track, box in _shown_by(patch, descriptors):
+            for track, box in shown_by(patch, descriptors):
                 self._chips[track.track_id] = _Chip(
                     patch.pixels, patch.x, patch.y, box, first_frame + patch.offset,
                     patch.full_size, origin,
@@ -124,7 +124,7 @@ class Chips:
             return list(patches)
         return [
             patch for patch in patches
-            if not any(t.track_id in self._moving for t, _ in _shown_by(patch, descriptors))
+            if not any(t.track_id in self._moving for t, _ in shown_by(patch, descriptors))
         ]  # fmt: skip
 
     def place(
@@ -162,7 +162,7 @@ class Chips:
             )  # fmt: skip
 
 
-def _shown_by(patch: PlacedPatch, descriptors: Descriptors) -> list[tuple[Track, TrackPoint]]:
+def shown_by(patch: PlacedPatch, descriptors: Descriptors) -> list[tuple[Track, TrackPoint]]:
     """Objects that a patch is the picture of, and where they were then."""
     high, wide = patch.pixels.shape[:2]
     boxes = [(track, track.box_at(patch.offset)) for track in descriptors.tracks]
