@@ -10,7 +10,11 @@ from gvc_protocol.joined import joined_bytes
 from gvc_protocol.params import SECOND, LinkParams
 from gvc_protocol.wire import OVERHEAD_BYTES, TAG_BYTES, WirePart
 
-__all__ = ["check_rate", "is_joined", "unit_air_bytes"]
+__all__ = ["check_rate", "is_joined", "joined_k", "unit_air_bytes"]
+
+_JOINED_K = (2, 4)
+"""With half again P of parity, and two symbols at least, both outlive losses about as well: two of four,
+three of seven. The less there is to carry, the more the headers of seven weigh."""
 
 
 def check_rate(params: LinkParams) -> None:
@@ -44,14 +48,29 @@ def _in_one(params: LinkParams, descriptors: int, keyframe: int, features: int) 
     size = joined_bytes(descriptors, keyframe, features)
     if size > params.join_bytes or not keyframe + features:
         return math.inf
-    return _part(params, WirePart.DESCRIPTORS, size, joined=True)
+    return min(_joined(params, size, k) for k in _choices(params))
 
 
-def _part(params: LinkParams, part: int, size: int, *, joined: bool = False) -> int:
+def joined_k(params: LinkParams, size: int) -> int:
+    """Data symbols for a D of this size that holds K and F: what takes least air."""
+    return min(_choices(params), key=lambda k: _joined(params, size, k))
+
+
+def _choices(params: LinkParams) -> tuple[int, ...]:
+    return _JOINED_K if params.fec_percent > 0 else (1,)
+
+
+def _joined(params: LinkParams, size: int, k: int) -> int:
+    return _part(params, WirePart.DESCRIPTORS, size, joined=True, least_k=k)
+
+
+def _part(
+    params: LinkParams, part: int, size: int, *, joined: bool = False, least_k: int = 1
+) -> int:
     tag = TAG_BYTES if params.tagged else 0
     plan = plan_air_bytes(
         part, size, max_symbol_bytes=params.max_symbol_bytes, fec_percent=params.fec_percent,
-        joined=joined,
+        joined=joined, least_k=least_k,
     )  # fmt: skip
     return sum(
         symbols * params.air_bytes(length + OVERHEAD_BYTES + tag) for symbols, length in plan

@@ -24,9 +24,8 @@ MAX_DATA_SYMBOLS = 128
 "Bound of k on send: leaves room for 100 % parity, and keeps decoding cheap."
 _HALVES = {0: 8, 1: 4, 2: 2, 3: 8}
 "How much of the redundancy P a part gets, in halves of it: unequal protection."
-_JOINED_HALVES, _JOINED_LEAST_K = 3, 4
-"""The same for a D that holds K and F. In fewer symbols parity is copies: a second copy of one symbol
-outlives one loss for all its bytes, three parity symbols of four outlive three."""
+_JOINED_HALVES = 3
+"The same for a D that holds K and F."
 _SURE = 8
 "Parts of this weight have two parity symbols at least."
 
@@ -63,10 +62,6 @@ def _shape(size: int, max_symbol_bytes: int, least_k: int = 1) -> tuple[int, int
     return k, -(-content // k)
 
 
-def _least_k(fec_percent: float, *, joined: bool) -> int:
-    return _JOINED_LEAST_K if joined and fec_percent > 0 else 1
-
-
 def block_capacity(max_symbol_bytes: int) -> int:
     """Bytes of a part that one block takes at most."""
     return MAX_DATA_SYMBOLS * max_symbol_bytes - PREFIX_BYTES
@@ -74,12 +69,13 @@ def block_capacity(max_symbol_bytes: int) -> int:
 
 def make_block(
     *, part: int, block_no: int, last: bool, offset: int, data: bytes,
-    max_symbol_bytes: int, fec_percent: float, joined: bool = False,
+    max_symbol_bytes: int, fec_percent: float, joined: bool = False, least_k: int = 1,
 ) -> Block:  # fmt: skip
     """Cut `data`, which lies at `offset` of its part, into symbols and add parity.
 
     Args:
         joined: the part is D and holds K and F of its unit.
+        least_k: data symbols that it is cut into at least.
 
     Raises:
         LocalProtocolError: the part is longer than 16 MiB or 256 blocks, or the block too long.
@@ -88,7 +84,7 @@ def make_block(
         raise LocalProtocolError(f"a part takes {MAX_BLOCKS} blocks, this is one more")
     if offset + len(data) > MAX_PART_BYTES or len(data) > block_capacity(max_symbol_bytes):
         raise LocalProtocolError(f"block of {len(data)} bytes at {offset} does not fit")
-    k, size = _shape(len(data), max_symbol_bytes, _least_k(fec_percent, joined=joined))
+    k, size = _shape(len(data), max_symbol_bytes, least_k)
     pad = k * size - len(data) - PREFIX_BYTES
     content = offset.to_bytes(3, "big") + bytes([pad]) + data + bytes(pad)
     symbols = tuple(content[i : i + size] for i in range(0, len(content), size))
@@ -99,14 +95,19 @@ def make_block(
 
 
 def plan_air_bytes(
-    part: int, size: int, *, max_symbol_bytes: int, fec_percent: float, joined: bool = False
+    part: int,
+    size: int,
+    *,
+    max_symbol_bytes: int,
+    fec_percent: float,
+    joined: bool = False,
+    least_k: int = 1,
 ) -> list[tuple[int, int]]:
     """What a part of `size` bytes will cost: (symbol count, symbol length) of each of its blocks."""
     plan = []
     capacity = block_capacity(max_symbol_bytes)
     for at in range(0, max(size, 1), capacity):
-        least = _least_k(fec_percent, joined=joined)
-        k, length = _shape(min(capacity, size - at), max_symbol_bytes, least)
+        k, length = _shape(min(capacity, size - at), max_symbol_bytes, least_k)
         plan.append((k + parity_count(part, k, fec_percent, joined=joined), length))
     return plan
 

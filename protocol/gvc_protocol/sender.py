@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from gvc_protocol.air_bytes import check_rate, is_joined
+from gvc_protocol.air_bytes import check_rate, is_joined, joined_k
 from gvc_protocol.auth import LinkKey, Sealer
 from gvc_protocol.blocks import Block, block_capacity, make_block
 from gvc_protocol.codec import EncodedUnit
@@ -348,7 +348,7 @@ class LinkSender:
         block = make_block(
             part=part, block_no=open_part.block_no, last=last, offset=open_part.offset, data=data,
             max_symbol_bytes=self._params.max_symbol_bytes, fec_percent=self._params.fec_percent,
-            joined=joined,
+            joined=joined, least_k=joined_k(self._params, size) if joined else 1,
         )  # fmt: skip
         self.counters.payload_bytes += size
         del open_part.data[:size]
