@@ -17,7 +17,7 @@ import numpy as np
 __all__ = ["Decoded", "Sent", "decode", "fill", "impair"]
 
 _REFILL_BELOW = 0.97
-_TRIES = 3
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
