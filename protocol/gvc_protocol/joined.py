@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from gvc_protocol.codec import PartData
 from gvc_protocol.descriptors import Descriptors, RecordType
+from gvc_protocol.records import varints
 
 __all__ = ["joined", "joined_bytes", "parted"]
 
-_SHORT = 1 << 7
-"A length below this is one byte of varint, below its square two."
+_KINDS = (RecordType.KEYFRAME, RecordType.FEATURES)
 
 
 def joined(d: Descriptors, keyframe: bytes, features: bytes) -> Descriptors:
@@ -41,10 +41,5 @@ def joined_bytes(descriptors: int, keyframe: int, features: int) -> int:
     return descriptors + _record_bytes(keyframe) + _record_bytes(features)
 
 
-_KINDS = (RecordType.KEYFRAME, RecordType.FEATURES)
-
-
 def _record_bytes(size: int) -> int:
-    if size == 0:
-        return 0
-    return 1 + (1 if size < _SHORT else 2 if size < _SHORT * _SHORT else 3) + size
+    return 1 + len(varints(size)) + size if size else 0

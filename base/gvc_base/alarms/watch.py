@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gvc_base.alarms.look import Told, contradictions, missed, reduced, told_at
 from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch
-from gvc_base.decoders.gvc_patches import shown_by
+from gvc_base.decoders.gvc_patches import followed, shown_by
 from gvc_base.marks.model import load_model
 from gvc_profiles.sight.compare import wrong_cells
 from gvc_profiles.sight.detector import Detector
@@ -200,6 +200,8 @@ class WatchedDecoder:
     ) -> U8:
         """The evidence with the received pixels of told objects where they are shown: it moves as the
         ground does, they as their tracks say."""
+        if not any(t.track_id in self._chips for t in told):
+            return plain
         height, width = frame.pixels.shape[:2]
         full: U8 = np.asarray(cv2.resize(plain, (width, height)), np.uint8)
         where = np.zeros((height, width), np.uint8)
@@ -208,8 +210,7 @@ class WatchedDecoder:
             if one.track_id is None or one.track_id not in self._chips:
                 continue
             _, patch, then = self._chips[one.track_id]
-            x = patch.x + (2 * one.box[0] + one.box[2] - 2 * then[0] - then[2]) // 2
-            y = patch.y + (2 * one.box[1] + one.box[3] - 2 * then[1] - then[3]) // 2
+            x, y = followed((patch.x, patch.y), then, one.box)
             if not _is_shown(frame, x, y, patch):
                 continue
             grey = cv2.cvtColor(patch.pixels, cv2.COLOR_BGR2GRAY)

@@ -22,9 +22,11 @@ from gvc_protocol.marks import TILE_PX
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track, TrackPoint
 
-__all__ = ["Chips", "paste", "shown_by"]
+__all__ = ["Chips", "followed", "paste", "shown_by"]
 
 U8 = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"x, y, width, height."
 
 
 def paste(moment: Moment, patches: Sequence[PlacedPatch], origin: float) -> None:
@@ -83,6 +85,14 @@ class _Chip:
     full_size: bool
     origin: float
 
+    def put(self, moment: Moment, x: int, y: int, fps: float) -> None:
+        """Into a later moment, with its upper left corner at (x, y)."""
+        # Never 0: moved pixels are carried ones, not received at this place.
+        age_s = max(1e-2, (moment.frame - self.frame) / fps)
+        _put(
+            moment, self.pixels, x, y, age_s=age_s, full_size=self.full_size, origin=self.origin
+        )  # fmt: skip
+
 
 class Chips:
     """The newest patch of each tracked object, by the track's number."""
@@ -138,14 +148,8 @@ class Chips:
             box = track.box_at(moment.frame - first_frame)
             if chip is None or box is None or moment.frame < chip.frame:
                 continue
-            x = chip.x + (2 * box.x + box.width - 2 * chip.box.x - chip.box.width) // 2
-            y = chip.y + (2 * box.y + box.height - 2 * chip.box.y - chip.box.height) // 2
-            # Never 0: moved pixels are carried ones, not received at this place.
-            age_s = max(1e-2, (moment.frame - chip.frame) / fps)
-            _put(
-                moment, chip.pixels, x, y, age_s=age_s, full_size=chip.full_size,
-                origin=chip.origin,
-            )  # fmt: skip
+            x, y = followed((chip.x, chip.y), chip.box.box, box.box)
+            chip.put(moment, x, y, fps)
             if track.track_id in self._moving:
                 self._placed[track.track_id] = (x, y)
 
@@ -155,11 +159,14 @@ class Chips:
             chip = self._chips[number]
             if moment.frame < chip.frame:
                 continue
-            age_s = max(1e-2, (moment.frame - chip.frame) / fps)
-            _put(
-                moment, chip.pixels, x, y, age_s=age_s, full_size=chip.full_size,
-                origin=chip.origin,
-            )  # fmt: skip
+            chip.put(moment, x, y, fps)
+
+
+def followed(corner: tuple[int, int], then: Box, now: Box) -> tuple[int, int]:
+    """Upper left corner of a chip when its object, which was at `then`, is at `now`, by the centres."""
+    x = corner[0] + (2 * now[0] + now[2] - 2 * then[0] - then[2]) // 2
+    y = corner[1] + (2 * now[1] + now[3] - 2 * then[1] - then[3]) // 2
+    return x, y
 
 
 def shown_by(patch: PlacedPatch, descriptors: Descriptors) -> list[tuple[Track, TrackPoint]]:
