@@ -14,26 +14,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders.motion import F32, PairMotion, warp
+from gvc_base.marks.texture import Grid, activity, band_of, finest, standing, tiles
 from gvc_protocol.codec import Quality
-from gvc_protocol.marks import TILE_PX
 
 __all__ = [
-    "FAR_AWAY_S", "PLANES", "SCALARS", "Context", "Fact", "PairFacts", "Scalar", "Told", "activity",
-    "aged", "between", "carried", "followed", "moment", "pair_facts", "tiles", "unseen",
+    "FAR_AWAY_S", "PLANES", "SCALARS", "Context", "Fact", "PairFacts", "Scalar", "Told", "aged",
+    "between", "carried", "followed", "moment", "pair_facts", "unseen",
 ]  # fmt: skip
 
 U8 = NDArray[np.uint8]
-Grid = tuple[int, int]
 
-_FINE, _BAND = (3, 3), (13, 13)
-"Boxes that part fine detail, structure and light, pixels at half size."
 _NEAR, _FAR = (5, 5), (15, 15)
 FAR_AWAY_S = 8.0
 "Ages and distances beyond this say nothing more."
@@ -96,6 +92,10 @@ class Fact(IntEnum):
     "1 where the sender's own comparison found structure wrong in this unit."
     TOLD_NEAR = 29
     "The same, mean of 15 by 15 tiles."
+    STRUCTURE = 30
+    "log(1 + power) of structure in what is shown, about as `is_wrong` takes it."
+    DISPLACED = 31
+    "The same of what is left of it when it stands 8 pixels from its place, mean of four directions."
 
 
 class Scalar(IntEnum):
@@ -170,28 +170,6 @@ class PairFacts:
     band_b: F32
 
 
-def tiles(plane: Any, grid: Grid) -> F32:
-    """Mean over each tile of a plane that spans the picture."""
-    out = cv2.resize(plane, grid[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(out, np.float32)
-
-
-def activity(picture: U8, grid: Grid) -> tuple[F32, F32]:
-    """(FINE, BAND) of a picture of any size."""
-    size = (grid[1] * 4, grid[0] * 4)
-    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-    below, right = grid[0] * TILE_PX - grey.shape[0], grid[1] * TILE_PX - grey.shape[1]
-    if 0 <= below < TILE_PX and 0 <= right < TILE_PX:
-        # To whole tiles: halving exactly is a third of the time, and blurs alike everywhere.
-        grey = cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    how = cv2.INTER_AREA if grey.shape[1] >= size[0] else cv2.INTER_LINEAR
-    half = np.asarray(cv2.resize(grey, size, interpolation=how), np.float32)
-    middle = cv2.blur(half, _FINE)
-    fine, band = half - middle, middle - cv2.blur(half, _BAND)
-    both = [cv2.blur(tiles(np.square(p), grid), (3, 3)) for p in (fine, band)]
-    return np.log1p(np.asarray(both[0], np.float32)), np.log1p(np.asarray(both[1], np.float32))
-
-
 @dataclass(frozen=True, slots=True)
 class Told:
     """What the sender's own comparison said of a unit (`gvc_protocol.truth.TruthMap`)."""
@@ -239,18 +217,9 @@ def pair_facts(
         np.log1p(tiles(left_a.astype(np.float32), grid)),
         np.log1p(tiles(left_b.astype(np.float32), grid)),
         tiles(trust[0], grid), tiles(trust[1], grid), np.log1p(fast),
-        _band(np.subtract(a, there, dtype=np.float32), grid),
-        _band(np.subtract(b, here, dtype=np.float32), grid),
+        band_of(np.subtract(a, there, dtype=np.float32), grid),
+        band_of(np.subtract(b, here, dtype=np.float32), grid),
     )  # fmt: skip
-
-
-def _band(left: F32, grid: Grid) -> F32:
-    """BAND of a difference of two pictures."""
-    size = (grid[1] * 4, grid[0] * 4)
-    how = cv2.INTER_AREA if left.shape[1] >= size[0] else cv2.INTER_LINEAR
-    half = np.asarray(cv2.resize(left, size, interpolation=how), np.float32)
-    band = np.asarray(cv2.blur(half, _FINE) - cv2.blur(half, _BAND), np.float32)
-    return np.log1p(np.asarray(cv2.blur(tiles(np.square(band), grid), (3, 3)), np.float32))
 
 
 def moment(
@@ -270,10 +239,10 @@ def moment(
     grid = context.grid
     out = np.zeros((PLANES, *grid), np.float32)
     out[Fact.FINE], out[Fact.BAND] = activity(shown, grid)
+    out[Fact.STRUCTURE], out[Fact.DISPLACED] = standing(shown, grid)
     out[Fact.CODED_FINE], out[Fact.CODED_BAND] = out[Fact.FINE], out[Fact.BAND]
     low = np.asarray(cv2.cvtColor(coded, cv2.COLOR_BGR2GRAY), np.float32)
-    own = np.square(low - cv2.blur(low, _FINE))
-    out[Fact.CODED_OWN] = np.log1p(cv2.blur(tiles(own, grid), (3, 3)))
+    out[Fact.CODED_OWN] = finest(low, grid)
     if shown is not coded:
         out[Fact.CODED_FINE], out[Fact.CODED_BAND] = activity(coded, grid)
         high, wide = coded.shape[:2]

@@ -1,19 +1,23 @@
-"""The shipped calibration: a small network in numpy, what its score means by mark, what is trusted.
+"""The shipped calibration: small networks in numpy, what their score means by mark, what is trusted.
 
 `calibration/index.json` names the file by its hash; docs/marks.md is its card. The file holds arrays
 alone (.npz, no pickles):
-    w1, b1, w2, b2, w3, b3   planes and scalars -> score (higher: more likely wrong)
+    w1, b1, w2, b2, w3, b3   planes and scalars -> score (log-odds: more likely wrong the higher)
+    v1, a1, v2, a2, v3, a3   `AWAY` and the score when it was made -> log-odds that a picture held or
+            moved is out of place by now
     p       float32[marks, bins]: share of wrong tiles in calibration at that score, never falling
     trusted float32[marks]: a tile of that mark is trusted at a p_wrong of at most this
     doubted float32[]: from this p_wrong on a tile is doubted
     vouched float32[]: what the sender found right is shown as verified at a p_wrong of at most this
     received float32[]: share of wrong tiles among pixels that arrived as a patch or an answer
+    unseen  float32[]: score of a picture that nothing was received of
 """
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,26 +26,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.marks.facts import PLANES, SCALARS, Fact
+from gvc_base.marks.facts import PLANES, SCALARS, Fact, Scalar
 from gvc_base.neural.weights import read_checked
 from gvc_protocol.errors import UserError
 from gvc_protocol.marks import Mark
 
-__all__ = ["BINS", "FOLDER", "Model", "bins_of", "load_model", "model_of", "prepared"]
+__all__ = [
+    "AWAY",
+    "BINS",
+    "FOLDER",
+    "REACH",
+    "Model",
+    "bins_of",
+    "load_model",
+    "model_of",
+    "prepared",
+    "run",
+    "still_right",
+]
 
 F32 = NDArray[np.float32]
 
 FOLDER = Path(__file__).resolve().parent / "calibration"
 BINS = 128
+REACH = 8.0
+"Scores beyond this, either way, are as good as this."
 _AMPLITUDES = [
     Fact.EXPECTED_ERROR, Fact.MADE_UP, Fact.ASKED_FINE, Fact.ASKED_MIDDLE, Fact.ASKED_COARSE,
     Fact.ASKED_NEAR, Fact.ERROR_NEAR,
 ]  # fmt: skip
 "In tenths of full scale: times 25.5 levels of 255."
 
+AWAY = [
+    Fact.STRUCTURE, Fact.DISPLACED, Fact.DRIFT, Fact.SPEED, Fact.EDGE,
+    PLANES + Scalar.SINCE, PLANES + Scalar.MOVED, PLANES + Scalar.HELD,
+]  # fmt: skip
+"""What tells whether a picture is out of place by now, of planes and scalars one after the other.
+Whether it was right when it was made is another question, answered then."""
+
+_TELLING = (-6.0, 4.0)
+"Scores beyond tell no more of what a displacement does."
+
 _MOST_NETS = 5
-_REACH = 8.0
-"Scores beyond this, either way, are as good as this."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +76,14 @@ class Model:
 
     layers: tuple[tuple[F32, F32], ...]
     "(weights [out, in], bias [out]) three times; the first takes planes, then scalars."
+    away_layers: tuple[tuple[F32, F32], ...]
+    "The same; the first takes what `away_inputs` gives."
     p: NDArray[np.float16]
     trusted: F32
     doubted: float
     vouched: float
     received: float
+    unseen: float
     label: str
     _middle: F32 = field(init=False, repr=False)
     "Blocks of the second layer, found once."
@@ -78,6 +107,20 @@ class Model:
         np.maximum(out, 0, out=out)
         out = last @ out + last_b[:, None]
         return np.asarray(out.reshape(planes.shape[1:]), np.float32)
+
+    def away(self, planes: F32, scalars: F32, before: F32) -> F32:
+        """Score of a picture that is held or moved, float32[R, C]: right only if it was, and still is.
+
+        Args:
+            planes, scalars: aged (`facts.aged`). before: its score when it was made, float32[R, C].
+        """
+        made = before.ravel()
+        rows = [
+            np.broadcast_to(scalars[i - PLANES], made.size) if i >= PLANES else planes[i].ravel()
+            for i in AWAY
+        ]
+        moved = run(self.away_layers, away_inputs(np.stack(rows, 1), made))
+        return still_right(made, moved).reshape(before.shape)
 
     def p_wrong(self, mark: NDArray[np.uint8], score: F32) -> NDArray[np.float16]:
         """Calibrated probability, float16 of the grid."""
@@ -104,6 +147,30 @@ def _blocks(weights: F32) -> F32:
     return weights[None]
 
 
+def run(layers: Sequence[tuple[F32, F32]], inputs: F32) -> F32:
+    """A network's outputs, float32[n], of inputs float32[n, in]."""
+    out = inputs
+    for index, (weights, bias) in enumerate(layers):
+        out = out @ weights.T + bias
+        if index < len(layers) - 1:
+            out = np.maximum(out, 0)
+    return np.asarray(out[:, 0], np.float32)
+
+
+def away_inputs(away: F32, before: F32) -> F32:
+    """What the second network takes: `AWAY`, float32[n, 8], and the score when the picture was made,
+    float32[n]. One that was sure shows all the structure there is."""
+    least, most = _TELLING
+    return np.concatenate([away, np.clip(before, least, most)[:, None]], 1)
+
+
+def still_right(before: F32, away: F32) -> F32:
+    """Log-odds of wrong, where right is: it was, and it is not away; both log-odds, of any one shape."""
+    right = -np.logaddexp(0, before) - np.logaddexp(0, away)
+    right = np.minimum(right, np.float32(-1e-6))
+    return np.asarray(np.log(-np.expm1(right)) - right, np.float32)
+
+
 def prepared(facts: F32) -> F32:
     """The network's inputs from facts, float32[PLANES, n], changed in place: amplitudes become
     logarithms of power, as those of what is shown are, so that a difference is a ratio."""
@@ -114,7 +181,7 @@ def prepared(facts: F32) -> F32:
 
 def bins_of(score: F32) -> NDArray[np.int32]:
     """Bin of each score, 0..BINS - 1."""
-    scaled = (score + np.float32(_REACH)) * np.float32(BINS / (2 * _REACH))
+    scaled = (score + np.float32(REACH)) * np.float32(BINS / (2 * REACH))
     return np.clip(scaled, 0, BINS - 1, out=scaled).astype(np.int32)
 
 
@@ -147,17 +214,20 @@ def model_of(arrays: dict[str, NDArray[Any]], label: str) -> Model:
     Raises:
         ValueError: they do not fit this version's facts. KeyError: one is missing.
     """
-    layers = tuple(
-        (np.asarray(arrays[f"w{i}"], np.float32), np.asarray(arrays[f"b{i}"], np.float32))
-        for i in (1, 2, 3)
+    layers, away = (
+        tuple(
+            (np.asarray(arrays[f"{w}{i}"], np.float32), np.asarray(arrays[f"{b}{i}"], np.float32))
+            for i in (1, 2, 3)
+        )
+        for w, b in ("wb", "va")
     )
-    if layers[0][0].shape[1] != PLANES + SCALARS or layers[2][0].shape[0] != 1:
+    if [net[0][0].shape[1] for net in (layers, away)] != [PLANES + SCALARS, len(AWAY) + 1]:
         raise ValueError("the network has other inputs")
     p = np.asarray(arrays["p"], np.float16)
     if p.shape != (len(Mark), BINS) or arrays["trusted"].shape != (len(Mark),):
         raise ValueError("the table has other marks")
     return Model(
-        layers=layers, p=p, trusted=np.asarray(arrays["trusted"], np.float32),
+        layers=layers, away_layers=away, p=p, trusted=np.asarray(arrays["trusted"], np.float32),
         doubted=float(arrays["doubted"]), vouched=float(arrays["vouched"]),
-        received=float(arrays["received"]), label=label,
+        received=float(arrays["received"]), unseen=float(arrays["unseen"]), label=label,
     )  # fmt: skip

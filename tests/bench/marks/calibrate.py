@@ -1,7 +1,8 @@
 """From scores on the calibration scenes to probabilities, and to the tiles that may be called trusted.
 
-p: share of wrong tiles at each score, by mark, made never to fall (pool adjacent violators). Each take
-counts alike. Trusted: conformal risk control. With the n takes of the calibration and takes of missions
+p: share of wrong tiles at each score, by mark, made never to fall (pool adjacent violators); log-odds
+run straight between the middles of what was pooled, so that scores keep their order. Each take counts
+alike. Trusted: conformal risk control. With the n takes of the calibration and takes of missions
 exchangeable, and each take's risk at a threshold t
     g_i(t) = (wrong tiles trusted at t - alpha * tiles trusted at t) / tiles of the take, <= 1 - alpha
 the largest t with (sum g_i(t) + 1 - alpha) / (n + 1) <= 0 keeps the wrong share of what is trusted at
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.marks.facts import PLANES, Fact, Scalar
-from gvc_base.marks.model import BINS
+from gvc_base.marks.model import BINS, REACH
 from gvc_protocol.marks import Mark
 from tests.bench.marks.captures import LOSS
 from tests.bench.marks.harvest import Rows, Take
@@ -43,7 +44,14 @@ _NEVER = (Mark.REGENERATED, Mark.LOST)
 _LEAST_TAKES, _LEAST_TILES = 4, 2000
 "A mark seen less than this takes what all marks together gave, where that is worse."
 
-_P_LEAST, _P_MOST = 0.002, 0.998
+_PRIOR_TAKES = 6.0
+"""Takes' worth of tiles of any mark that are counted with each mark's own: a rare mark leans on the
+others."""
+
+_P_LEAST, _P_MOST = 1e-4, 0.998
+
+_ODDS_A_BIN = 2 * REACH / BINS
+"A score is log-odds, as the network was taught: beyond what was counted it is taken at its word."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +62,25 @@ class Table:
     trusted: F64
     doubted: float
     vouched: float
+    unseen: float
     lines: list[str]
 
 
-def calibrated(judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.int32]]) -> Table:
-    """The table of scores' bins, `bins` of each take's tiles."""
+def calibrated(
+    judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.int32]], unseen: float
+) -> Table:
+    """The table of scores' bins.
+
+    Args:
+        judged: takes, with the tiles of pictures that something came of. bins: of each take's tiles.
+        unseen: share of wrong tiles in pictures that nothing came of.
+    """
     counts = np.stack([_counts(rows, b) for (_, rows), b in zip(judged, bins, strict=True)])
     share = counts / np.maximum(1, counts.sum((1, 2, 3), keepdims=True))
-    pooled = _rising(share.sum((0, 1)))
-    p = np.stack([_rising(share[:, mark].sum(0)) for mark in range(len(Mark))])
+    all_ = share.sum((0, 1))
+    pooled = _straight(*_rising(all_))
+    like_all = _PRIOR_TAKES * all_ / all_.sum()
+    p = np.stack([_straight(*_rising(share[:, m].sum(0) + like_all)) for m in range(len(Mark))])
     lines = []
     for mark in Mark:
         tiles = counts[:, mark].sum()
@@ -70,7 +88,7 @@ def calibrated(judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.in
         if tiles < _LEAST_TILES or seen < _LEAST_TAKES:
             p[mark] = np.maximum(pooled, p[mark]) if tiles else pooled
         lines.append(f"{mark.name.lower()}: {int(tiles)} tiles of {seen} takes")
-    p = np.clip(p, _P_LEAST, _P_MOST).astype(np.float16).astype(np.float64)
+    p = p.astype(np.float16).astype(np.float64)
     kinds = [take.sending.scene.kind for take, _ in judged]
     trusted = np.zeros(len(Mark))
     for mark in Mark:
@@ -82,7 +100,10 @@ def calibrated(judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.in
     lines.append(f"doubted from p = {doubted:.3f} on")
     vouched = _vouched(judged, bins, p)
     lines.append(f"what the sender found right is verified up to p = {vouched:.3f}")
-    return Table(p, trusted, doubted, vouched, lines)
+    # The score that is read as this share.
+    grey = (int(np.abs(p[Mark.LOST] - unseen).argmin()) + 0.5) * _ODDS_A_BIN - REACH
+    lines.append(f"of pictures that nothing came of {100 * unseen:.1f} % of tiles are wrong")
+    return Table(p, trusted, doubted, vouched, grey, lines)
 
 
 def _counts(rows: Rows, bins: NDArray[np.int32]) -> F64:
@@ -91,25 +112,37 @@ def _counts(rows: Rows, bins: NDArray[np.int32]) -> F64:
     return np.bincount(index, minlength=len(Mark) * BINS * 2).reshape(-1, BINS, 2).astype(float)
 
 
-def _rising(weights: F64) -> F64:
-    """Share of wrong in each bin, never falling: pool adjacent violators.
+def _rising(weights: F64) -> tuple[F64, F64]:
+    """Share of wrong, never falling, and where it was counted: pool adjacent violators.
 
     Args:
         weights: float64[BINS, 2], right and wrong.
+
+    Returns:
+        (middle of the tiles that were pooled, in bins; share of wrong among them), float64[blocks] each,
+        both rising. Without a tile: one block of share 0.
     """
-    blocks: list[list[float]] = []  # wrong, all, bins
-    for right, wrong in weights:
-        blocks.append([wrong, right + wrong, 1])
-        while len(blocks) > 1 and _falls(blocks[-2], blocks[-1]):
+    blocks: list[list[float]] = []  # wrong, all, sum of the bins of all
+    for bin_, (right, wrong) in enumerate(weights):
+        if right + wrong > 0:
+            blocks.append([wrong, right + wrong, bin_ * (right + wrong)])
+        while len(blocks) > 1 and blocks[-1][0] * blocks[-2][1] <= blocks[-2][0] * blocks[-1][1]:
             last = blocks.pop()
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
-    values = [b[0] / b[1] if b[1] else 0.0 for b in blocks]
-    return np.repeat(np.maximum.accumulate(values), [int(b[2]) for b in blocks])
+    if not blocks:
+        return np.zeros(1), np.zeros(1)
+    wrong, tiles, bins = np.array(blocks).T
+    return bins / tiles, wrong / tiles
 
 
-def _falls(before: list[float], after: list[float]) -> bool:
-    """Empty blocks join the one before them."""
-    return after[1] == 0 or (before[1] > 0 and after[0] * before[1] <= before[0] * after[1])
+def _straight(middle: F64, share: F64) -> F64:
+    """p of each bin, float64[BINS]: log-odds straight between blocks, on with the score beyond them."""
+    share = np.clip(share, _P_LEAST, _P_MOST)
+    odds = np.log(share / (1 - share))
+    at = np.arange(BINS)
+    out = np.interp(at, middle, odds)
+    out += _ODDS_A_BIN * (np.minimum(0, at - middle[0]) + np.maximum(0, at - middle[-1]))
+    return np.asarray(np.clip(1 / (1 + np.exp(-out)), _P_LEAST, _P_MOST))
 
 
 def _threshold(share: F64, p: F64, kinds: Sequence[str]) -> float:

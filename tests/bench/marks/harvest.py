@@ -18,8 +18,8 @@ from gvc_base.alarms import watch
 from gvc_base.decoders import make_decoder
 from gvc_base.marks import is_wrong
 from gvc_base.marks.doubt import Doubt
-from gvc_base.marks.facts import PLANES, SCALARS
-from gvc_base.marks.model import BINS, Model, prepared
+from gvc_base.marks.facts import PLANES, SCALARS, Fact
+from gvc_base.marks.model import AWAY, BINS, Model, prepared
 from gvc_base.mission import Mission
 from gvc_base.recording import PCAP_PARAMS, open_recording
 from gvc_base.timeline import DecodeJob
@@ -66,6 +66,14 @@ class Rows:
     mark: NDArray[np.uint8]
     wrong: NDArray[np.bool_]
 
+    def seen(self) -> tuple[Rows, NDArray[np.bool_]]:
+        """Tiles of pictures that something was received of, and whether those of the others are wrong.
+
+        A picture before anything came is grey: no structure at all, and the same in all of its tiles.
+        """
+        none = ~self.inputs[:, [Fact.STRUCTURE, Fact.CODED_OWN]].any(1)
+        return Rows(self.inputs[~none], self.mark[~none], self.wrong[~none]), self.wrong[none]
+
 
 def takes(scene: Scene) -> list[Take]:
     """How a scene is decoded to train or calibrate: as a mission is, half of it through a bad link.
@@ -100,11 +108,15 @@ def takes(scene: Scene) -> list[Take]:
 
 def blank_model() -> Model:
     """A model that says nothing, to decode with before there is one."""
-    shapes = ((1, PLANES + SCALARS), (1, 1), (1, 1))
+
+    def nothing(inputs: int) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
+        shapes = ((1, inputs), (1, 1), (1, 1))
+        return tuple((np.zeros(s, np.float32), np.zeros(s[0], np.float32)) for s in shapes)
+
     return Model(
-        layers=tuple((np.zeros(s, np.float32), np.zeros(s[0], np.float32)) for s in shapes),
+        layers=nothing(PLANES + SCALARS), away_layers=nothing(len(AWAY) + 1),
         p=np.ones((len(Mark), BINS), np.float16), trusted=np.zeros(len(Mark), np.float32),
-        doubted=0.0, vouched=0.0, received=1.0, label="blank",
+        doubted=0.0, vouched=0.0, received=1.0, unseen=0.0, label="blank",
     )  # fmt: skip
 
 
