@@ -98,7 +98,8 @@ def calibrated(
     usual = np.array([take.loss == LOSS and not take.cut for take, _ in judged])
     doubted = _doubted(share[usual], p)
     lines.append(f"doubted from p = {doubted:.3f} on")
-    vouched = _vouched(judged, bins, p)
+    # p has the sender's word among its inputs: what it does not trust, that word cannot save.
+    vouched = min(_vouched(judged, bins, p), float(trusted[Mark.ENHANCED]))
     lines.append(f"what the sender found right is verified up to p = {vouched:.3f}")
     # The score that is read as this share.
     grey = (int(np.abs(p[Mark.LOST] - unseen).argmin()) + 0.5) * _ODDS_A_BIN - REACH
