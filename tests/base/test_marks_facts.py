@@ -1,0 +1,57 @@
+"""What a picture holds, tile by tile, and rows that the marks are trained on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from gvc_base.marks import truth
+from gvc_base.marks.facts import PLANES, SCALARS, Fact
+from gvc_base.marks.texture import standing
+from gvc_protocol.marks import tile_grid
+from tests.bench.marks.harvest import Rows
+
+
+def ground(seed: int, height: int, width: int) -> np.ndarray:
+    """Patches of several sizes, soft in one half."""
+    rng = np.random.default_rng(seed)
+    out = np.zeros((height, width, 3), np.float32)
+    for step, levels in ((6, 14), (16, 20), (60, 30)):
+        coarse = rng.normal(0, levels, (height // step + 2, width // step + 2, 3)).astype(
+            np.float32
+        )
+        out += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    out[:, : width // 2] *= 0.3
+    return np.clip(out + 120, 0, 255).astype(np.uint8)
+
+
+def test_structure_is_about_what_wrong_is_measured_by() -> None:
+    for height, width in ((480, 854), (361, 643), (96, 128)):
+        picture, grid = ground(1, height, width), tile_grid(height, width)
+        there, away = standing(picture, grid)
+        whole = np.log1p(truth._power(truth.structure(picture), *grid))
+        assert there.shape == away.shape == grid
+        assert np.corrcoef(there.ravel(), whole.ravel())[0, 1] > 0.98
+        assert np.abs(there - whole).mean() < 0.35
+        # What stands elsewhere shares little with it: about the power of both.
+        assert np.abs(away - there - np.log(2)).mean() < 0.35
+
+
+def test_a_displacement_leaves_nothing_of_flat_ground_and_less_along_an_edge() -> None:
+    flat = np.full((96, 128, 3), 90, np.uint8)
+    assert np.concatenate(standing(flat, (12, 16))).max() < 1e-6
+    edge = flat.copy()
+    edge[48:] = 150
+    for picture, least, most in ((edge, 0.8, 1.2), (ground(3, 96, 128), 1.6, 2.4)):
+        there, away = (np.expm1(p[3:-3, 3:-3]) for p in standing(picture, (12, 16)))
+        assert least < away.mean() / there.mean() < most
+
+
+def test_rows_of_grey_pictures_are_told_apart() -> None:
+    inputs = np.random.default_rng(2).normal(0, 1, (10, PLANES + SCALARS)).astype(np.float32)
+    inputs[3:7, [Fact.STRUCTURE, Fact.CODED_OWN]] = 0
+    inputs[8, Fact.STRUCTURE] = 0
+    wrong = np.arange(10) % 2 == 0
+    rows, others = Rows(inputs, np.arange(10, dtype=np.uint8), wrong).seen()
+    assert rows.mark.tolist() == [0, 1, 2, 7, 8, 9]
+    assert others.tolist() == wrong[3:7].tolist()
