@@ -159,7 +159,7 @@ def test_what_is_trusted_is_right_on_takes_that_were_not_seen() -> None:
 def test_a_small_network_learns_and_is_what_the_decoder_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tests.bench.marks.learn._STEPS", 300)
+    monkeypatch.setattr("tests.bench.marks.learn._STEPS", 220)
     monkeypatch.setattr("tests.bench.marks.learn._BATCH", 1024)
     rng = np.random.default_rng(4)
     rows = [r for _, r in takes_of(rng, 6)]
@@ -185,7 +185,7 @@ def test_a_small_network_learns_and_is_what_the_decoder_runs(
 def test_a_held_picture_is_wrong_where_it_was_or_where_it_has_moved_since(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tests.bench.marks.learn._STEPS", 300)
+    monkeypatch.setattr("tests.bench.marks.learn._STEPS", 220)
     monkeypatch.setattr("tests.bench.marks.learn._BATCH", 1024)
     rng = np.random.default_rng(5)
     live = [r for _, r in takes_of(rng, 6)]

@@ -196,6 +196,27 @@ def test_a_server_that_lost_its_newest_messages_gets_them_again(
         wait_until(lambda: is_like(path, tmp_path / "out", "alpha"), f"{lines}")
 
 
+def test_a_message_that_the_server_only_remembers_is_sent_again(
+    mission: Path, tmp_path: Path, server: NatsServer
+) -> None:
+    """Deleted there, it is a duplicate to the server for two minutes: same batch, same id."""
+
+    async def lose(js: Any) -> int:
+        last = (await js.stream_info(STREAM)).state.last_seq
+        for number in range(max(1, last - 1), last + 1):
+            await js.delete_msg(STREAM, number)
+        return int(last)
+
+    lines: list[str] = []
+    assert send(mission, server.url, say=lines.append).status.messages > 0
+    assert admin(server, lose) > 0
+    assert send(mission, server.url, say=lines.append).status.waiting == 0
+    with ExitStack() as stack:
+        receiving(stack, server.url, tmp_path / "out")
+        wait_until(lambda: is_like(mission, tmp_path / "out", "alpha"), "every row there", 20)
+    assert not lines
+
+
 def test_two_archives_that_were_one_are_not_mixed(
     mission: Path, tmp_path: Path, server: NatsServer
 ) -> None:

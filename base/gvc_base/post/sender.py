@@ -97,6 +97,8 @@ class Sender:
         self._seen: tuple[Any, ...] = ()
         self._looked = self._told = 0.0
         self._direct = False
+        self._forgotten = False
+        "The server takes a message for a duplicate of one that it has lost."
 
     def finish(self) -> None:
         """Return from `run` when all that is in the archive now is sent, or at the next trouble."""
@@ -193,7 +195,8 @@ class Sender:
     async def _publish(self, js: JetStreamContext, batch: Batch, data: bytes) -> None:
         from nats.js.errors import BadRequestError
 
-        name = sha256(data).hexdigest()[:32] + (f"-{self._sequence}" if self._again else "")
+        own = f"-{self._sequence}" if self._again or self._forgotten else ""
+        name = sha256(data).hexdigest()[:32] + own
         headers = {
             "Nats-Msg-Id": f"{batch.archive_id}-{name}",
             "Nats-Expected-Last-Subject-Sequence": str(self._sequence),
@@ -209,6 +212,14 @@ class Sender:
             await self._find_place(js)
             return
         self._pending, self._sequence, self._cursor = None, ack.seq, batch.after
+        if ack.duplicate:
+            # An earlier try of ours, whose answer did not come; or one that the server remembers and has
+            # not any more, as after a restore: then this batch must go again under another name.
+            self._again = False
+            await self._find_place(js)
+            self._forgotten = self._cursor != batch.after
+            if self._forgotten:
+                return
         self.status.waiting -= batch.after.at("datagrams") - batch.before.at("datagrams")
         self.status.rows += batch.rows
         self.status.messages += 1
