@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gvc_protocol.air_bytes import unit_air_bytes
@@ -55,6 +55,16 @@ some_links = st.builds(
 )  # fmt: skip
 
 
+@example(
+    LinkParams(
+        framing=Framing(mtu_bytes=14),
+        rate_bps=4000,
+        fec_percent=101,
+        join_bytes=512,
+        queue_ns=SECOND,
+    ),
+    [("submit", 500, 900), ("submit", 0, 1)],
+)
 @given(some_links, operations)
 @laws
 def test_whatever_is_submitted_is_paced_and_leaves(params: LinkParams, steps: list) -> None:
@@ -79,7 +89,10 @@ def test_whatever_is_submitted_is_paced_and_leaves(params: LinkParams, steps: li
     assert sender.idle and sender.next_timer() is None and sender.backlog_air_bytes == 0
     lost += dropped(sender)
     assert sum(e.symbols for e in lost) == sender.counters.dropped_symbols
-    assert all(e.part in (K, F) for e in lost)
+    # D goes only where it holds K and F of its unit, which then has no others.
+    whole = {e.unit_no for e in lost if e.part not in (K, F)}
+    assert not whole or params.join_bytes
+    assert whole.isdisjoint(e.unit_no for e in lost if e.part in (K, F))
     sizes = [(t, len(packet) + params.packet_overhead_bytes) for t, packet in sent]
     assert sum(size for _, size in sizes) == sender.counters.air_bytes
     allowed = params.rate_bps * 10 / 8
