@@ -163,9 +163,7 @@ class Doubt:
         since = abs(frame - known.frame) / fps
         planes = facts.aged(known.planes, since)
         scalars = known.context.scalars(since, kind=kind)
-        self._put(planes, scalars)
-        if self.record is not None:
-            self.record(frame, planes, scalars)
+        self._fill(frame, planes, scalars)
         if known.frame == _BEFORE_ANYTHING:
             # Nothing tells its tiles apart; flat ground that did come must not be taken for it.
             score = np.full_like(known.score, self.model.unseen)
@@ -213,17 +211,17 @@ class Doubt:
         return p
 
     def _score(self, frame: int, planes: F32, scalars: F32) -> F32:
-        self._put(planes, scalars)
-        if self.record is not None:
-            self.record(frame, planes, scalars)
+        self._fill(frame, planes, scalars)
         return self.model.score(planes, scalars)
 
-    def _put(self, planes: F32, scalars: F32) -> None:
-        """What the sender told, in place."""
+    def _fill(self, frame: int, planes: F32, scalars: F32) -> None:
+        """What the sender told goes into the inputs, in place; then they are recorded."""
         planes[[Fact.TOLD_WRONG, Fact.TOLD_NEAR]] = 0
         scalars[Scalar.TOLD_SHARE] = self._share
         if self._told is not None:
             self._told.put(planes, scalars)
+        if self.record is not None:
+            self.record(frame, planes, scalars)
 
 
 def _mixed(a: F32, b: F32, share: float) -> F32:
