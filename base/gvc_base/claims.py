@@ -1,5 +1,6 @@
-"""What the sender and the alarms say of a shown picture, drawn onto it.
+"""What p_wrong, the sender and the alarms say of a shown picture, drawn onto it.
 
+doubtful       a small purple x in each tile whose p_wrong is that of doubt (docs/marks.md)
 verified       a small tick in each block of tiles that the sender has compared and found right
 known wrong    a broken line around the tiles, and the words
 unconfirmed    a yellow box with "?": shown, and nobody saw it
@@ -16,10 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.marks.model import load_model
 from gvc_base.patterns import BLACK, WHITE, YELLOW
 from gvc_base.text import MIN_CAP_PX, draw_text, text_width_px
 from gvc_protocol.codec import DecodedFrame
-from gvc_protocol.marks import TILE_PX
+from gvc_protocol.marks import TILE_PX, Mark
 from gvc_protocol.truth import Alarm, AlarmKind, Truth
 
 __all__ = ["claim_notes", "draw_claims"]
@@ -44,15 +46,16 @@ def claim_notes(frame: DecodedFrame) -> tuple[str, ...]:
     for kind, name in ((AlarmKind.UNCONFIRMED, "UNCONFIRMED"), (AlarmKind.MISSED, "MISSED")):
         if kind in kinds:
             notes.append(f"{kinds.count(kind)} {name}")
+    total, said = max(1, frame.mark.size), []
+    if doubted := int(_doubted(frame).sum()):
+        said.append(f"x doubtful {-(-100 * doubted // total)}%")
     if frame.truth is not None:
-        total = max(1, frame.truth.size)
         wrong = int((frame.truth == Truth.KNOWN_WRONG).sum())
         right = int((frame.truth == Truth.VERIFIED).sum())
         if wrong or right:
-            notes.append(
-                f"verified {100 * right // total}%, known wrong {-(-100 * wrong // total)}%"
-            )
-    return tuple(notes)
+            said.append(f"known wrong {-(-100 * wrong // total)}%")
+            said.append(f"verified {100 * right // total}%")
+    return (*notes, ", ".join(said)) if said else tuple(notes)
 
 
 def draw_claims(image: Image, frame: DecodedFrame, hidden_px: int = 0) -> None:
@@ -61,6 +64,7 @@ def draw_claims(image: Image, frame: DecodedFrame, hidden_px: int = 0) -> None:
     Args:
         hidden_px: rows at the lower edge that the legend will cover; an alarm there is told above.
     """
+    _crosses(image, _doubted(frame))
     if frame.truth is not None:
         _ticks(image, frame.truth == Truth.VERIFIED)
         _known_wrong(image, frame.truth == Truth.KNOWN_WRONG)
@@ -70,6 +74,34 @@ def draw_claims(image: Image, frame: DecodedFrame, hidden_px: int = 0) -> None:
         # Where one thing stands in place of another, the warning is of what is shown.
         if alarm.kind == AlarmKind.UNCONFIRMED or (alarm.x, alarm.y) not in invented:
             _box(image, alarm, image.shape[0] - hidden_px)
+
+
+def _doubted(frame: DecodedFrame) -> NDArray[np.bool_]:
+    """Tiles to doubt; what is lost has crosses of its own."""
+    return np.asarray(load_model().is_doubted(frame.p_wrong) & (frame.mark != Mark.LOST))
+
+
+def _crosses(image: Image, doubted: NDArray[np.bool_]) -> None:
+    """A small x in the middle of each of these tiles."""
+    if not doubted.any():
+        return
+    height, width = image.shape[:2]
+    size = (doubted.shape[1] * TILE_PX, doubted.shape[0] * TILE_PX)
+    grown = cv2.resize(doubted.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    there = np.ascontiguousarray(grown[:height, :width])
+    for shape, colour in zip(_cross_shapes(height, width), (BLACK, PURPLE), strict=True):
+        ink: Any = np.full_like(image, colour)
+        cv2.copyTo(ink, cv2.bitwise_and(there, shape), image)
+
+
+@lru_cache(maxsize=4)
+def _cross_shapes(height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """(rim, x) of every tile, uint8[height, width] of 0 and 1."""
+    y, x = (axis % TILE_PX for axis in np.mgrid[0:height, 0:width])
+    inside = (y >= 2) & (y <= 5) & (x >= 2) & (x <= 5)
+    light = inside & ((x == y) | (x + y == TILE_PX - 1))
+    dark = cv2.dilate(light.astype(np.uint8), np.ones((2, 2), np.uint8), anchor=(0, 0))
+    return np.asarray(dark, np.uint8), light.astype(np.uint8)
 
 
 def _ticks(image: Image, verified: NDArray[np.bool_]) -> None:

@@ -20,12 +20,9 @@ from gvc_protocol.codec import EncodedUnit, SourceFrame
 from gvc_protocol.descriptors import Descriptors, Telemetry, Thermal
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
-from gvc_protocol.truth import MAX_TRUTH_BYTES, TruthMap
+from gvc_protocol.truth import TruthMap
 
 __all__ = ["BuiltUnit", "UsesRecords", "build_units", "frames_per_unit"]
-
-_TRUTH_BYTES = (MAX_TRUTH_BYTES, 12, 8, 4)
-"Lengths of the truth map that are tried, the longest that fits is sent."
 
 
 @runtime_checkable
@@ -118,8 +115,8 @@ def build_units(
                 encoder.look(told.tracks, told.motion_path)
         unit = _close(encoder, info, unit_no, first, count, told, thermal, at, last=ahead is None)
         if verifier is not None and isinstance(encoder, ShowsSent):
-            truth = verifier.close(*encoder.take_shown(), told.motion_path)
-            unit = _with_truth(unit, truth, rate, budget)
+            maps = verifier.close(*encoder.take_shown(), told.motion_path)
+            unit = _with_truth(unit, maps, rate, budget)
         d_bytes = len(unit.descriptors.pack())
         air = rate.spent(d_bytes, len(unit.keyframe), len(unit.features))
         closed_us = first.capture_us + round(count * 1_000_000 / info.fps)
@@ -128,19 +125,16 @@ def build_units(
 
 
 def _with_truth(
-    unit: EncodedUnit, truth: TruthMap | None, rate: RateControl, budget: int
+    unit: EncodedUnit, maps: Sequence[TruthMap], rate: RateControl, budget: int
 ) -> EncodedUnit:
-    """The unit with its truth map, as far as the bytes are there: the picture comes first."""
-    if truth is None:
-        return unit
+    """The unit with the finest of its truth maps that the picture leaves the bytes for."""
     d = unit.descriptors
     records = len(d.pack()) - len(replace(d, tracks=(), motion_path=None).pack())
     left = budget - len(unit.keyframe) - len(unit.features) - rate.payload_for(records)
-    for most in _TRUTH_BYTES:
-        if (shorter := truth.within(most)) is not None:
-            told = replace(d, truth=shorter)
-            if rate.payload_for(len(told.pack()) - len(d.pack())) <= left:
-                return replace(unit, descriptors=told)
+    for truth in maps:
+        told = replace(d, truth=truth)
+        if rate.payload_for(len(told.pack()) - len(d.pack())) <= left:
+            return replace(unit, descriptors=told)
     return unit
 
 

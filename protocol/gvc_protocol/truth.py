@@ -1,19 +1,21 @@
-"""The sender-verified map: where the base's picture is right, where wrong (WIRE.md, "Truth map").
+"""The sender-verified map: how much of the base's picture is wrong where (WIRE.md, "Truth map").
 
-    grid of cells, True = wrong -> adaptive counts by context -> one exact interval -> its shortest bytes
+    share of wrong in each cell -> one of five levels -> adaptive counts by context -> one exact interval
+    -> its shortest bytes
 
 Also what else a frame can say against itself: `Alarm`, something that is shown and that nobody vouches
 for, or that was seen and is not shown.
 
 The coder keeps its interval in whole numbers of any size, so that both ends agree to the last bit and no
-byte goes into ending it: 144 cells are at most some 1200 bits of arithmetic.
+byte goes into ending it: 144 cells are at most some 1300 bits of arithmetic.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +23,42 @@ from numpy.typing import NDArray
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.marks import TILE_PX, tile_grid
 
-__all__ = ["MAX_TRUTH_BYTES", "Alarm", "AlarmKind", "Proxy", "Truth", "TruthMap"]
+__all__ = [
+    "GRIDS", "KNOWN_WRONG", "MAX_TRUTH_BYTES", "RIGHT", "Alarm", "AlarmKind", "Proxy", "Truth",
+    "TruthMap", "levels_of",
+]  # fmt: skip
 
-Cells = NDArray[np.bool_]
+Levels = NDArray[np.uint8]
+Counts = tuple[tuple[int, ...], ...]
 
 MAX_TRUTH_BYTES = 16
 "Of the record's value; with type and length the record takes at most 18."
 
-_GRIDS = ((9, 16), (6, 10))
-"Rows and columns. The second is for a map that would be too long in the first."
-_COUNTS = ((16, 1), (3, 2), (2, 3), (1, 5))
-"Right and wrong cells taken for granted, by how many of the three neighbours above and left are wrong."
+GRIDS = ((9, 16), (7, 12), (6, 10), (5, 8), (3, 5))
+"Rows and columns, the finest first: a map that would be too long in one goes in the next."
+
+RIGHT, KNOWN_WRONG = 1, 3
+"The highest level of a cell with next to nothing wrong; the least one of a cell that is wrong."
+
+_SHARES = (0.03, 0.15, 0.45)
+"Share of wrong from which on a cell is of level 2, 3, 4."
+_SURE = 0.25
+"Below that, level 0 is a cell whose pictures differ by less than this share of what would be wrong."
+
+_COUNTS: Counts = (
+    (17, 1, 1, 1, 1), (9, 7, 4, 1, 1), (8, 4, 5, 2, 1), (2, 7, 4, 5, 2), (1, 4, 3, 3, 9),
+    (1, 5, 8, 5, 1), (1, 3, 8, 6, 1), (1, 2, 7, 8, 3), (1, 1, 4, 6, 10), (1, 1, 4, 12, 3),
+    (1, 1, 2, 10, 8), (1, 1, 1, 6, 13), (1, 1, 1, 1, 19),
+)  # fmt: skip
+"""Cells of each level taken for granted, by the sum of the three neighbours' levels above and left;
+shares of the training scenes of the marks."""
+_COUNTS_BEFORE: Counts = ((16, 1), (3, 2), (2, 3), (1, 5))
+"Of the maps of right and wrong alone, which are read and no longer sent."
 _GAIN = 2
+
+_GRID_OF = {0: (9, 16), 1: (6, 10)} | {2 + i: grid for i, grid in enumerate(GRIDS)}
+_FIRST_OF_LEVELS = 2
+"Grids of a lower number hold right and wrong alone."
 
 
 class Proxy(IntEnum):
@@ -86,131 +112,98 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruthMap:
-    """Where the proxy was wrong anywhere in the unit.
+    """How much of what the proxy shows was wrong, in the mean over the unit.
 
     Raises:
-        LocalProtocolError: `wrong` is of no grid that WIRE.md knows.
+        LocalProtocolError: `levels` is of no grid, or holds a level, that WIRE.md does not know.
     """
 
     proxy: int
-    wrong: Cells
-    "bool[9, 16] or bool[6, 10]: rows and columns of equal cells over the picture."
+    levels: Levels
+    "uint8 of one of `GRIDS`, equal cells over the picture: 0, right for sure, to 4, most of it wrong."
 
     def __post_init__(self) -> None:
-        if self.wrong.dtype != np.bool_ or self.wrong.shape not in _GRIDS:
-            raise LocalProtocolError("a truth map is bool[9, 16] or bool[6, 10]")
-        if not 0 <= self.proxy <= 15:
-            raise LocalProtocolError(f"no such proxy: {self.proxy}")
+        if self.levels.dtype != np.uint8 or self.levels.shape not in GRIDS:
+            raise LocalProtocolError(f"a truth map is uint8 of one of the grids {GRIDS}")
+        if not 0 <= self.proxy <= 15 or int(self.levels.max()) > 1 + len(_SHARES):
+            raise LocalProtocolError("no such proxy or level")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TruthMap):
             return NotImplemented
-        return self.proxy == other.proxy and np.array_equal(self.wrong, other.wrong)
+        return self.proxy == other.proxy and np.array_equal(self.levels, other.levels)
 
     def __hash__(self) -> int:
-        return hash((self.proxy, self.wrong.tobytes()))
+        return hash((self.proxy, self.levels.tobytes()))
 
     def pack(self) -> bytes:
-        """At most `MAX_TRUTH_BYTES`; a longer map is told as `within` tells it."""
-        told = self.within(MAX_TRUTH_BYTES)
-        if told is None:  # "all is wrong" takes 4 bytes
-            raise LocalProtocolError("a truth map did not fit")
-        index = _GRIDS.index(told.wrong.shape)
-        return bytes((self.proxy << 4 | index,)) + _encode(told.wrong)
-
-    def within(self, most: int) -> TruthMap | None:
-        """The map in at most `most` bytes: right cells are called wrong, never the other way round, in
-        the grid that then leaves more of the picture right. None where no map is so short."""
-        maps = [self.wrong]
-        if not _fits(self.wrong, most):
-            coarse = [_coarser(self.wrong)] if self.wrong.shape == _GRIDS[0] else []
-            maps = [_filled(self.wrong, most), *coarse]
-        maps = [wrong for wrong in maps if _fits(wrong, most)]
-        if not maps:
-            return None
-        return replace(self, wrong=min(maps, key=lambda wrong: float(wrong.mean())))
+        """At least one byte. It may be longer than `MAX_TRUTH_BYTES`: such a map is not sent."""
+        index = _FIRST_OF_LEVELS + GRIDS.index(self.levels.shape)
+        return bytes((self.proxy << 4 | index,)) + _encode(self.levels, _COUNTS)
 
     @classmethod
     def unpack(cls, data: bytes) -> TruthMap | None:
         """None where this version cannot know what is meant. Any body is some map."""
-        if not 0 < len(data) <= MAX_TRUTH_BYTES or data[0] & 15 >= len(_GRIDS):
+        if not 0 < len(data) <= MAX_TRUTH_BYTES or (index := data[0] & 15) not in _GRID_OF:
             return None
-        return cls(proxy=data[0] >> 4, wrong=_decode(data[1:], _GRIDS[data[0] & 15]))
+        if index < _FIRST_OF_LEVELS:
+            levels = _decode(data[1:], _GRID_OF[index], _COUNTS_BEFORE) * np.uint8(KNOWN_WRONG)
+        else:
+            levels = _decode(data[1:], _GRID_OF[index], _COUNTS)
+        return cls(proxy=data[0] >> 4, levels=levels)
 
-    def tiles(self, height_px: int, width_px: int) -> Cells:
-        """bool[R, C]: the cell that each tile's middle lies in."""
+    def tiles(self, height_px: int, width_px: int) -> Levels:
+        """uint8[R, C]: level of the cell that each tile's middle lies in."""
         rows, columns = tile_grid(height_px, width_px)
-        r, c = self.wrong.shape
+        r, c = self.levels.shape
         y = np.minimum(np.arange(rows) * TILE_PX + TILE_PX // 2, height_px - 1) * r // height_px
         x = np.minimum(np.arange(columns) * TILE_PX + TILE_PX // 2, width_px - 1) * c // width_px
-        return self.wrong[np.ix_(y, x)]
+        return self.levels[np.ix_(y, x)]
 
 
-def _fits(wrong: Cells, most: int) -> bool:
-    return len(_encode(wrong)) < most  # a byte goes to proxy and grid
+def levels_of(shares: NDArray[np.float32], apart: NDArray[np.float32]) -> Levels:
+    """Level of each cell.
 
-
-def _filled(wrong: Cells, most: int) -> Cells:
-    """The map with gaps in it called wrong, as few as it takes to fit; else all wrong."""
-    steps, now = [wrong], wrong
-    while not now.all():
-        ring = np.pad(now, 1).astype(np.int64)
-        near = sum(
-            ring[y : y + now.shape[0], x : x + now.shape[1]] for y in range(3) for x in range(3)
-        )
-        now = now.copy()
-        now.flat[int(np.where(now, -1, near).argmax())] = True
-        steps.append(now)
-    # Fuller maps are shorter, about; the last one, all wrong, is the shortest.
-    first = bisect_left(steps, True, key=lambda cells: _fits(cells, most))
-    return steps[min(first, len(steps) - 1)]
-
-
-def _coarser(wrong: Cells) -> Cells:
-    """A coarse cell is wrong where any fine cell that overlaps it is."""
-    (rows, columns), (fine_rows, fine_columns) = _GRIDS[1], wrong.shape
-    out = np.zeros((rows, columns), np.bool_)
-    for r in range(rows):
-        top, bottom = r * fine_rows // rows, -(-(r + 1) * fine_rows // rows)
-        for c in range(columns):
-            left, right = c * fine_columns // columns, -(-(c + 1) * fine_columns // columns)
-            out[r, c] = wrong[top:bottom, left:right].any()
-    return out
+    Args:
+        shares: how much of it is wrong, 0 to 1.
+        apart: how far the pictures differ there; from 1 on that is wrong.
+    """
+    levels = 1 + np.digitize(shares, _SHARES)
+    levels[(levels == RIGHT) & (apart < _SURE)] = 0
+    return np.asarray(levels, np.uint8)
 
 
 class _Model:
     """Adaptive counts; the same steps at both ends."""
 
-    def __init__(self) -> None:
-        self._counts = [list(pair) for pair in _COUNTS]
+    def __init__(self, counts: Counts) -> None:
+        self._counts = [list(row) for row in counts]
 
-    def context(self, cells: Cells, r: int, c: int) -> int:
-        above = bool(r and cells[r - 1, c])
-        left = bool(c and cells[r, c - 1])
-        beyond = bool(r and c + 1 < cells.shape[1] and cells[r - 1, c + 1])
+    def context(self, cells: Levels, r: int, c: int) -> int:
+        above = int(cells[r - 1, c]) if r else 0
+        left = int(cells[r, c - 1]) if c else 0
+        beyond = int(cells[r - 1, c + 1]) if r and c + 1 < cells.shape[1] else 0
         return above + left + beyond
 
-    def split(self, context: int) -> tuple[int, int]:
-        right, wrong = self._counts[context]
-        return right, right + wrong
+    def steps(self, context: int) -> Sequence[int]:
+        """Where the levels' parts of the interval begin, and where the last one ends."""
+        return list(accumulate(self._counts[context], initial=0))
 
-    def learn(self, context: int, wrong: bool) -> None:
-        self._counts[context][wrong] += _GAIN
+    def learn(self, context: int, level: int) -> None:
+        self._counts[context][level] += _GAIN
 
 
-def _encode(cells: Cells) -> bytes:
+def _encode(cells: Levels, counts: Counts) -> bytes:
     """Shortest bytes whose value, as a fraction of 256^length, lies in the map's interval."""
-    model = _Model()
+    model = _Model(counts)
     low, size, whole = 0, 1, 1
     for r in range(cells.shape[0]):
         for c in range(cells.shape[1]):
-            context, wrong = model.context(cells, r, c), bool(cells[r, c])
-            right, total = model.split(context)
-            low, whole = low * total, whole * total
-            low, size = (
-                (low + size * right, size * (total - right)) if wrong else (low, size * right)
-            )
-            model.learn(context, wrong)
+            context, level = model.context(cells, r, c), int(cells[r, c])
+            steps = model.steps(context)
+            low, whole = low * steps[-1] + size * steps[level], whole * steps[-1]
+            size *= steps[level + 1] - steps[level]
+            model.learn(context, level)
     length = 0
     while True:
         unit = 1 << 8 * length
@@ -220,20 +213,18 @@ def _encode(cells: Cells) -> bytes:
         length += 1
 
 
-def _decode(data: bytes, shape: tuple[int, int]) -> Cells:
-    model = _Model()
-    cells = np.zeros(shape, np.bool_)
+def _decode(data: bytes, shape: tuple[int, int], counts: Counts) -> Levels:
+    model = _Model(counts)
+    cells = np.zeros(shape, np.uint8)
     # What is left of the value, over the interval that it lies in: value / whole of size 1.
     value, whole = int.from_bytes(data, "big"), 1 << 8 * len(data)
     for r in range(shape[0]):
         for c in range(shape[1]):
             context = model.context(cells, r, c)
-            right, total = model.split(context)
-            wrong = value * total >= whole * right
-            if wrong:
-                value, whole = value * total - whole * right, whole * (total - right)
-            else:
-                value, whole = value * total, whole * right
-            cells[r, c] = wrong
-            model.learn(context, wrong)
+            steps = model.steps(context)
+            level = sum(value * steps[-1] >= whole * step for step in steps[1:-1])
+            value = value * steps[-1] - whole * steps[level]
+            whole *= steps[level + 1] - steps[level]
+            cells[r, c] = level
+            model.learn(context, level)
     return cells

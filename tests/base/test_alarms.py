@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gvc_base.alarms import WatchedDecoder, watch
 from gvc_base.alarms.look import contradictions
-from gvc_base.claims import claim_notes
+from gvc_base.claims import claim_notes, draw_claims
 from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch
 from gvc_base.render import overlay
 from gvc_profiles.sight.detector import Found
@@ -101,19 +101,34 @@ def first(received: U8, shown: U8, unit: ReceivedUnit, mark: Mark = Mark.ENHANCE
 
 
 def test_the_picture_as_received_is_no_alarm_and_keeps_the_claims() -> None:
-    wrong = np.zeros((9, 16), np.bool_)
-    wrong[0, :3] = True
-    unit = sent(truth=TruthMap(proxy=Proxy.CODED, wrong=wrong))
+    levels = np.zeros((9, 16), np.uint8)
+    levels[0, :3] = 3
+    levels[0, 3:6] = 2  # something is wrong there, but not most
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=levels))
     frame = first(ground(), ground(), unit)
     assert not frame.alarms and frame.truth is not None
     assert (frame.truth[:3, :8] == Truth.KNOWN_WRONG).all()
     assert (frame.truth[5:, :] == Truth.VERIFIED).all()
     (note,) = claim_notes(frame)
-    assert note.startswith("verified 9") and note.endswith("known wrong 3%")
+    assert note.startswith("known wrong 3%, verified 9")
+
+
+def test_a_doubtful_tile_carries_a_cross_and_no_other_does() -> None:
+    frame = first(ground(), ground(), sent())
+    p = np.full(GRID, 0.01, np.float16)
+    p[5, 7] = p[9, 3] = 0.95
+    mark = frame.mark.copy()
+    mark[9, 3] = Mark.LOST  # which has crosses of its own
+    frame = replace(frame, p_wrong=p, mark=mark)
+    drawn = ground()
+    draw_claims(drawn, frame)
+    changed = np.argwhere((drawn != ground()).any(2)) // 8
+    assert len(changed) >= 8 and {tuple(c) for c in changed.tolist()} == {(5, 7)}
+    assert claim_notes(frame)[0].startswith("x doubtful 1%")
 
 
 def test_a_fake_in_the_picture_is_unconfirmed_and_no_longer_verified() -> None:
-    unit = sent(truth=TruthMap(proxy=Proxy.CODED, wrong=np.zeros((9, 16), np.bool_)))
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=np.zeros((9, 16), np.uint8)))
     frame = first(ground(), with_car(ground()), unit)
     assert [a.kind for a in frame.alarms] == [AlarmKind.UNCONFIRMED]
     (alarm,) = frame.alarms
@@ -202,7 +217,7 @@ def test_a_told_object_that_nothing_shows_is_missed_even_where_nothing_was_recei
 
 @pytest.mark.parametrize("lost", ["features", "keyframe"])
 def test_the_claim_is_withdrawn_where_packets_were_lost(lost: str) -> None:
-    unit = sent(truth=TruthMap(proxy=Proxy.CODED, wrong=np.ones((9, 16), np.bool_)))
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=np.full((9, 16), 4, np.uint8)))
     broken = replace(unit, **{lost: PartData()})  # type: ignore[arg-type]
     assert not broken.whole
     frame = first(ground(), ground(), broken)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
-from gvc_base.marks import truth
+from gvc_base.marks import is_wrong, truth
 from gvc_base.marks.facts import PLANES, SCALARS, Fact
 from gvc_base.marks.texture import standing
+from gvc_profiles.sight.evidence import small_grey, work_size
+from gvc_profiles.sight.shares import apart_at
 from gvc_protocol.marks import tile_grid
 from tests.bench.marks.harvest import Rows
 
@@ -47,11 +50,31 @@ def test_a_displacement_leaves_nothing_of_flat_ground_and_less_along_an_edge() -
         assert least < away.mean() / there.mean() < most
 
 
+@pytest.mark.parametrize("size", [(640, 360), (854, 480), (480, 270)])
+def test_the_sender_measures_what_wrong_means(size: tuple[int, int]) -> None:
+    """Small and grey, and yet the same places, about: the share in each cell is that of `is_wrong`."""
+    # Colour differs less than light does, in the world.
+    true = np.repeat(ground(1, size[1], size[0])[..., :1], 3, 2)
+    sent = np.asarray(cv2.GaussianBlur(true, (0, 0), 8), np.uint8)
+    sent[: size[1] // 3] = true[: size[1] // 3]
+    small = [small_grey(p, work_size(*size)) for p in (true, sent)]
+    ours, theirs = (
+        cv2.resize(w.astype(np.float32), (10, 6), interpolation=cv2.INTER_AREA)
+        for w in (apart_at(small[0], small[1], size[0]) > 1, is_wrong(true, sent))
+    )
+    assert 0.1 < theirs.mean() < 0.9
+    assert np.abs(ours - theirs).mean() < 0.03
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
+
+
 def test_rows_of_grey_pictures_are_told_apart() -> None:
     inputs = np.random.default_rng(2).normal(0, 1, (10, PLANES + SCALARS)).astype(np.float32)
     inputs[3:7, [Fact.STRUCTURE, Fact.CODED_OWN]] = 0
     inputs[8, Fact.STRUCTURE] = 0
     wrong = np.arange(10) % 2 == 0
-    rows, others = Rows(inputs, np.arange(10, dtype=np.uint8), wrong).seen()
+    rows, others = Rows(
+        inputs, np.arange(10, dtype=np.uint8), wrong, np.arange(10, dtype=np.int32) // 5
+    ).seen()
     assert rows.mark.tolist() == [0, 1, 2, 7, 8, 9]
+    assert rows.picture.tolist() == [0, 0, 0, 1, 1, 1]
     assert others.tolist() == wrong[3:7].tolist()

@@ -1,4 +1,4 @@
-"""The sender's map: it names the cells that are wrong, in a few bytes, and costs no picture."""
+"""The sender's map: it says how much is wrong where, in a few bytes, and costs no picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gvc_edge.verify import Verifier
 from gvc_profiles import load
 from gvc_profiles.params import link_params
 from gvc_protocol.motion_path import UNITS_PER_PX, ControlPoint, MotionPath
-from gvc_protocol.truth import MAX_TRUTH_BYTES, Proxy
+from gvc_protocol.truth import GRIDS, KNOWN_WRONG, MAX_TRUTH_BYTES, RIGHT, Proxy
 
 U8 = NDArray[np.uint8]
 WIDTH, HEIGHT = 640, 360
@@ -30,26 +30,30 @@ def ground() -> U8:
     return np.asarray(cv2.resize(rough, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def judged(true: U8, sent: U8, path: MotionPath | None = None) -> NDArray[np.bool_]:
+def judged(true: U8, sent: U8, path: MotionPath | None = None) -> NDArray[np.uint8]:
+    """Levels of the finest map, where the whole unit shows the same."""
     verifier = Verifier(WIDTH, HEIGHT)
     verifier.begin(8)
     for i in range(8):
         verifier.push(true, i)
-    told = verifier.close(Proxy.CODED, [(0, sent)], path)
-    assert told is not None and told.proxy == Proxy.CODED
-    return told.wrong
+    told = verifier.close(Proxy.CODED, [(0, sent)], path)[0]
+    assert told.proxy == Proxy.CODED and told.levels.shape == GRIDS[0]
+    return told.levels
 
 
 @given(row=st.integers(0, 8), column=st.integers(0, 15), dark=st.booleans())
 @settings(max_examples=20, deadline=None)
-def test_a_car_that_was_not_sent_is_a_wrong_cell_and_no_other_is(
+def test_a_car_that_was_not_sent_is_wrong_where_it_stands_and_nowhere_else(
     row: int, column: int, dark: bool
 ) -> None:
     true = ground()
     x, y = column * WIDTH // 16 + 8, row * HEIGHT // 9 + 10
     true[y : y + 18, x : x + 24] = 10 if dark else 240
-    wrong = judged(true, ground())
-    assert wrong[row, column] and wrong.sum() == 1
+    levels = judged(true, ground())
+    assert levels[row, column] >= KNOWN_WRONG
+    near = np.s_[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+    levels[near] = RIGHT
+    assert (levels <= RIGHT).all()
 
 
 def test_noise_a_small_blur_a_shift_of_two_pixels_and_light_are_not_wrong() -> None:
@@ -59,7 +63,7 @@ def test_noise_a_small_blur_a_shift_of_two_pixels_and_light_are_not_wrong() -> N
     blurred = np.asarray(cv2.GaussianBlur(true, (0, 0), 1.5), np.uint8)
     moved = np.hstack([true[:, 2:], true[:, -2:]])
     for sent in (true, noisy, blurred, moved, cv2.add(true, (4, 4, 4, 0))):
-        assert not judged(true, np.asarray(sent, np.uint8)).any()
+        assert (judged(true, np.asarray(sent, np.uint8)) <= RIGHT).all()
 
 
 def test_the_proxy_is_moved_as_the_base_will_move_it() -> None:
@@ -67,23 +71,22 @@ def test_the_proxy_is_moved_as_the_base_will_move_it() -> None:
     wide = np.hstack([ground(), ground()[:, ::-1]])
     verifier = Verifier(WIDTH, HEIGHT)
     points = (ControlPoint(offset=8, corners=(-32 * UNITS_PER_PX, 0) * 4, residual=1),)
-    moved: list[NDArray[np.bool_]] = []
+    moved: list[NDArray[np.uint8]] = []
     for path in (None, MotionPath(points=points)):
         verifier.begin(8)
         for i in range(8):
             verifier.push(np.ascontiguousarray(wide[:, 4 * i : 4 * i + WIDTH]), i)
         told = verifier.close(Proxy.CARRIED_STILL, [(0, wide[:, :WIDTH])], path)
-        assert told is not None
-        moved.append(told.wrong)
-    assert moved[0].mean() > 0.3
-    assert moved[1].mean() < moved[0].mean() / 2
+        moved.append(told[0].levels)
+    assert moved[0].mean() > 2
+    assert moved[1].mean() < 1.2
 
 
 def test_nothing_to_compare_is_no_map() -> None:
     verifier = Verifier(WIDTH, HEIGHT)
     verifier.begin(8)
-    assert verifier.close(Proxy.CODED, [], None) is None
-    assert verifier.close(Proxy.CODED, [(0, ground())], None) is None
+    assert verifier.close(Proxy.CODED, [], None) == ()
+    assert verifier.close(Proxy.CODED, [(0, ground())], None) == ()
 
 
 def _built(

@@ -1,4 +1,4 @@
-"""Laws of the sender-verified map: small, total, and the same cells at both ends."""
+"""Laws of the sender-verified map: small, total, and the same levels at both ends."""
 
 from __future__ import annotations
 
@@ -14,26 +14,34 @@ from hypothesis import strategies as st
 
 from gvc_protocol.descriptors import Descriptors
 from gvc_protocol.errors import LocalProtocolError
-from gvc_protocol.truth import MAX_TRUTH_BYTES, TruthMap, _coarser
+from gvc_protocol.truth import GRIDS, KNOWN_WRONG, MAX_TRUTH_BYTES, TruthMap, levels_of
 from tests.protocol.helpers import descriptors, truth_maps
 from tests.vectors import regenerate
 
 laws = settings(max_examples=150, deadline=None)
-CASES = json.loads((Path(regenerate.__file__).parent / "truth.json").read_text())
+VECTORS = Path(regenerate.__file__).parent
+CASES = json.loads((VECTORS / "truth.json").read_text())
+BEFORE = json.loads((VECTORS / "truth_before.json").read_text())
 
 
-def cells(rows: list[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return np.array([[c == "1" for c in row] for row in rows])
+def cells(rows: list[str]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.array([[int(c) for c in row] for row in rows], np.uint8)
 
 
 @pytest.mark.parametrize("case", CASES["maps"], ids=lambda c: c["name"])
 def test_golden_vectors(case: dict[str, Any]) -> None:
-    told = TruthMap(proxy=case["proxy"], wrong=cells(case["sent"]))
+    told = TruthMap(proxy=case["proxy"], levels=cells(case["levels"]))
     assert told.pack().hex() == case["hex"]
-    read = TruthMap.unpack(bytes.fromhex(case["hex"]))
-    assert read == TruthMap(proxy=case["proxy"], wrong=cells(case["read"]))
+    assert TruthMap.unpack(bytes.fromhex(case["hex"])) == told
     described = Descriptors.unpack(bytes.fromhex(case["descriptors"]))
-    assert described is not None and described.truth == read
+    assert described is not None and described.truth == told
+
+
+@pytest.mark.parametrize("case", BEFORE["maps"], ids=lambda c: c["name"])
+def test_maps_of_right_and_wrong_alone_are_still_read(case: dict[str, Any]) -> None:
+    """An archive holds them."""
+    read = TruthMap.unpack(bytes.fromhex(case["hex"]))
+    assert read == TruthMap(proxy=case["proxy"], levels=cells(case["read"]) * np.uint8(KNOWN_WRONG))
 
 
 @pytest.mark.parametrize("case", CASES["refused"], ids=lambda c: c["name"])
@@ -55,61 +63,68 @@ def test_round_trip(told: TruthMap) -> None:
 def test_any_bytes_are_read_without_an_exception(raw: bytes) -> None:
     read = TruthMap.unpack(raw)
     # The shortest form: never longer than what it was read from.
-    assert read is None or (len(read.pack()) <= len(raw) <= MAX_TRUTH_BYTES)
+    assert read is None or raw[0] & 15 < 2 or len(read.pack()) <= len(raw) <= MAX_TRUTH_BYTES
 
 
-@given(st.integers(0, 2**32), st.floats(0, 1))
+@given(st.sampled_from(GRIDS), st.integers(0, 2**32), st.integers(1, 5))
 @laws
-def test_no_map_is_over_the_limit_and_none_hides_a_wrong_cell(seed: int, share: float) -> None:
-    wrong = np.random.default_rng(seed).random((9, 16)) < share
-    raw = TruthMap(proxy=1, wrong=wrong).pack()
-    read = TruthMap.unpack(raw)
-    assert len(raw) <= MAX_TRUTH_BYTES and read is not None
-    told = read.tiles(9 * 80, 16 * 80)
-    truth = np.kron(wrong, np.ones((10, 10), bool))
-    # The coarser grid's borders lie elsewhere: a tile on them belongs to its middle's cell.
-    assert read.wrong.shape == (6, 10) or not (truth & ~told).any()
-    assert (read.wrong.any() == wrong.any()) and (told.mean() >= truth.mean() - 0.05)
-
-
-@given(st.integers(0, 2**32), st.floats(0.3, 0.8))
-@settings(laws, max_examples=40)
-def test_a_map_that_is_too_long_keeps_more_right_than_the_coarser_grid_does(
-    seed: int, share: float
+def test_any_levels_come_back_however_long_their_map_is(
+    grid: tuple[int, int], seed: int, kinds: int
 ) -> None:
-    field = np.random.default_rng(seed).normal(size=(9, 16))
-    field += np.roll(field, 1, 0) + np.roll(field, 1, 1)
-    wrong = field > np.quantile(field, 1 - share)
-    read = TruthMap.unpack(TruthMap(proxy=1, wrong=wrong).pack())
-    assert read is not None
-    assert read.wrong.mean() <= _coarser(wrong).mean() + 1e-9
-    told = TruthMap(proxy=1, wrong=wrong)
-    shorter = [told.within(most) for most in (16, 12, 8, 4)]
-    for most, one in zip((16, 12, 8, 4), shorter, strict=True):
-        assert one is not None and len(one.pack()) <= most
-        assert one.wrong.shape == (6, 10) or not (wrong & ~one.wrong).any()
-    assert told.within(0) is None
+    levels = np.random.default_rng(seed).integers(0, kinds, grid).astype(np.uint8)
+    raw = TruthMap(proxy=1, levels=levels).pack()
+    read = TruthMap.unpack(raw)
+    if len(raw) <= MAX_TRUTH_BYTES:
+        assert read is not None and np.array_equal(read.levels, levels)
+    else:
+        assert read is None and grid != GRIDS[-1]
+
+
+@given(truth_maps, st.integers(8, 700), st.integers(8, 700))
+@laws
+def test_a_tile_has_the_level_of_the_cell_that_its_middle_lies_in(
+    told: TruthMap, height: int, width: int
+) -> None:
+    tiles = told.tiles(height, width)
+    (r, c), (rows, columns) = tiles.shape, told.levels.shape
+    assert (r, c) == (-(-height // 8), -(-width // 8))
+    assert (
+        tiles[0, 0]
+        == told.levels[min(4, height - 1) * rows // height, min(4, width - 1) * columns // width]
+    )
+    assert tiles[-1, -1] in told.levels[-2:, -2:] or min(height, width) < 16
+
+
+def test_levels_are_shares() -> None:
+    shares = np.array([0, 0.029, 0.031, 0.149, 0.151, 0.449, 0.451, 1], np.float32)
+    assert levels_of(shares, np.full(8, 0.3, np.float32)).tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert levels_of(shares, np.full(8, 0.2, np.float32)).tolist() == [0, 0, 2, 2, 3, 3, 4, 4]
 
 
 def test_a_usual_map_takes_a_few_bytes() -> None:
-    wrong = np.zeros((9, 16), bool)
-    wrong[3:5, 4:8] = wrong[7, 12:14] = True
-    assert len(TruthMap(proxy=1, wrong=wrong).pack()) <= 9
-    assert len(TruthMap(proxy=1, wrong=np.zeros((9, 16), bool)).pack()) == 1
+    levels = np.zeros((9, 16), np.uint8)
+    levels[3:5, 4:8], levels[7, 12:14] = 4, 2
+    assert len(TruthMap(proxy=1, levels=levels).pack()) <= 12
+    assert len(TruthMap(proxy=1, levels=np.zeros((9, 16), np.uint8)).pack()) <= 2
 
 
-def test_another_grid_is_our_own_error() -> None:
-    for wrong in (np.zeros((9, 15), bool), np.zeros((9, 16), np.uint8)):
+def test_another_grid_or_level_is_our_own_error() -> None:
+    for levels in (
+        np.zeros((9, 15), np.uint8),
+        np.zeros((9, 16), bool),
+        np.full((9, 16), 5, np.uint8),
+    ):
         with pytest.raises(LocalProtocolError):
-            TruthMap(proxy=1, wrong=wrong)
+            TruthMap(proxy=1, levels=levels)  # type: ignore[arg-type]
     with pytest.raises(LocalProtocolError):
-        TruthMap(proxy=16, wrong=np.zeros((9, 16), bool))
+        TruthMap(proxy=16, levels=np.zeros((9, 16), np.uint8))
 
 
 def test_an_older_reader_skips_it() -> None:
-    d = descriptors(truth=TruthMap(proxy=1, wrong=np.ones((9, 16), bool)), fps=Fraction(25))
+    truth = TruthMap(proxy=1, levels=np.full((9, 16), 3, np.uint8))
+    d = descriptors(truth=truth, fps=Fraction(25))
     raw = bytearray(d.pack())
-    at = raw.rfind(bytes([11, len(d.truth.pack())]))
+    at = raw.rfind(bytes([11, len(truth.pack())]))
     raw[at] = 211
     read = Descriptors.unpack(bytes(raw))
     assert read is not None and read.truth is None and read.frames == d.frames

@@ -225,33 +225,32 @@ def _descriptors() -> Cases:
 
 
 def _truth() -> Cases:
+    """Maps of levels; those of right and wrong alone are kept in truth_before.json."""
     rows, columns = np.mgrid[0:9, 0:16]
+    far = np.hypot(rows - 3, columns - 10)
     maps = {
-        "all_right": np.zeros((9, 16), bool),
-        "all_wrong": np.ones((9, 16), bool),
-        "one_wrong": (rows == 4) & (columns == 7),
-        "two_places": (abs(rows - 2) + abs(columns - 3) < 3) | ((rows > 6) & (columns > 11)),
-        "coarse": (np.add.outer(np.arange(6), np.arange(10)) % 5) == 0,
-        "too_busy_for_the_finer_grid": (rows * 7 + columns * 11) % 3 == 0,
-        "too_long_until_gaps_are_filled": (11 * rows + 3 * columns + 5 * rows * columns) % 23 < 9,
+        "all_right": np.zeros((9, 16), np.uint8),
+        "all_wrong": np.full((9, 16), 4, np.uint8),
+        "one_wrong": np.where((rows == 4) & (columns == 7), 2, 0),
+        "a_place": np.digitize(-far, (-3, -2, -1)),
+        "every_level": np.add.outer(np.arange(7), np.arange(12)) // 4 % 5,
+        "rising": np.minimum(4, np.add.outer(np.arange(6), np.arange(10)) // 3),
+        "five": np.arange(15).reshape(3, 5) * 7 % 5,
     }
     bare = replace(DESCRIBED, weights_prefix=b"", global_motion=None, telemetry=None, detections=())
     cases = []
-    for proxy, (name, wrong) in enumerate(maps.items()):
-        told = TruthMap(proxy=1 + proxy % 2, wrong=wrong)
-        read = TruthMap.unpack(told.pack())
-        assert read is not None
+    for proxy, (name, levels) in enumerate(maps.items()):
+        told = TruthMap(proxy=1 + proxy % 2, levels=levels.astype(np.uint8))
         cases.append({
             "name": name, "proxy": told.proxy,
-            "sent": ["".join("01"[int(cell)] for cell in row) for row in wrong],
-            "read": ["".join("01"[int(cell)] for cell in row) for row in read.wrong],
+            "levels": ["".join(str(cell) for cell in row) for row in levels],
             "hex": told.pack().hex(), "descriptors": replace(bare, truth=told).pack().hex(),
         })  # fmt: skip
     return {
         "maps": cases,
         "refused": [
-            {"name": "empty", "hex": ""}, {"name": "grid_of_a_later_version", "hex": "12"},
-            {"name": "17_bytes", "hex": "10" + "00" * 16},
+            {"name": "empty", "hex": ""}, {"name": "grid_of_a_later_version", "hex": "17"},
+            {"name": "17_bytes", "hex": "12" + "00" * 16},
         ],
     }  # fmt: skip
 

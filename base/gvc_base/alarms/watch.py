@@ -26,7 +26,7 @@ from gvc_profiles.sight.detector import Detector
 from gvc_profiles.sight.evidence import Evidence, small_grey, work_size
 from gvc_protocol.codec import CodecId, CodecSpec, DecodedFrame, ReceivedUnit, UnitDecoder, UnitSpan
 from gvc_protocol.marks import AGE_UNKNOWN_MS, TILE_PX, Mark, SourcePart
-from gvc_protocol.truth import Alarm, AlarmKind, Truth
+from gvc_protocol.truth import KNOWN_WRONG, RIGHT, Alarm, AlarmKind, Truth
 
 __all__ = ["HasEvidence", "WatchedDecoder", "watch"]
 
@@ -54,20 +54,28 @@ class HasEvidence(Protocol):
         """Of the unit whose first frame was given last."""
 
 
-def watch(decoder: UnitDecoder, detector: Detector | None = None) -> UnitDecoder:
+def watch(
+    decoder: UnitDecoder, detector: Detector | None = None, *, vouched: float | None = None
+) -> UnitDecoder:
     """The decoder, watched; as it is where it hands over no evidence.
 
     Args:
         detector: looks at the shown picture about once a second.
+        vouched: `p_wrong` up to which what the sender found right is verified; None: the calibration's.
     """
-    return WatchedDecoder(decoder, detector) if isinstance(decoder, HasEvidence) else decoder
+    if not isinstance(decoder, HasEvidence):
+        return decoder
+    return WatchedDecoder(decoder, detector, vouched=vouched)
 
 
 class WatchedDecoder:
     """See `watch`. A `UnitDecoder` itself."""
 
-    def __init__(self, inner: UnitDecoder, detector: Detector | None = None) -> None:
+    def __init__(
+        self, inner: UnitDecoder, detector: Detector | None = None, *, vouched: float | None = None
+    ) -> None:
         self._inner, self._detector = inner, detector
+        self._vouched = np.float16(load_model().vouched if vouched is None else vouched)
         self._before: tuple[U8, int] | None = None
         "The plain picture that came last, and the frame that it stands at."
         self._received: tuple[U8, int] | None = None
@@ -276,16 +284,18 @@ class WatchedDecoder:
         if told is None or not unit.whole:
             return out
         height, width = frame.pixels.shape[:2]
-        wrong = told.tiles(height, width)
-        out[wrong & (frame.mark != Mark.RECEIVED)] = Truth.KNOWN_WRONG
+        levels = told.tiles(height, width)
+        out[(levels >= KNOWN_WRONG) & (frame.mark != Mark.RECEIVED)] = Truth.KNOWN_WRONG
         if self._agree is not None:
             rows, columns = frame.mark.shape
             agree = cv2.resize(
                 self._agree.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST
             )
             # The sender compared a plain picture, small and grey: what else is known counts, too.
-            likely = frame.p_wrong <= np.float16(load_model().vouched)
-            out[~wrong & (agree > 0) & likely & (frame.mark < Mark.LOST)] = Truth.VERIFIED
+            likely = frame.p_wrong <= self._vouched
+            out[(levels <= RIGHT) & (agree > 0) & likely & (frame.mark < Mark.LOST)] = (
+                Truth.VERIFIED
+            )
         return out
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gvc_base.marks import facts
 from gvc_base.marks.facts import Context, Fact, PairFacts, Scalar, Told
 from gvc_base.marks.model import Model
-from gvc_protocol.codec import ReceivedUnit, UnitSpan
+from gvc_protocol.codec import ReceivedUnit
 
 __all__ = ["Doubt", "Known", "Recorder", "told_of"]
 
@@ -67,10 +67,10 @@ class _Held:
     score: F32
 
 
-def told_of(unit: ReceivedUnit, span: UnitSpan) -> Told | None:
+def told_of(unit: ReceivedUnit) -> Told | None:
     """What the sender said of a unit that begins; None: nothing."""
     truth = unit.descriptors.truth if unit.descriptors is not None else None
-    return None if truth is None else Told(truth.tiles(span.height, span.width), unit.whole)
+    return None if truth is None else Told(truth.levels, unit.whole)
 
 
 class Doubt:
@@ -216,7 +216,7 @@ class Doubt:
 
     def _fill(self, frame: int, planes: F32, scalars: F32) -> None:
         """What the sender told goes into the inputs, in place; then they are recorded."""
-        planes[[Fact.TOLD_WRONG, Fact.TOLD_NEAR]] = 0
+        planes[[Fact.TOLD, Fact.TOLD_EVENLY, Fact.TOLD_NEAR]] = 0
         scalars[Scalar.TOLD_SHARE] = self._share
         if self._told is not None:
             self._told.put(planes, scalars)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,8 +25,8 @@ from gvc_base.marks.texture import Grid, activity, band_of, finest, standing, ti
 from gvc_protocol.codec import Quality
 
 __all__ = [
-    "FAR_AWAY_S", "PLANES", "SCALARS", "Context", "Fact", "PairFacts", "Scalar", "Told", "aged",
-    "between", "carried", "followed", "moment", "pair_facts", "unseen",
+    "FAR_AWAY_S", "PLANES", "SCALARS", "TOLD_RIGHT", "Context", "Fact", "PairFacts", "Scalar", "Told",
+    "aged", "between", "carried", "followed", "moment", "pair_facts", "unseen",
 ]  # fmt: skip
 
 U8 = NDArray[np.uint8]
@@ -33,6 +34,10 @@ U8 = NDArray[np.uint8]
 _NEAR, _FAR = (5, 5), (15, 15)
 FAR_AWAY_S = 8.0
 "Ages and distances beyond this say nothing more."
+_SHARE_OF_LEVEL = np.array([0.0018, 0.0077, 0.08, 0.28, 0.79], np.float32)
+"What a cell of each level has of wrong, in the mean of the training scenes."
+TOLD_RIGHT = -4.0
+"`Fact.TOLD` of a cell that the sender found right is below this, any other above."
 
 
 class Fact(IntEnum):
@@ -88,14 +93,19 @@ class Fact(IntEnum):
     "log(1 + power) of structure that is left after the neighbours were moved here, the larger of both."
     LEFT_BAND_NEAR = 27
     "The same, mean of 5 by 5 tiles."
-    TOLD_WRONG = 28
-    "1 where the sender's own comparison found structure wrong in this unit."
-    TOLD_NEAR = 29
-    "The same, mean of 15 by 15 tiles."
+    WAS_TOLD_WRONG = 28
+    "Reserved, always 0, as is the next: maps of right and wrong alone told less."
+    WAS_TOLD_NEAR = 29
     STRUCTURE = 30
     "log(1 + power) of structure in what is shown, about as `is_wrong` takes it."
     DISPLACED = 31
     "The same of what is left of it when it stands 8 pixels from its place, mean of four directions."
+    TOLD = 32
+    "Log-odds of wrong in the cell, by the sender's own comparison of this unit; 0 where none came."
+    TOLD_EVENLY = 33
+    "The same, straight between the middles of the cells."
+    TOLD_NEAR = 34
+    "TOLD, mean of 15 by 15 tiles."
 
 
 class Scalar(IntEnum):
@@ -121,8 +131,10 @@ class Scalar(IntEnum):
     "1: the sender told where it was wrong, 0: it told nothing."
     TOLD_WHOLE = 11
     "1: the same, and all that it compared has arrived."
-    TOLD_SHARE = 12
-    "Log-odds of a cell that it found wrong when it told last, about -5 to 5; 0 where it never did."
+    WAS_TOLD_SHARE = 12
+    "Reserved, always 0."
+    TOLD_SHARE = 13
+    "Log-odds of wrong, of the whole unit that it told of last; 0 where it never did."
 
 
 PLANES, SCALARS = len(Fact), len(Scalar)
@@ -174,26 +186,28 @@ class PairFacts:
 class Told:
     """What the sender's own comparison said of a unit (`gvc_protocol.truth.TruthMap`)."""
 
-    wrong: NDArray[np.bool_]
-    "bool[R, C], by tile."
+    levels: NDArray[np.uint8]
+    "Of its cells, whatever their number."
     whole: bool
     "All that it compared has arrived."
 
     def put(self, planes: F32, scalars: F32) -> None:
         """Into the inputs of a score, in place."""
-        wrong = self.wrong.astype(np.float32)
-        if wrong.shape != planes.shape[1:]:
-            size = (planes.shape[2], planes.shape[1])
-            wrong = np.asarray(cv2.resize(wrong, size, interpolation=cv2.INTER_NEAREST), np.float32)
-        planes[Fact.TOLD_WRONG] = wrong
-        planes[Fact.TOLD_NEAR] = cv2.blur(wrong, _FAR)
+        odds = _log_odds(_SHARE_OF_LEVEL[self.levels])
+        size = (planes.shape[2], planes.shape[1])
+        planes[Fact.TOLD] = cv2.resize(odds, size, interpolation=cv2.INTER_NEAREST)
+        planes[Fact.TOLD_EVENLY] = cv2.resize(odds, size, interpolation=cv2.INTER_LINEAR)
+        planes[Fact.TOLD_NEAR] = cv2.blur(planes[Fact.TOLD], _FAR)
         scalars[Scalar.TOLD], scalars[Scalar.TOLD_WHOLE] = 1, self.whole
 
     @property
     def share(self) -> float:
         """See `Scalar.TOLD_SHARE`."""
-        share = min(0.995, max(0.005, float(self.wrong.mean())))
-        return float(np.log(share / (1 - share)))
+        return float(_log_odds(_SHARE_OF_LEVEL[self.levels].mean()))
+
+
+def _log_odds(share: Any) -> Any:
+    return np.log(share / (1 - share))
 
 
 def pair_facts(

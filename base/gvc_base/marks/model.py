@@ -7,7 +7,7 @@ alone (.npz, no pickles):
             moved is out of place by now
     p       float32[marks, bins]: share of wrong tiles in calibration at that score, never falling
     trusted float32[marks]: a tile of that mark is trusted at a p_wrong of at most this
-    doubted float32[]: from this p_wrong on a tile is doubted
+    doubted float32[]: from this p_wrong on a tile is doubted, however many are in the picture
     vouched float32[]: what the sender found right is shown as verified at a p_wrong of at most this
     received float32[]: share of wrong tiles among pixels that arrived as a patch or an answer
     unseen  float32[]: score of a picture that nothing was received of
@@ -38,6 +38,7 @@ __all__ = [
     "REACH",
     "Model",
     "bins_of",
+    "doubt_from",
     "load_model",
     "model_of",
     "prepared",
@@ -68,6 +69,10 @@ _TELLING = (-6.0, 4.0)
 "Scores beyond tell no more of what a displacement does."
 
 _MOST_NETS = 5
+
+_RIGHT_DOUBTED, _LEAST_DOUBT = 0.08, 0.05
+"""Share of a picture's right tiles that may be expected among the doubted ones; a tile less likely wrong
+than the second is not doubted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +138,25 @@ class Model:
     ) -> NDArray[np.bool_]:
         """Tiles of which at most 1 in 20 is wrong, together."""
         return np.asarray(p_wrong <= self.trusted.astype(np.float16)[mark], np.bool_)
+
+    def is_doubted(self, p_wrong: NDArray[np.float16]) -> NDArray[np.bool_]:
+        """Tiles that carry a mark of their own: too many like them are wrong."""
+        return np.asarray(p_wrong >= np.float16(doubt_from(p_wrong, self.doubted)), np.bool_)
+
+
+def doubt_from(p_wrong: NDArray[Any], always: float) -> float:
+    """The `p_wrong` from which on the tiles of a picture are doubted.
+
+    In an easy picture those most likely wrong, as long as few right ones are expected among them; in
+    a hard one at least all from `always` on. What may be trusted is not doubted.
+    """
+    falling = np.sort(p_wrong.astype(np.float32), axis=None)[::-1]
+    right = np.cumsum(1 - falling)
+    within = int(np.searchsorted(right, _RIGHT_DOUBTED * right[-1], side="right"))
+    # Tiles of one p are doubted together or not at all.
+    fit = falling if within == len(falling) else falling[falling > falling[within]]
+    least = fit[-1] if len(fit) else np.inf
+    return float(min(always, max(_LEAST_DOUBT, least)))
 
 
 def _blocks(weights: F32) -> F32:

@@ -119,8 +119,8 @@ def _ratio(rows: Rows, what: str) -> str:
 
 
 def _recall(rows: Rows) -> str:
-    p, wrong = _flat(rows, "p"), _flat(rows, "wrong") > 0
-    marked = p >= np.float16(load_model().doubted)
+    model, wrong = load_model(), _flat(rows, "wrong") > 0
+    marked = np.concatenate([model.is_doubted(p).ravel() for _, j in rows for p in j.p])
     return f"{marked[wrong].mean():.2f} ({100 * marked[~wrong].mean():.1f})"
 
 

@@ -60,11 +60,12 @@ class Take:
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Tiles: inputs float32[n, PLANES + SCALARS] as the network takes them, mark uint8[n], wrong
-    bool[n]."""
+    bool[n], picture int32[n]: which tiles are of one."""
 
     inputs: NDArray[np.float32]
     mark: NDArray[np.uint8]
     wrong: NDArray[np.bool_]
+    picture: NDArray[np.int32]
 
     def seen(self) -> tuple[Rows, NDArray[np.bool_]]:
         """Tiles of pictures that something was received of, and whether those of the others are wrong.
@@ -72,7 +73,11 @@ class Rows:
         A picture before anything came is grey: no structure at all, and the same in all of its tiles.
         """
         none = ~self.inputs[:, [Fact.STRUCTURE, Fact.CODED_OWN]].any(1)
-        return Rows(self.inputs[~none], self.mark[~none], self.wrong[~none]), self.wrong[none]
+        return self.of(~none), self.wrong[none]
+
+    def of(self, these: NDArray[np.bool_]) -> Rows:
+        """Some of the tiles."""
+        return Rows(self.inputs[these], self.mark[these], self.wrong[these], self.picture[these])
 
 
 def takes(scene: Scene) -> list[Take]:
@@ -124,7 +129,10 @@ def decoded(capture: Path, quality: Quality, doubt: Doubt | None) -> Iterator[De
     """Every frame of a capture, as `gvc-base decode` shows it."""
     mission, decoder = Mission(PCAP_PARAMS), None
     for job in _jobs(mission, capture):
-        decoder = decoder or watch(make_decoder(job.spec, quality, "auto", doubt))
+        decoder = decoder or watch(
+            make_decoder(job.spec, quality, "auto", doubt),
+            vouched=doubt.model.vouched if doubt is not None else None,
+        )
         for frame in decoder.decode(job.unit, job.span):
             if frame.frame_no >= job.first_new_frame:
                 yield frame
@@ -147,17 +155,21 @@ def harvest(take: Take, data: Path, folder: Path) -> Rows:
         elif take.loss_seed:
             capture = lossy(capture, take.loss_seed, take.loss)
         clip = read_clip(make_clip(take.sending.scene, data, folder))
-        rows = _rows(capture, take, clip)
+        inputs, mark, wrong = _rows(capture, take, clip)
         part = path.with_suffix(".part.npz")
-        np.savez(part, inputs=rows.inputs.astype(np.float16), mark=rows.mark, wrong=rows.wrong)
+        np.savez(part, inputs=inputs.astype(np.float16), mark=mark, wrong=wrong)
         part.rename(path)
     with np.load(path) as file:
         inputs = file["inputs"].astype(np.float32)
         prepared(inputs.T[:PLANES])
-        return Rows(inputs, file["mark"], file["wrong"])
+        picture = np.arange(len(inputs), dtype=np.int32) // _TILES
+        return Rows(inputs, file["mark"], file["wrong"], picture)
 
 
-def _rows(capture: Path, take: Take, clip: NDArray[np.uint8]) -> Rows:
+def _rows(
+    capture: Path, take: Take, clip: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Inputs, mark and wrong of `_TILES` tiles of each picture."""
     rng = np.random.default_rng(zlib.crc32(take.name.encode()))
     seen: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
@@ -178,5 +190,5 @@ def _rows(capture: Path, take: Take, clip: NDArray[np.uint8]) -> Rows:
         wrongs.append(wrong.ravel()[pick])
     if not marks:
         nothing = np.zeros((0, PLANES + SCALARS), np.float32)
-        return Rows(nothing, np.zeros(0, np.uint8), np.zeros(0, np.bool_))
-    return Rows(np.concatenate(inputs), np.concatenate(marks), np.concatenate(wrongs))
+        return nothing, np.zeros(0, np.uint8), np.zeros(0, np.bool_)
+    return np.concatenate(inputs), np.concatenate(marks), np.concatenate(wrongs)

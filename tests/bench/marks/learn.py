@@ -26,8 +26,8 @@ Slope = Callable[[F32, F32], F32]
 
 _WIDTHS, _AWAY_WIDTHS = (32, 16), (16, 16)
 
-_UNUSED = [Fact.ADDED, PLANES + Scalar.COST, PLANES + Scalar.RATE]
-"""The last two are one number a take: with some sixty takes they tell scenes apart, not right from
+_UNUSED = [PLANES + Scalar.COST, PLANES + Scalar.RATE]
+"""They are one number a take: with some sixty takes they tell scenes apart, not right from
 wrong. Left out, nothing is lost on scenes that were not seen, and a size or rate that none had is no
 surprise."""
 
@@ -44,7 +44,7 @@ must not be learnt."""
 def of_kind(rows: Rows, *, held: bool) -> Rows:
     """The tiles of pictures that were held or moved, or those of the others."""
     here = rows.inputs[:, _HELD].any(1) == held
-    return Rows(rows.inputs[here], rows.mark[here], rows.wrong[here])
+    return rows.of(here)
 
 
 def fit(rows: Sequence[Rows], seed: int = 1) -> Net:

@@ -1,0 +1,75 @@
+"""How far a picture is from being right, as the base means it, on small grey pictures.
+
+    true, shown -> the band that carries what people act on -> what is left of one after the other is
+    taken away, at the best of nine small shifts, on a grid of places -> share of what may be left
+
+The measure is that of `gvc_base.marks.is_wrong`, with its numbers (docs/marks.md), in grey and at the
+size at which the sender compares: what it finds holds for what the base shows.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["PLACES", "apart_at"]
+
+Grey = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+
+PLACES = (54, 80)
+"Rows and columns of what is measured: some 8 by 8 pixels of a source of 640 by 360."
+
+_FINE_PX, _COARSE_PX, _WINDOW_PX = 1.5, 10.0, 6.0
+"Sigmas in source pixels: finer is noise, coarser is light; what counts for a place."
+_SHARE, _FLOOR = 0.4, 4.0
+"Wrong: over this share of the structure of both, and over these levels (root mean square)."
+_SHIFT_PX = 1
+"Shifts each way, pixels of the compared pictures."
+_LEAST_SIGMA = 0.3
+
+
+def apart_at(true: Grey, shown: Grey, source_width: int) -> F32:
+    """How much structure is missing, invented or out of place, float32 of `PLACES`: above 1 is wrong.
+
+    Args:
+        true, shown: uint8[h, w] of one size.
+        source_width: of the source that they were made from, pixels.
+    """
+    high, wide = true.shape
+    scale = wide / source_width
+    sigmas = (_WINDOW_PX * scale * PLACES[1] / wide, _WINDOW_PX * scale * PLACES[0] / high)
+    a, b = _band(true, scale), _band(shown, scale)
+    around: Any = cv2.copyMakeBorder(b, *4 * (_SHIFT_PX,), cv2.BORDER_REPLICATE)
+    own = _power(a, sigmas)
+    least = np.full(PLACES, np.inf, np.float32)
+    for dy, dx in product(range(2 * _SHIFT_PX + 1), repeat=2):
+        moved = around[dy : dy + high, dx : dx + wide]
+        allowed = np.float32(_SHARE) * (own + _power(moved, sigmas))
+        left = _power(a - moved, sigmas)
+        least = np.minimum(least, left / np.maximum(allowed, np.float32(_FLOOR**2)))
+    return np.asarray(least, np.float32)
+
+
+def _band(picture: Grey, scale: float) -> F32:
+    levels = picture.astype(np.float32)
+    fine, coarse = (
+        cv2.GaussianBlur(levels, (0, 0), sigma * scale, borderType=cv2.BORDER_REPLICATE)
+        for sigma in (_FINE_PX, _COARSE_PX)
+    )
+    return np.asarray(fine - coarse, np.float32)
+
+
+def _power(band: Any, sigmas: tuple[float, float]) -> F32:
+    """Mean square around each place."""
+    power = cv2.resize(np.square(band), PLACES[::-1], interpolation=cv2.INTER_AREA)
+    if max(sigmas) > _LEAST_SIGMA:  # else a place is larger than the window
+        power = cv2.GaussianBlur(
+            power, (0, 0), max(_LEAST_SIGMA, sigmas[0]), sigmaY=max(_LEAST_SIGMA, sigmas[1]),
+            borderType=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+    return np.asarray(power, np.float32)
