@@ -37,8 +37,9 @@ MAX_TRUTH_BYTES = 16
 GRIDS = ((9, 16), (7, 12), (6, 10), (5, 8), (3, 5))
 "Rows and columns, the finest first: a map that would be too long in one goes in the next."
 
-RIGHT, KNOWN_WRONG = 1, 3
-"The highest level of a cell with next to nothing wrong; the least one of a cell that is wrong."
+RIGHT, KNOWN_WRONG = 1, 2
+"""The highest level of a cell with next to nothing wrong; the least one of a cell in which something is:
+a person who is missing is a small share of it."""
 
 _SHARES = (0.03, 0.15, 0.45)
 "Share of wrong from which on a cell is of level 2, 3, 4."
