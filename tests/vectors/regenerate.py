@@ -135,6 +135,9 @@ def _datagrams() -> Cases:
     }
 
 
+KEPT = ("truth_before.json",)
+"Vectors of what is read and no longer written: never made anew."
+
 KEY = LinkKey(bytes(range(32)))
 
 
@@ -225,7 +228,7 @@ def _descriptors() -> Cases:
 
 
 def _truth() -> Cases:
-    """Maps of levels; those of right and wrong alone are kept in truth_before.json."""
+    """Maps of levels; of those of right and wrong alone see `KEPT`."""
     rows, columns = np.mgrid[0:9, 0:16]
     far = np.hypot(rows - 3, columns - 10)
     maps = {
