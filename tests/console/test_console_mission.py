@@ -129,7 +129,9 @@ def test_a_real_link_at_one_glance(mission: Mission, open_page: Open) -> None:
     page.wait_for_function(
         "() => /bit.s/.test(document.querySelector('[data-plot=bit_s] output').textContent)"
     )
-    assert value("rssi_dbm") == "-83 dBm"
+    page.wait_for_function(  # the radio tells once a second, if it is asked in time
+        "() => document.querySelector('[data-plot=rssi_dbm] output').textContent === '-83 dBm'"
+    )
     page.wait_for_function(  # of one per cent of an hour, less what was sent
         """() => { const t = document.querySelector('[data-plot=airtime_left_s] output').textContent;
         return / s$/.test(t) && parseInt(t) <= 36 && parseInt(t) > 20; }"""
