@@ -1,6 +1,7 @@
 """What p_wrong, the sender and the alarms say of a shown picture, drawn onto it.
 
-doubtful       a small purple x in each tile whose p_wrong is that of doubt (docs/marks.md)
+doubtful       small purple x where p_wrong is that of doubt (docs/marks.md): one in a tile that stands
+               alone, one for many where all around are doubtful
 verified       a small tick in each block of tiles that the sender has compared and found right
 known wrong    a broken line around the tiles, and the words
 unconfirmed    a yellow box with "?": shown, and nobody saw it
@@ -64,7 +65,7 @@ def draw_claims(image: Image, frame: DecodedFrame, hidden_px: int = 0) -> None:
     Args:
         hidden_px: rows at the lower edge that the legend will cover; an alarm there is told above.
     """
-    _crosses(image, _doubted(frame))
+    _crosses(image, _thinned(_doubted(frame)))
     if frame.truth is not None:
         _ticks(image, frame.truth == Truth.VERIFIED)
         _known_wrong(image, frame.truth == Truth.KNOWN_WRONG)
@@ -79,6 +80,20 @@ def draw_claims(image: Image, frame: DecodedFrame, hidden_px: int = 0) -> None:
 def _doubted(frame: DecodedFrame) -> NDArray[np.bool_]:
     """Tiles to doubt; what is lost has crosses of its own."""
     return np.asarray(load_model().is_doubted(frame.p_wrong) & (frame.mark != Mark.LOST))
+
+
+def _thinned(doubted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tiles that get the x: one of each block that is doubtful as a whole, so that the picture stays
+    readable where all of it is; every tile that is not in such a block."""
+    out = doubted.copy()
+    for side in (2, 4):
+        rows, columns = (n // side for n in doubted.shape)
+        inside = np.s_[: rows * side, : columns * side]
+        whole = doubted[inside].reshape(rows, side, columns, side).all((1, 3))
+        part = out[inside]
+        part[whole.repeat(side, 0).repeat(side, 1)] = False
+        part[::side, ::side][whole] = True
+    return out
 
 
 def _crosses(image: Image, doubted: NDArray[np.bool_]) -> None:

@@ -128,6 +128,18 @@ def test_a_doubtful_tile_carries_a_cross_and_no_other_does() -> None:
     assert claim_notes(frame)[0].startswith("x doubtful 1%")
 
 
+def test_where_all_is_doubtful_the_crosses_leave_room_for_the_picture() -> None:
+    frame = first(ground(), ground(), sent())
+    frame = replace(frame, p_wrong=np.full(GRID, 0.9, np.float16))
+    drawn = ground()
+    draw_claims(drawn, frame)
+    changed = (drawn != ground()).any(2)
+    assert 0.005 < changed.mean() < 0.03
+    rows, columns = GRID[0] // 4, GRID[1] // 4
+    blocks = changed[: rows * 32, : columns * 32].reshape(rows, 32, columns, 32)
+    assert blocks.any((1, 3)).all(), "no place is without one"
+
+
 def test_a_fake_in_the_picture_is_unconfirmed_and_no_longer_verified() -> None:
     unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=np.zeros((9, 16), np.uint8)))
     frame = first(ground(), with_car(ground()), unit)
