@@ -125,7 +125,6 @@ def open_large(mission: Mission, open_page: Open) -> Any:
 def test_a_real_link_at_one_glance(mission: Mission, open_page: Open) -> None:
     page = open_large(mission, open_page)
     page.wait_for_selector("#link .badge[data-health=good], #link .badge[data-health=degraded]")
-    value = lambda name: page.inner_text(f'[data-plot="{name}"] output')  # noqa: E731
     page.wait_for_function(
         "() => /bit.s/.test(document.querySelector('[data-plot=bit_s] output').textContent)"
     )
@@ -139,7 +138,12 @@ def test_a_real_link_at_one_glance(mission: Mission, open_page: Open) -> None:
     page.wait_for_function(  # the first unit may still be on its way
         """() => document.querySelector('[data-plot=since_good_s] output').textContent.includes("ago")"""
     )
-    assert "%" in value("loss") and "pkt" in value("burst")
+    for name, unit in (("loss", "%"), ("burst", "pkt")):  # "-" while no packet came for a moment
+        page.wait_for_function(
+            "([name, unit]) => document.querySelector(`[data-plot=${name}] output`).textContent"
+            ".includes(unit)",
+            arg=[name, unit],
+        )
     assert page.inner_text("#auth").startswith("\u2713 authenticated")
     assert "REC" in page.inner_text("#recording")
     assert "old" in page.inner_text(f'[data-drone="{EDGE}"] .age')
