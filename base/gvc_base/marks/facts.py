@@ -5,7 +5,7 @@
     network -> expected error (log-variance head), texture that is missing, texture made up: the
         deviation of noise samples is known, so none has to be drawn
     bookkeeping -> share and age of received pixels, time to the nearest coded moment, size, bits, rate
-    the sender's own comparison -> cells that it found wrong, and how many (docs/truth.md)
+    the sender's own comparison -> how much of each cell it found wrong (docs/truth.md)
 
 Planes are float32 on the grid of tiles; nothing here is drawn or guessed.
 """

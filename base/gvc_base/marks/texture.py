@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_profiles.sight.shares import COARSE_PX, WINDOW_PX
 from gvc_protocol.marks import TILE_PX
 
 __all__ = ["Grid", "activity", "band_of", "finest", "standing", "tiles"]
@@ -25,8 +26,6 @@ _FINE, _BAND = (3, 3), (13, 13)
 _SIDE = 2
 "Cells a tile's side where structure is taken as `is_wrong` does: its finest is four pixels."
 _CELL_PX = TILE_PX // _SIDE
-_COARSE_PX, _WINDOW_PX = 10.0, 6.0
-"Sigmas of `gvc_base.marks.truth`."
 _AWAY_CELLS = 2
 "Out of place beyond doubt, and not yet another thing."
 
@@ -73,7 +72,7 @@ def standing(picture: U8, grid: Grid) -> tuple[F32, F32]:
     how = cv2.INTER_AREA if picture.shape[1] >= size[0] else cv2.INTER_LINEAR
     small: Any = cv2.resize(picture, size, interpolation=how)
     cells = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb).astype(np.float32)
-    sigma = _COARSE_PX / _CELL_PX
+    sigma = COARSE_PX / _CELL_PX
     band = cv2.GaussianBlur(cells, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     cv2.subtract(cells, band, dst=band)
     n = _AWAY_CELLS
@@ -88,7 +87,7 @@ def standing(picture: U8, grid: Grid) -> tuple[F32, F32]:
 def _power(square: Any, scale: float, grid: Grid) -> F32:
     """Of three planes together, over each tile's window."""
     sum_ = cv2.transform(square, np.full((1, 3), scale, np.float32))
-    sigma = _WINDOW_PX / _CELL_PX
+    sigma = WINDOW_PX / _CELL_PX
     spread = cv2.GaussianBlur(sum_, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     return np.log1p(tiles(spread, grid))
 

@@ -4,9 +4,9 @@ A tile is wrong where the structure that a person would act on is not there, was
 than a few pixels from its place. Noise, a slight blur, a drift of exposure and a shift of a pixel or two
 are not wrong: they change no decision.
 
-    both pictures -> luma and chroma at half size -> band between _FINE_PX and _COARSE_PX
+    both pictures -> luma and chroma at half size -> band between FINE_PX and COARSE_PX
       -> power of what is left of one after the other is taken away, at the best of nine small shifts
-      -> wrong where that is more than _SHARE of the structure of both, and more than a floor
+      -> wrong where that is more than SHARE of the structure of both, and more than a floor
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_profiles.sight.shares import COARSE_PX, FINE_PX, FLOOR, SHARE, WINDOW_PX
 from gvc_protocol.errors import LocalProtocolError
 from gvc_protocol.marks import TILE_PX, tile_grid
 
@@ -29,23 +30,8 @@ F32 = NDArray[np.float32]
 _HALF = 2
 "Everything is measured at half size: nothing finer than four pixels counts as structure."
 
-_FINE_PX, _COARSE_PX = 1.5, 10.0
-"""Sigmas of the band in source pixels. Below: noise, grain, what a small blur takes. Above: light, haze
-and exposure. A person from 60 m (8 by 16 pixels) and a car (20 by 40) lie between."""
-
-_WINDOW_PX = 6.0
-"Sigma of what counts for a tile: itself and about a tile on each side, 24 pixels in all."
-
 _SHIFT_PX = 2
 "Shifts that are tried each way: a structure this far from its place is in its place."
-
-_SHARE = 0.4
-"""Wrong where the disagreement is more than this share of the structure of both pictures: detail with
-less than a third of its contrast left, or two patterns that correlate by less than 0.6."""
-
-_FLOOR = 4.0
-"""Root mean square of the disagreement, levels of 255, below which nothing is wrong: sensor noise of
-deviation 4 gives 0.8 here, and a figure of 8 by 16 pixels that stands out by 12 levels about 4."""
 
 
 def is_wrong(source: U8, decoded: U8) -> NDArray[np.bool_]:
@@ -83,8 +69,8 @@ def disagreement(source: U8, decoded: U8) -> F32:
     for dy, dx in product(range(2 * reach + 1), repeat=2):
         moved = around[dy : dy + high, dx : dx + wide]
         left = _power(true - moved, rows, columns)
-        allowed = np.float32(_SHARE) * (own + _power(moved, rows, columns))
-        least = np.minimum(least, left / np.maximum(allowed, np.float32(_FLOOR**2)))
+        allowed = np.float32(SHARE) * (own + _power(moved, rows, columns))
+        least = np.minimum(least, left / np.maximum(allowed, np.float32(FLOOR**2)))
     return np.asarray(least, np.float32)
 
 
@@ -99,13 +85,13 @@ def structure(picture: U8) -> F32:
     side = TILE_PX // _HALF
     small: Any = cv2.resize(whole, (columns * side, rows * side), interpolation=cv2.INTER_AREA)
     planes = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb).astype(np.float32)
-    fine = cv2.GaussianBlur(planes, (0, 0), _FINE_PX / _HALF, borderType=cv2.BORDER_REPLICATE)
-    coarse = cv2.GaussianBlur(planes, (0, 0), _COARSE_PX / _HALF, borderType=cv2.BORDER_REPLICATE)
+    fine = cv2.GaussianBlur(planes, (0, 0), FINE_PX / _HALF, borderType=cv2.BORDER_REPLICATE)
+    coarse = cv2.GaussianBlur(planes, (0, 0), COARSE_PX / _HALF, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(fine - coarse, np.float32)
 
 
 def _power(band: Any, rows: int, columns: int) -> F32:
     """Mean square over each tile's window, the planes together: float32[rows, columns]."""
     power = np.square(band).sum(2)
-    spread = cv2.GaussianBlur(power, (0, 0), _WINDOW_PX / _HALF, borderType=cv2.BORDER_REPLICATE)
+    spread = cv2.GaussianBlur(power, (0, 0), WINDOW_PX / _HALF, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.resize(spread, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)

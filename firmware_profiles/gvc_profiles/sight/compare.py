@@ -3,8 +3,8 @@
     smoothed a, smoothed b -> what of a no value of b within reach explains, and the other way round
     -> cells or blobs in which enough pixels are unexplained
 
-The same test serves the sender (its camera's frame against what it sent) and the base (what was received
-against what is shown).
+The base holds what was received against what is shown with it. The sender measures how much is wrong
+(`shares`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["CELLS", "Difference", "find_blobs", "unexplained", "wrong_cells"]
 Grey = NDArray[np.uint8]
 
 CELLS = (9, 16)
-"Rows and columns of the sender's map."
+"Rows and columns of the cells that are compared."
 
 _SMOOTH_PX = 1.2
 _REACH = 5

@@ -3,8 +3,8 @@
     true, shown -> the band that carries what people act on -> what is left of one after the other is
     taken away, at the best of nine small shifts, on a grid of places -> share of what may be left
 
-The measure is that of `gvc_base.marks.is_wrong`, with its numbers (docs/marks.md), in grey and at the
-size at which the sender compares: what it finds holds for what the base shows.
+The measure is that of `gvc_base.marks.is_wrong`, which takes its numbers from here (docs/marks.md), in
+grey and at the size at which the sender compares: what it finds holds for what the base shows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PLACES", "apart_at"]
+__all__ = ["COARSE_PX", "FINE_PX", "FLOOR", "PLACES", "SHARE", "WINDOW_PX", "apart_at"]
 
 Grey = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -24,10 +24,21 @@ F32 = NDArray[np.float32]
 PLACES = (54, 80)
 "Rows and columns of what is measured: some 8 by 8 pixels of a source of 640 by 360."
 
-_FINE_PX, _COARSE_PX, _WINDOW_PX = 1.5, 10.0, 6.0
-"Sigmas in source pixels: finer is noise, coarser is light; what counts for a place."
-_SHARE, _FLOOR = 0.4, 4.0
-"Wrong: over this share of the structure of both, and over these levels (root mean square)."
+FINE_PX, COARSE_PX = 1.5, 10.0
+"""Sigmas of the band in source pixels. Below: noise, grain, what a small blur takes. Above: light, haze
+and exposure. A person from 60 m (8 by 16 pixels) and a car (20 by 40) lie between."""
+
+WINDOW_PX = 6.0
+"Sigma of what counts for a tile: itself and about a tile on each side, 24 pixels in all."
+
+SHARE = 0.4
+"""Wrong where the disagreement is more than this share of the structure of both pictures: detail with
+less than a third of its contrast left, or two patterns that correlate by less than 0.6."""
+
+FLOOR = 4.0
+"""Root mean square of the disagreement, levels of 255, below which nothing is wrong: sensor noise of
+deviation 4 gives 0.8 here, and a figure of 8 by 16 pixels that stands out by 12 levels about 4."""
+
 _SHIFT_PX = 1
 "Shifts each way, pixels of the compared pictures."
 _LEAST_SIGMA = 0.3
@@ -42,16 +53,16 @@ def apart_at(true: Grey, shown: Grey, source_width: int) -> F32:
     """
     high, wide = true.shape
     scale = wide / source_width
-    sigmas = (_WINDOW_PX * scale * PLACES[1] / wide, _WINDOW_PX * scale * PLACES[0] / high)
+    sigmas = (WINDOW_PX * scale * PLACES[1] / wide, WINDOW_PX * scale * PLACES[0] / high)
     a, b = _band(true, scale), _band(shown, scale)
     around: Any = cv2.copyMakeBorder(b, *4 * (_SHIFT_PX,), cv2.BORDER_REPLICATE)
     own = _power(a, sigmas)
     least = np.full(PLACES, np.inf, np.float32)
     for dy, dx in product(range(2 * _SHIFT_PX + 1), repeat=2):
         moved = around[dy : dy + high, dx : dx + wide]
-        allowed = np.float32(_SHARE) * (own + _power(moved, sigmas))
+        allowed = np.float32(SHARE) * (own + _power(moved, sigmas))
         left = _power(a - moved, sigmas)
-        least = np.minimum(least, left / np.maximum(allowed, np.float32(_FLOOR**2)))
+        least = np.minimum(least, left / np.maximum(allowed, np.float32(FLOOR**2)))
     return np.asarray(least, np.float32)
 
 
@@ -59,7 +70,7 @@ def _band(picture: Grey, scale: float) -> F32:
     levels = picture.astype(np.float32)
     fine, coarse = (
         cv2.GaussianBlur(levels, (0, 0), sigma * scale, borderType=cv2.BORDER_REPLICATE)
-        for sigma in (_FINE_PX, _COARSE_PX)
+        for sigma in (FINE_PX, COARSE_PX)
     )
     return np.asarray(fine - coarse, np.float32)
 
