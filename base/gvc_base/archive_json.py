@@ -46,12 +46,12 @@ def part_state(part: PartData) -> str:
 
 
 def descriptors_to_json(descriptors: Descriptors) -> str:
-    """Part D for SQL queries: `fps` is `numerator/denominator`, bytes are hexadecimal, `truth.levels`
+    """Part D for SQL queries: `fps` is `numerator/denominator`, bytes are hexadecimal, `truth.slices`
     rows of 0 to 4."""
     made = asdict(replace(descriptors, truth=None))
     del made["truth"]  # absent where none came: rows of before there were any stay as they are
     if (truth := descriptors.truth) is not None:
-        made["truth"] = {"proxy": truth.proxy, "levels": truth.levels.tolist()}
+        made["truth"] = {"proxy": truth.proxy, "slices": truth.levels.tolist()}
     made["fps"] = f"{descriptors.fps.numerator}/{descriptors.fps.denominator}"
     made["weights_prefix"] = descriptors.weights_prefix.hex()
     made["unknown"] = [[kind, data.hex()] for kind, data in descriptors.unknown]

@@ -1,6 +1,6 @@
 """What p_wrong, the sender and the alarms say of a shown picture, drawn onto it.
 
-doubtful       small purple x where p_wrong is that of doubt (docs/marks.md): one in a tile that stands
+doubtful       small purple x from the mission's p of doubt on (docs/marks.md): one in a tile that stands
                alone, one for many where all around are doubtful
 verified       a small tick in each block of tiles that the sender has compared and found right
 known wrong    a broken line around the tiles, and the words
@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.marks.model import load_model
 from gvc_base.patterns import BLACK, WHITE, YELLOW
 from gvc_base.text import MIN_CAP_PX, draw_text, text_width_px
 from gvc_protocol.codec import DecodedFrame
@@ -79,7 +78,7 @@ def draw_claims(image: Image, frame: DecodedFrame, hidden_px: int = 0) -> None:
 
 def _doubted(frame: DecodedFrame) -> NDArray[np.bool_]:
     """Tiles to doubt; what is lost has crosses of its own."""
-    return np.asarray(load_model().is_doubted(frame.p_wrong) & (frame.mark != Mark.LOST))
+    return np.asarray((frame.p_wrong >= frame.doubt_from) & (frame.mark != Mark.LOST))
 
 
 def _thinned(doubted: NDArray[np.bool_]) -> NDArray[np.bool_]:

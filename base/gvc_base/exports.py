@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.marks.model import load_model
 from gvc_base.marksfile import MarksWriter
 from gvc_base.provenance.ledger import MarkLedger
 from gvc_base.received import Still, Stills, received_only
@@ -109,6 +110,7 @@ class Exports:
         assert self._marks is not None and self._ledger is not None
         self._marks.write(
             shown.mark, shown.p_wrong, shown.age_ms, shown.truth, shown.alarms,
+            doubt_from=shown.doubt_from, error=self._error(shown),
             sources=(shown.source_unit, shown.source_boot, shown.source_part),
         )  # fmt: skip
         self._count(shown)
@@ -119,6 +121,12 @@ class Exports:
         if self._marks_video is not None:
             grey = np.full_like(shown.pixels, _MID_GREY)
             self._marks_video.write(overlay(replace(shown, pixels=grey), status=self._status))
+
+    def _error(self, frame: DecodedFrame) -> NDArray[np.float16] | None:
+        """Expected, of a decoder's picture; it was not counted on received ones alone."""
+        if self._outputs.received_only:
+            return None
+        return load_model().expected_error(frame.pixels, frame.mark, frame.p_wrong)
 
     def finish(self) -> None:
         """No more frames: the last still. The videos end with the stack."""

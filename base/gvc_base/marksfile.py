@@ -2,8 +2,10 @@
 
 A plain `numpy.load` opens it: `mark` uint8[N, R, C], `p_wrong` float16[N, R, C], `age_ms`
 uint16[N, R, C], `truth` uint8[N, R, C] (0 untold, 1 verified by the sender, 2 known wrong) with
-R = ceil(H/8), C = ceil(W/8), `alarms` int32[M, 7] (frame, counted from 0 in this file; kind, 0 =
-unconfirmed, 1 = missed; x, y, width, height in pixels; strength in percent of its threshold), and
+R = ceil(H/8), C = ceil(W/8), `doubt_from` float16[N] (tiles of this `p_wrong` or more are doubted),
+`error` float16[N, R, C] (how far a tile's pixels are expected to be from the truth, root mean square in
+levels of 255; NaN: not known), `alarms` int32[M, 7] (frame, counted from 0 in this file; kind,
+0 = unconfirmed, 1 = missed; x, y, width, height in pixels; strength in percent of its threshold), and
 `tile_px`, `fps` (numerator, denominator), `size` (W, H) and `codes` (the marks' names by number).
 Which received bytes each tile was made from: `source_unit` int32, -1 for none, `source_boot` uint16
 and `source_part` uint8, all [N, R, C], and `parts` (the parts' names by number); `gvc-base trace`
@@ -39,6 +41,7 @@ __all__ = ["MarksWriter"]
 
 _ARRAYS = (
     ("mark", np.uint8), ("p_wrong", np.float16), ("age_ms", np.uint16), ("truth", np.uint8),
+    ("error", np.float16),
 )  # fmt: skip
 _SOURCES: tuple[tuple[str, type[np.generic], int], ...] = (
     ("source_unit", np.int32, -1), ("source_boot", np.uint16, 0), ("source_part", np.uint8, 0),
@@ -92,7 +95,7 @@ class MarksWriter:
             "parts": np.array([p.name.lower() for p in SourcePart]),
         }  # fmt: skip
         self._frames = 0
-        self._alarms = bytearray()
+        self._alarms, self._doubt_from = bytearray(), bytearray()
         with ExitStack() as stack:
             try:
                 if path.is_dir():
@@ -110,11 +113,14 @@ class MarksWriter:
     def write(
         self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16], age_ms: NDArray[np.uint16],
         truth: NDArray[np.uint8] | None = None, alarms: Sequence[Alarm] = (), *,
+        doubt_from: float, error: NDArray[np.float16] | None = None,
         sources: SourceGrids | None = None,
     ) -> None:  # fmt: skip
         """Add one frame's grids: uint8, float16, uint16 and uint8 of [R, C], and its alarms.
 
         Args:
+            doubt_from: tiles of this `p_wrong` or more are doubted.
+            error: float16[R, C], expected, levels of 255; None: unknown.
             sources: (source_unit, source_boot, source_part); None: unknown.
 
         Raises:
@@ -124,6 +130,7 @@ class MarksWriter:
         told = np.zeros(self._grid, np.uint8) if truth is None else truth
         arrays: dict[str, NDArray[Any]] = {
             "mark": mark, "p_wrong": p_wrong, "age_ms": age_ms, "truth": told,
+            "error": np.full(self._grid, np.nan, np.float16) if error is None else error,
         }  # fmt: skip
         for index, (name, dtype, value) in enumerate(_SOURCES):
             grid = np.full(self._grid, value, dtype) if sources is None else sources[index]
@@ -142,6 +149,7 @@ class MarksWriter:
             for a in alarms
         ]
         self._alarms += np.array(rows, np.int32).tobytes()
+        self._doubt_from += np.float16(doubt_from).tobytes()
         self._frames += 1
 
     def __enter__(self) -> MarksWriter:
@@ -172,7 +180,9 @@ class MarksWriter:
                 for chunk in self._spools[name].read_back():
                     entry.write(chunk)
         alarms = np.frombuffer(bytes(self._alarms), np.int32).reshape(-1, _ALARM_FIELDS)
-        for name, value in {**self._scalars, "alarms": alarms}.items():
+        doubt_from = np.frombuffer(bytes(self._doubt_from), np.float16)
+        rest = {**self._scalars, "alarms": alarms, "doubt_from": doubt_from}
+        for name, value in rest.items():
             buffer = io.BytesIO()
             np.save(buffer, value)
             out.writestr(f"{name}.npy", buffer.getvalue())

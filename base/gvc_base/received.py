@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.marks.level import NOTHING_DOUBTED
 from gvc_base.p_wrong import p_wrong_from_marks
 from gvc_protocol.codec import DecodedFrame
 from gvc_protocol.errors import UserError
@@ -56,7 +57,8 @@ def received_only(frame: DecodedFrame) -> DecodedFrame:
     # The books tell what the decoder's own tiles were made from, and only the received ones are shown.
     return replace(
         frame, pixels=pixels, mark=mark, age_ms=age, p_wrong=p_wrong_from_marks(mark, age),
-        truth=None, alarms=(), source_unit=np.where(keep, frame.source_unit, -1).astype(np.int32),
+        doubt_from=NOTHING_DOUBTED, truth=None, alarms=(),
+        source_unit=np.where(keep, frame.source_unit, -1).astype(np.int32),
         source_boot=np.where(keep, frame.source_boot, 0).astype(np.uint16),
         source_part=np.where(keep, frame.source_part, 0).astype(np.uint8),
     )  # fmt: skip
@@ -84,7 +86,7 @@ class Still:
         age = np.zeros((rows, columns), np.uint16)
         return DecodedFrame(
             frame_no=self.frame_no, unit_no=self.unit_no, pixels=self.pixels, mark=mark, age_ms=age,
-            p_wrong=p_wrong_from_marks(mark, age),
+            p_wrong=p_wrong_from_marks(mark, age), doubt_from=NOTHING_DOUBTED,
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from dataclasses import asdict
 from itertools import groupby
@@ -89,7 +90,9 @@ def _tile(path: Path, frame: int, at: str) -> dict[str, Any]:
             if missing:
                 raise UserError(f"{path} has no {missing[0]}; decode the recording anew")
             width, height = (int(side) for side in file["size"])
-            grids = {name: file[name] for name in _GRIDS}
+            # Marks files of before have no expected error.
+            also = [name for name in ("error",) if name in file.files]
+            grids = {name: file[name] for name in (*_GRIDS, *also)}
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, zipfile.BadZipFile, KeyError):
@@ -102,6 +105,8 @@ def _tile(path: Path, frame: int, at: str) -> dict[str, Any]:
         )
     row, column = y // TILE_PX, x // TILE_PX
     tile = {name: grid[frame, row, column].item() for name, grid in grids.items()}
+    if math.isnan(tile.get("error", 0.0)):
+        del tile["error"]
     return {"frame": frame, "row": row, "column": column, **tile}
 
 
@@ -110,9 +115,10 @@ def _lines(tile: dict[str, Any], part: SourcePart, packets: list[Packet], kind: 
 
     x, y = tile["column"] * TILE_PX, tile["row"] * TILE_PX
     old = "age unknown" if tile["age_ms"] == AGE_UNKNOWN_MS else f"{tile['age_ms']} ms old"
+    off = f", error expected {tile['error']:.1f} levels of 255" if "error" in tile else ""
     lines = [
         f"frame {tile['frame']}, pixels {x}-{x + TILE_PX - 1},{y}-{y + TILE_PX - 1}: "
-        f"{Mark(tile['mark']).name.lower()}, {old}, p_wrong {tile['p_wrong']:.3f}"
+        f"{Mark(tile['mark']).name.lower()}, {old}, p_wrong {tile['p_wrong']:.3f}{off}"
     ]
     if part == SourcePart.NONE:
         return [*lines, "made from: no received byte"]

@@ -20,7 +20,7 @@ from gvc_protocol.codec import EncodedUnit, SourceFrame
 from gvc_protocol.descriptors import Descriptors, Telemetry, Thermal
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.objects import Track
-from gvc_protocol.truth import TruthMap
+from gvc_protocol.truth import MAX_TRUTH_BYTES, TruthMap
 
 __all__ = ["BuiltUnit", "UsesRecords", "build_units", "frames_per_unit"]
 
@@ -127,11 +127,13 @@ def build_units(
 def _with_truth(
     unit: EncodedUnit, maps: Sequence[TruthMap], rate: RateControl, budget: int
 ) -> EncodedUnit:
-    """The unit with the finest of its truth maps that the picture leaves the bytes for."""
+    """The unit with the first of its truth maps that the picture leaves the bytes for."""
     d = unit.descriptors
     records = len(d.pack()) - len(replace(d, tracks=(), motion_path=None).pack())
     left = budget - len(unit.keyframe) - len(unit.features) - rate.payload_for(records)
     for truth in maps:
+        if len(truth.pack()) > MAX_TRUTH_BYTES:
+            continue
         told = replace(d, truth=truth)
         if rate.payload_for(len(told.pack()) - len(d.pack())) <= left:
             return replace(unit, descriptors=told)

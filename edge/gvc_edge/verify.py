@@ -1,8 +1,8 @@
 """The sender looks at what it sent beside what its camera saw, and tells where the two differ.
 
     push: small grey copies of a few frames -> close: the plain picture of what was sent at those frames
-    -> places where structure is missing, invented or out of place -> their share in each cell, in the
-    mean of those frames -> truth map in D, one of several sizes
+    -> places where structure is missing, invented or out of place -> their share in each cell and slice
+    of time, in the mean of its frames -> truth map in D, of the shape that tells most in so few bytes
 
 It takes no bytes that the codec could use: the map goes into what a unit leaves of its budget.
 """
@@ -10,7 +10,7 @@ It takes no bytes that the codec could use: the map goes into what a unit leaves
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -19,17 +19,24 @@ from numpy.typing import NDArray
 from gvc_profiles.sight.evidence import Evidence, small_grey, work_size
 from gvc_profiles.sight.shares import apart_at
 from gvc_protocol.motion_path import MotionPath
-from gvc_protocol.truth import GRIDS, MAX_TRUTH_BYTES, Proxy, TruthMap, levels_of
+from gvc_protocol.truth import SHAPES, Proxy, TruthMap, levels_of
 
 __all__ = ["ShowsSent", "Verifier"]
 
 Picture = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 
-_MOMENTS = 4
+_MOMENTS = 8
 "Frames of a unit that are compared."
 
 _APART = (0.125, 6.0)
 "Nearer than the first and further than the second tell no more."
+_SURELY = 1.5
+"Apart from which on a place of an object's size is surely wrong, if it is so at one moment alone."
+_SHARE = np.array([0.0018, 0.0077, 0.08, 0.28, 0.79])
+"What a cell of each level has of wrong, about, to weigh shapes by."
+_ODDS = np.log(_SHARE / (1 - _SHARE)).astype(np.float32)
 
 
 @runtime_checkable
@@ -50,11 +57,11 @@ class Verifier:
     def __init__(self, width: int, height: int) -> None:
         self._source, self._size = (width, height), work_size(width, height)
         self._true: dict[int, Picture] = {}
-        self._wanted: frozenset[int] = frozenset()
+        self._frames, self._wanted = 1, frozenset[int]()
 
     def begin(self, frames: int) -> None:
         """Open a unit of so many frames, or about so many."""
-        self._true = {}
+        self._true, self._frames = {}, max(1, frames)
         # Evenly, and off the unit's ends: most lie between coded pictures, as most frames do.
         self._wanted = frozenset(int((i + 0.5) * frames / _MOMENTS) for i in range(_MOMENTS))
 
@@ -66,8 +73,8 @@ class Verifier:
     def close(
         self, proxy: Proxy, shown: Sequence[tuple[int, Picture]], path: MotionPath | None
     ) -> tuple[TruthMap, ...]:
-        """The unit's map in each grid that it can be sent in, the finest first; none where nothing can
-        be compared."""
+        """The unit's map in each shape, the most telling first; some may be too long to be sent. None
+        where nothing can be compared."""
         true, self._true = self._true, {}
         if not shown or not true:
             return ()
@@ -75,24 +82,63 @@ class Verifier:
             [offset for offset, _ in shown], [picture for _, picture in shown], size=self._size,
             source=self._source, path=path,
         )  # fmt: skip
-        pairs = [(picture, evidence.at(offset)) for offset, picture in true.items()]
-        apart = [
-            apart_at(picture, plain, self._source[0])
-            for picture, plain in pairs if plain is not None
-        ]  # fmt: skip
-        if not apart:
-            return ()
-        wrong = np.mean([one > 1 for one in apart], 0)
+        at, apart = [], []
+        for offset, picture in sorted(true.items()):
+            plain = evidence.at(offset)
+            if plain is not None:
+                at.append(min(offset / self._frames, 1.0))
+                apart.append(apart_at(picture, plain, self._source[0]))
+        return _maps(proxy, np.array(at), np.stack(apart)) if apart else ()
+
+
+def _maps(proxy: Proxy, at: F64, apart: F32) -> tuple[TruthMap, ...]:
+    """Of moments at these shares of the unit, and what was apart there, float32[n, rows, columns]."""
+    wrong = (apart > 1).astype(np.float32)
+    found = []
+    for shape in SHAPES:
+        levels = _levels(shape, at, apart, wrong)
+        if levels is not None:
+            found.append((_loss(levels, at, wrong), TruthMap(proxy=proxy, levels=levels)))
+    found.sort(key=lambda one: one[0])
+    return tuple(m for _, m in found)
+
+
+def _levels(
+    shape: tuple[int, int, int], at: F64, apart: F32, wrong: F32
+) -> NDArray[np.uint8] | None:
+    """uint8 of the shape; None where a slice has no moment."""
+    slices, grid = shape[0], shape[1:]
+    out = np.zeros(shape, np.uint8)
+    of = np.minimum((at * slices).astype(int), slices - 1)
+    for one in range(slices):
+        here = of == one
+        if not here.any():
+            return None
         # A ratio: its mean is that of its logarithm, and what is far off counts no more than that.
-        far = np.mean(np.log2(np.clip(apart, *_APART)), 0)
-        maps = [
-            TruthMap(proxy=proxy, levels=levels_of(_over(wrong, grid), np.exp2(_over(far, grid))))
-            for grid in GRIDS
-        ]
-        return tuple(m for m in maps if len(m.pack()) <= MAX_TRUTH_BYTES)
+        far = np.log2(np.clip(apart[here], *_APART)).mean(0)
+        spots = [_over((moment > _SURELY).astype(np.float32), grid) for moment in apart[here]]
+        out[one] = levels_of(
+            _over(wrong[here].mean(0), grid), np.exp2(_over(far, grid)),
+            np.max(spots, 0) / np.float32(grid[0] * grid[1]),
+        )  # fmt: skip
+    return out
 
 
-def _over(places: NDArray[np.floating[Any]], grid: tuple[int, int]) -> NDArray[np.float32]:
+def _loss(levels: NDArray[np.uint8], at: F64, wrong: F32) -> float:
+    """How badly a map foretells what was found, as the base reads it: log loss of a place."""
+    slices, size = len(levels), wrong.shape[:0:-1]
+    odds = [cv2.resize(_ODDS[one], size, interpolation=cv2.INTER_LINEAR) for one in levels]
+    total = 0.0
+    for moment, found in zip(at, wrong, strict=True):
+        place = min(max(float(moment) * slices - 0.5, 0.0), slices - 1.0)
+        first = min(int(place), max(0, slices - 2))
+        said = odds[first]
+        if slices > 1:
+            said = cv2.addWeighted(said, 1 - place + first, odds[first + 1], place - first, 0)
+        total += float(np.logaddexp(0, said).sum() - (said * found).sum())
+    return total / wrong.size
+
+
+def _over(places: F32, grid: tuple[int, int]) -> F32:
     """Mean over each cell."""
-    means = cv2.resize(places.astype(np.float32), grid[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(means, np.float32)
+    return np.asarray(cv2.resize(places, grid[::-1], interpolation=cv2.INTER_AREA), np.float32)

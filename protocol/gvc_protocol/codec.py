@@ -169,6 +169,8 @@ class DecodedFrame:
     "uint16, same grid: time between the received pixel and this frame; 0 for received tiles."
     p_wrong: NDArray[np.float16]
     "float16, same grid, 0..1: how likely the tile is materially wrong."
+    doubt_from: float = 0.5
+    "Tiles of this `p_wrong` or more are doubted; above 1: none is."
     truth: NDArray[np.uint8] | None = None
     "uint8, same grid, values of `Truth`: what the sender verified and still holds; None: not looked."
     alarms: tuple[Alarm, ...] = ()

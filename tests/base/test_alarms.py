@@ -105,7 +105,7 @@ def test_the_picture_as_received_is_no_alarm_and_keeps_the_claims() -> None:
     levels[0, :3] = 3
     levels[0, 1] = 2  # a little is wrong there, which may be a person
     levels[0, 3:6] = 1
-    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=levels))
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=levels[None]))
     frame = first(ground(), ground(), unit)
     assert not frame.alarms and frame.truth is not None
     assert (frame.truth[:3, :8] == Truth.KNOWN_WRONG).all()
@@ -141,7 +141,7 @@ def test_where_all_is_doubtful_the_crosses_leave_room_for_the_picture() -> None:
 
 
 def test_a_fake_in_the_picture_is_unconfirmed_and_no_longer_verified() -> None:
-    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=np.zeros((9, 16), np.uint8)))
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=np.zeros((1, 9, 16), np.uint8)))
     frame = first(ground(), with_car(ground()), unit)
     assert [a.kind for a in frame.alarms] == [AlarmKind.UNCONFIRMED]
     (alarm,) = frame.alarms
@@ -230,7 +230,7 @@ def test_a_told_object_that_nothing_shows_is_missed_even_where_nothing_was_recei
 
 @pytest.mark.parametrize("lost", ["features", "keyframe"])
 def test_the_claim_is_withdrawn_where_packets_were_lost(lost: str) -> None:
-    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=np.full((9, 16), 4, np.uint8)))
+    unit = sent(truth=TruthMap(proxy=Proxy.CODED, levels=np.full((1, 9, 16), 4, np.uint8)))
     broken = replace(unit, **{lost: PartData()})  # type: ignore[arg-type]
     assert not broken.whole
     frame = first(ground(), ground(), broken)

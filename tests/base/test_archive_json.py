@@ -20,13 +20,13 @@ def test_any_part_d_can_be_told_as_json(described: Descriptors) -> None:
     assert json.loads(descriptors_to_json(described))["width"] == described.width
 
 
-def test_the_truth_map_is_rows_of_levels() -> None:
-    levels = np.zeros((9, 16), np.uint8)
-    levels[2, 3] = 4
+def test_the_truth_map_is_slices_of_rows_of_levels() -> None:
+    levels = np.zeros((2, 6, 10), np.uint8)
+    levels[1, 2, 3] = 4
     told = json.loads(
         descriptors_to_json(helpers.descriptors(truth=TruthMap(proxy=1, levels=levels)))
     )
-    assert told["truth"]["proxy"] == 1 and told["truth"]["levels"] == levels.tolist()
+    assert told["truth"]["proxy"] == 1 and told["truth"]["slices"] == levels.tolist()
 
 
 def test_settings_of_archives_from_before_a_setting_was_there_can_be_read() -> None:

@@ -71,10 +71,11 @@ def test_rows_of_grey_pictures_are_told_apart() -> None:
     inputs = np.random.default_rng(2).normal(0, 1, (10, PLANES + SCALARS)).astype(np.float32)
     inputs[3:7, [Fact.STRUCTURE, Fact.CODED_OWN]] = 0
     inputs[8, Fact.STRUCTURE] = 0
-    wrong = np.arange(10) % 2 == 0
+    apart = (np.arange(10, dtype=np.float32) + 1) % 2 * 3
     rows, others = Rows(
-        inputs, np.arange(10, dtype=np.uint8), wrong, np.arange(10, dtype=np.int32) // 5
-    ).seen()
+        inputs, np.arange(10, dtype=np.uint8), apart, apart, np.zeros((10, 3), np.float32),
+        np.arange(10, dtype=np.int32) // 5,
+    ).seen()  # fmt: skip
     assert rows.mark.tolist() == [0, 1, 2, 7, 8, 9]
     assert rows.picture.tolist() == [0, 0, 0, 1, 1, 1]
-    assert others.tolist() == wrong[3:7].tolist()
+    assert others.tolist() == [False, True, False, True]

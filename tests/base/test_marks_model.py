@@ -18,12 +18,12 @@ from gvc_base.decoders.gvc import SPEC, GvcDecoder
 from gvc_base.marks import facts
 from gvc_base.marks.doubt import Doubt
 from gvc_base.marks.facts import PLANES, SCALARS, Context, PairFacts, Scalar
+from gvc_base.marks.level import LEAST
 from gvc_base.marks.model import (
     AWAY,
     FOLDER,
     away_inputs,
     bins_of,
-    doubt_from,
     load_model,
     model_of,
     prepared,
@@ -34,12 +34,13 @@ from gvc_protocol.codec import DecodedFrame, ReceivedUnit
 from gvc_protocol.errors import UserError
 from gvc_protocol.gvc1 import GvcUnit
 from gvc_protocol.marks import Mark
+from gvc_protocol.truth import TruthMap
 from tests.base.test_gvc_decoder import FRAMES, SPAN, Grey, received, unit
 from tests.bench.marks.bench import auroc
 from tests.bench.marks.calibrate import ALPHA, calibrated
 from tests.bench.marks.captures import Sending
-from tests.bench.marks.harvest import Rows, Take
-from tests.bench.marks.learn import fit, fit_away, merged, of_kind, score
+from tests.bench.marks.harvest import Rows, Take, joined
+from tests.bench.marks.learn import fit, fit_away, fit_error, merged, of_kind, score
 from tests.bench.marks.replay import TRUE, Log, Logged, Seen, again
 from tests.bench.marks.scenes import CALIBRATION, TEST, TRAINING
 
@@ -66,7 +67,8 @@ def test_the_shipped_calibration_is_whole() -> None:
     grid = np.full((1, 1), 0.01, np.float16)
     for mark in (Mark.REGENERATED, Mark.LOST):
         assert not model.is_trusted(np.full((1, 1), mark, np.uint8), grid).any()
-    assert ALPHA < model.doubted < 1
+    # What may be trusted is not doubted.
+    assert (model.trusted < LEAST).all()
 
 
 def test_a_calibration_that_is_not_the_one_of_its_index_is_refused(tmp_path: Path) -> None:
@@ -86,9 +88,9 @@ def test_a_calibration_that_is_not_the_one_of_its_index_is_refused(tmp_path: Pat
 
 def test_a_calibration_for_other_facts_is_refused() -> None:
     model = load_model()
-    arrays = {"p": model.p, "trusted": model.trusted, "doubted": np.float32(0.5),
-              "vouched": np.float32(0.1)}  # fmt: skip
-    for names, layers in (("wb", model.layers), ("va", model.away_layers)):
+    arrays = {"p": model.p, "trusted": model.trusted, "vouched": np.float32(0.1)}
+    nets = (("wb", model.layers), ("va", model.away_layers), ("ef", model.error_layers))
+    for names, layers in nets:
         for index, both in enumerate(layers, 1):
             arrays |= {f"{name}{index}": array for name, array in zip(names, both, strict=True)}
     with pytest.raises(KeyError):
@@ -134,7 +136,9 @@ def takes_of(rng: np.random.Generator, count: int) -> list[tuple[Take, Rows]]:
                 Rows(
                     x,
                     np.full(4000, Mark.ENHANCED, np.uint8),
-                    wrong,
+                    wrong * np.float32(2),
+                    wrong * np.float32(99),
+                    np.zeros((4000, 3), np.float32),
                     np.arange(4000, dtype=np.int32) // 400,
                 ),
             )
@@ -152,21 +156,17 @@ def test_what_is_trusted_is_right_on_takes_that_were_not_seen() -> None:
     said = np.concatenate([enhanced[bins_of(rows.inputs[:, 0])] for _, rows in seen])
     assert abs(said.mean() - np.mean([rows.wrong.mean() for _, rows in seen])) < 0.01
     assert table.trusted[Mark.LOST] == 0 and table.trusted[Mark.ENHANCED] > 0
-    trusted = wrong = marked = right = vouched = off = 0
+    trusted = wrong = vouched = off = 0
     for _, rows in fresh:
         p = table.p[Mark.ENHANCED][bins_of(rows.inputs[:, 0])]
         inside = p <= table.trusted[Mark.ENHANCED]
         trusted, wrong = trusted + inside.sum(), wrong + rows.wrong[inside].sum()
-        for one in range(10):
-            here = rows.picture == one
-            marked += (p[here & ~rows.wrong] >= doubt_from(p[here], table.doubted)).sum()
-        right += (~rows.wrong).sum()
         told = (rows.inputs[:, PLANES + Scalar.TOLD_WHOLE] > 0) & (p <= table.vouched)
         told &= rows.inputs[:, facts.Fact.TOLD] < facts.TOLD_RIGHT
         vouched, off = vouched + told.sum(), off + rows.wrong[told].sum()
     assert off <= ALPHA * vouched and vouched > 0.2 * 90 * 4000
     assert wrong <= ALPHA * trusted and trusted > 0.3 * 90 * 4000
-    assert 0.05 < marked / right < 0.12
+    assert any(line.startswith("doubt finds") for line in table.lines)
 
 
 def test_a_small_network_learns_and_is_what_the_decoder_runs(
@@ -205,16 +205,8 @@ def test_a_held_picture_is_wrong_where_it_was_or_where_it_has_moved_since(
     held = [r for _, r in takes_of(rng, 6)]
     for rows in held:
         rows.inputs[:, PLANES + Scalar.HELD] = 1
-        rows.wrong[:] |= rows.inputs[:, facts.Fact.DISPLACED] > 2
-    both = [
-        Rows(
-            *(
-                np.concatenate([getattr(x, n), getattr(y, n)])
-                for n in ("inputs", "mark", "wrong", "picture")
-            )
-        )
-        for x, y in zip(live, held, strict=True)
-    ]
+        rows.apart[rows.inputs[:, facts.Fact.DISPLACED] > 2] = 2
+    both = [joined(pair) for pair in zip(live, held, strict=True)]
     layers = fit([of_kind(r, held=False) for r in both])
     away = fit_away([of_kind(r, held=True) for r in both], layers)
     said = score(layers, away, both[0].inputs)
@@ -238,6 +230,34 @@ def test_a_held_picture_is_wrong_where_it_was_or_where_it_has_moved_since(
     want = run(away, away_inputs(inputs, before.ravel()))
     assert np.allclose(got.ravel(), still_right(before.ravel(), want), atol=1e-4)
     assert (got >= before - 1e-4).all() and np.isfinite(got).all()
+
+
+def test_the_expected_error_is_that_of_tiles_like_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.bench.marks.learn._STEPS", 300)
+    monkeypatch.setattr("tests.bench.marks.learn._BATCH", 2048)
+    rng = np.random.default_rng(6)
+
+    def take() -> tuple[Rows, np.ndarray]:
+        ((_, rows),) = takes_of(rng, 1)
+        shown, p = rng.uniform(0, 6, (4000, 3)).astype(np.float32), rng.random(4000)
+        # Of detail that is half gone, or, where it is wrong, of twice the detail.
+        mean = np.exp(shown[:, 0]) * np.where(rng.random(4000) < p, 2, 0.25)
+        error = (mean * rng.gamma(2, 0.5, 4000)).astype(np.float32)
+        return replace(rows, detail=shown, error=error), p
+
+    seen, (fresh, p) = [take() for _ in range(6)], take()
+    net = fit_error([r for r, _ in seen], [q for _, q in seen])
+    model = replace(load_model(), error_layers=tuple(net))
+    said = model.expected_square(fresh.detail.T, fresh.mark, p.astype(np.float16))
+    wanted = np.exp(fresh.detail[:, 0]) * (2 * p + 0.25 * (1 - p))
+    # What is rare and far off pulls less than it weighs; the level is set afterwards, in `train`.
+    apart = np.log(said / wanted)
+    assert np.std(apart) < 0.8 and np.corrcoef(np.log(said), np.log(wanted))[0, 1] > 0.9
+    order = np.argsort(said)
+    assert fresh.error[order[-400:]].mean() > 50 * fresh.error[order[:400]].mean()
+    picture = rng.integers(0, 255, (44, 70, 3), np.uint8)
+    root = model.expected_error(picture, np.full(GRID, 2, np.uint8), np.full(GRID, 0.1, np.float16))
+    assert root.shape == GRID and root.dtype == np.float16 and (root <= 255).all()
 
 
 def test_before_anything_came_all_tiles_are_alike() -> None:
@@ -281,9 +301,10 @@ def test_what_the_sender_told_is_an_input_for_its_unit_and_no_other() -> None:
     doubt = Doubt(load_model(), lambda _, planes, scalars: seen.append((planes.copy(), scalars)))
     picture = np.random.default_rng(6).integers(0, 255, (48, 72, 3), np.uint8)
     planes = facts.moment(CONTEXT, picture, picture, pair(), None)
-    levels = np.zeros((3, 3), np.uint8)
-    levels[0, 0] = 4
-    for told in (None, facts.Told(levels, whole=False), facts.Told(levels, whole=True), None):
+    levels = np.zeros((1, 3, 5), np.uint8)
+    levels[0, 0, :2] = 4
+    truth = TruthMap(proxy=1, levels=levels)
+    for told in (None, facts.Told(truth, whole=False), facts.Told(truth, whole=True), None):
         doubt.tell(told)
         doubt.coded(CONTEXT, 10, planes)
         assert doubt.kept(CONTEXT, 11, 30.0) is not None
@@ -292,10 +313,10 @@ def test_what_the_sender_told_is_an_input_for_its_unit_and_no_other() -> None:
     for fact in (facts.Fact.TOLD, facts.Fact.TOLD_EVENLY, facts.Fact.TOLD_NEAR):
         assert not seen[0][0][fact].any() and not seen[3][0][fact].any()
     odds = seen[1][0][facts.Fact.TOLD]
-    assert (odds[:2, :3] > 1).all() and (odds > 0).sum() == 6, "on the facts' grid"
-    assert (odds[2:] < facts.TOLD_RIGHT).all() and (odds[:, 3:] < facts.TOLD_RIGHT).all()
+    assert (odds[:2, :4] > 1).all() and (odds > 0).sum() == 8, "on the facts' grid"
+    assert (odds[2:] < facts.TOLD_RIGHT).all() and (odds[:, 4:] < facts.TOLD_RIGHT).all()
     evenly = seen[1][0][facts.Fact.TOLD_EVENLY]
-    assert (np.diff(evenly[0]) <= 0).all() and len(np.unique(evenly[0])) > 3
+    assert (np.diff(evenly[0]) <= 0).all() and len(np.unique(evenly[0])) > 2
     flags = [(s[Scalar.TOLD], s[Scalar.TOLD_WHOLE]) for _, s in seen]
     assert flags == [(0, 0), (1, 0), (1, 1), (0, 0)]
     shares = [s[Scalar.TOLD_SHARE] for _, s in seen]
@@ -336,7 +357,7 @@ def test_a_log_gives_what_the_decoder_would_have_shown(unit: GvcUnit, tmp_path: 
         log.seen.append(
             Seen(
                 frame=frame.frame_no, ask=doubt.asks, mark=frame.mark, true=frame.p_wrong == TRUE,
-                wrong=nothing > 0, apart=nothing, error=nothing,
+                wrong=nothing > 0, apart=nothing, error=nothing, detail=np.stack([nothing] * 3),
             )
         )  # fmt: skip
     log.save(tmp_path / "take.log")
@@ -350,20 +371,3 @@ def test_a_log_gives_what_the_decoder_would_have_shown(unit: GvcUnit, tmp_path: 
 def test_no_scene_is_in_two_lists() -> None:
     lists = [{(s.source, s.start_s) for s in scenes} for scenes in (TRAINING, CALIBRATION, TEST)]
     assert not (lists[0] & lists[1] or lists[0] & lists[2] or lists[1] & lists[2])
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=200), st.floats(0.3, 0.9))
-@settings(max_examples=150, deadline=None)
-def test_a_picture_shows_where_it_is_weakest_and_few_right_tiles_with_it(
-    values: list[float], always: float
-) -> None:
-    p = np.array(values, np.float16)
-    at = doubt_from(p, always)
-    assert 0.05 <= at <= always
-    told = p.astype(np.float64)
-    lower = (told >= at) & (told < always)
-    assert not lower.any() or (1 - told[told >= at]).sum() <= 0.0801 * (1 - told).sum() + 1e-6
-    # The next tile would have been one too many, or is one that may be trusted.
-    left = told[told < at]
-    if len(left) and left.max() > 0.051:
-        assert (1 - told[told >= left.max()]).sum() > 0.0799 * (1 - told).sum() - 1e-6

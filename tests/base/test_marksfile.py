@@ -49,12 +49,12 @@ def test_round_trip(seed: int, frames: int, width: int, height: int, fps: Fracti
         with MarksWriter(path, width=width, height=height, fps=fps) as writer:
             for index, (m, p, a, t) in enumerate(zip(mark, p_wrong, age, truth, strict=True)):
                 unit, boot, part = (grid[index] for grid in sources)
-                writer.write(m, p, a, t, [alarm], sources=(unit, boot, part))
+                writer.write(m, p, a, t, [alarm], doubt_from=index / 8, sources=(unit, boot, part))
             assert not path.exists()
         with np.load(path) as got:
             assert set(got.files) == {
-                "mark", "p_wrong", "age_ms", "truth", "alarms", "tile_px", "fps", "size", "codes",
-                "parts", "source_unit", "source_boot", "source_part",
+                "mark", "p_wrong", "age_ms", "truth", "error", "alarms", "doubt_from", "tile_px", "fps",
+                "size", "codes", "parts", "source_unit", "source_boot", "source_part",
             }  # fmt: skip
             for name, array in zip(SOURCE_NAMES, sources, strict=True):
                 assert got[name].dtype == array.dtype and np.array_equal(got[name], array)
@@ -63,6 +63,8 @@ def test_round_trip(seed: int, frames: int, width: int, height: int, fps: Fracti
             wanted = (("mark", mark), ("p_wrong", p_wrong), ("age_ms", age), ("truth", truth))
             for name, array in wanted:
                 assert got[name].dtype == array.dtype and np.array_equal(got[name], array)
+            assert got["error"].dtype == np.float16 and np.isnan(got["error"]).all(), "nobody told"
+            assert got["doubt_from"].tolist() == [i / 8 for i in range(frames)]
             assert int(got["tile_px"]) == 8 and got["size"].tolist() == [width, height]
             assert Fraction(*got["fps"].tolist()) == fps
             assert got["codes"].tolist() == [m.name.lower() for m in Mark]
@@ -76,7 +78,7 @@ def test_more_than_one_chunk(tmp_path: Path) -> None:
     mark = rng.integers(0, 5, (60, *grid), np.uint8)
     with MarksWriter(tmp_path / "m.npz", width=1920, height=1080, fps=Fraction(30)) as writer:
         for m in mark:
-            writer.write(m, m.astype(np.float16), m.astype(np.uint16) * 1000)
+            writer.write(m, m.astype(np.float16), m.astype(np.uint16) * 1000, doubt_from=0.5)
     with np.load(tmp_path / "m.npz") as got:
         assert np.array_equal(got["mark"], mark)
         assert np.array_equal(got["age_ms"], mark.astype(np.uint16) * 1000)
@@ -100,7 +102,7 @@ def test_grids_of_another_shape_or_type_are_refused(tmp_path: Path) -> None:
         with pytest.raises(LocalProtocolError), MarksWriter(
             tmp_path / "m.npz", width=16, height=16, fps=Fraction(30)
         ) as writer:  # fmt: skip
-            writer.write(*grids)
+            writer.write(*grids, doubt_from=0.5)
     assert not names(tmp_path)
 
 

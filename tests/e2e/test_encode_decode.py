@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from gvc_base.marks.level import ALWAYS, LEAST
 from gvc_base.provenance import verify_media
 from gvc_base.video import probe, read_video
 from gvc_edge.sources import open_source
@@ -122,6 +123,7 @@ def test_with_loss_the_timeline_stays_whole(
     marks = np.load(tmp_path / "m.npz")
     assert marks["mark"].shape == (FRAMES, 24, 40) and marks["mark"].dtype == np.uint8
     assert marks["p_wrong"].shape == (FRAMES, 24, 40) and marks["p_wrong"].dtype == np.float16
+    assert ((marks["doubt_from"] >= LEAST) & (marks["doubt_from"] <= ALWAYS)).all()
 
 
 def test_damage_of_every_kind_at_once_is_survived(
@@ -218,6 +220,8 @@ def test_an_export_says_what_is_real_in_it_and_the_evidence_alone_is_a_switch_aw
     assert "burned into the picture" in told and "the sender verified" in told
     with np.load(tmp_path / "o.marks.npz") as marks:
         assert (marks["truth"] == Truth.VERIFIED).mean() > 0.5
+        expected = marks["error"].astype(np.float32)
+        assert 0.5 < expected.mean() < 40 and expected.std() > 0.5
 
     seen = base_here(
         "decode", capture[0], "--out", out, "--received-only", "--stills", stills, *wanted
@@ -225,6 +229,8 @@ def test_an_export_says_what_is_real_in_it_and_the_evidence_alone_is_a_switch_aw
     assert seen.code == 0, seen.err
     assert set(seen.json["marks"]) == {m.name.lower() for m in Mark}
     assert seen.json["marks"]["carried"] == seen.json["marks"]["regenerated"] == 0
+    with np.load(tmp_path / "o.marks.npz") as marks:
+        assert np.isnan(marks["error"]).all() and (marks["doubt_from"] > 1).all()
     assert "nothing generated" in "\n".join(verify_media(out, state=tmp_path))
     pictures = sorted(p for p in stills.glob("*.png") if "_mask" not in p.name)
     assert len(pictures) == 3, "one a unit"

@@ -101,6 +101,7 @@ def test_people_read_it(decoded: Decoded, base: Callable[..., Ran]) -> None:
     ran = base("trace", bad, "--frame", 15, "--at", "100,60", "--marks", marks)
     lines = ran.out.splitlines()
     assert "frame 15, pixels 96-103,56-63: " in lines[0] and "p_wrong" in lines[0]
+    assert lines[0].endswith("levels of 255") and "error expected" in lines[0]
     assert lines[1].startswith("made from: ") and "unit 1 of boot" in lines[1]
     assert any("keyframe" in line and "bytes" in line for line in lines[2:])
 

@@ -18,7 +18,7 @@ from gvc_edge.verify import Verifier
 from gvc_profiles import load
 from gvc_profiles.params import link_params
 from gvc_protocol.motion_path import UNITS_PER_PX, ControlPoint, MotionPath
-from gvc_protocol.truth import GRIDS, KNOWN_WRONG, MAX_TRUTH_BYTES, RIGHT, Proxy
+from gvc_protocol.truth import KNOWN_WRONG, MAX_TRUTH_BYTES, RIGHT, SHAPES, Proxy, TruthMap
 
 U8 = NDArray[np.uint8]
 WIDTH, HEIGHT = 640, 360
@@ -31,14 +31,19 @@ def ground() -> U8:
 
 
 def judged(true: U8, sent: U8, path: MotionPath | None = None) -> NDArray[np.uint8]:
-    """Levels of the finest map, where the whole unit shows the same."""
+    """Levels of the finest map of one slice, where the whole unit shows the same."""
     verifier = Verifier(WIDTH, HEIGHT)
     verifier.begin(8)
     for i in range(8):
         verifier.push(true, i)
-    told = verifier.close(Proxy.CODED, [(0, sent)], path)[0]
-    assert told.proxy == Proxy.CODED and told.levels.shape == GRIDS[0]
-    return told.levels
+    told = _of(verifier.close(Proxy.CODED, [(0, sent)], path), SHAPES[0])
+    assert told.proxy == Proxy.CODED
+    return np.asarray(told.levels[0], np.uint8)
+
+
+def _of(maps: tuple[TruthMap, ...], shape: tuple[int, int, int]) -> TruthMap:
+    (found,) = [m for m in maps if m.levels.shape == shape]
+    return found
 
 
 @given(row=st.integers(0, 8), column=st.integers(0, 15), dark=st.booleans())
@@ -77,9 +82,45 @@ def test_the_proxy_is_moved_as_the_base_will_move_it() -> None:
         for i in range(8):
             verifier.push(np.ascontiguousarray(wide[:, 4 * i : 4 * i + WIDTH]), i)
         told = verifier.close(Proxy.CARRIED_STILL, [(0, wide[:, :WIDTH])], path)
-        moved.append(told[0].levels)
+        moved.append(_of(told, (1, 6, 10)).levels)
     assert moved[0].mean() > 2
     assert moved[1].mean() < 1.2
+
+
+def test_what_is_wrong_for_a_while_only_is_told_with_its_time() -> None:
+    """The camera's picture breaks off from what was sent in the unit's second half."""
+    verifier = Verifier(WIDTH, HEIGHT)
+    verifier.begin(16)
+    other = ground()[::-1, ::-1]
+    for i in range(16):
+        verifier.push(np.ascontiguousarray(other if i >= 8 else ground()), i)
+    best = verifier.close(Proxy.CODED, [(0, ground())], None)[0]
+    half = len(best.levels) // 2
+    assert half >= 1 and best.levels[:half].max() <= RIGHT and best.levels[half:].mean() > 3
+
+
+def test_one_who_is_missing_for_a_moment_is_known_wrong_in_any_grid() -> None:
+    """A person of 8 by 16 pixels, at one of the eight moments; the shares alone would hide it."""
+    true = ground()
+    true[100:116, 300:308] = 250
+    verifier = Verifier(WIDTH, HEIGHT)
+    verifier.begin(8)
+    for i in range(8):
+        verifier.push(true if i == 5 else ground(), i)
+    maps = verifier.close(Proxy.CODED, [(0, ground())], None)
+    assert {m.levels.shape for m in maps} >= {(1, 6, 10), (4, 3, 5)}
+    for told in maps:
+        slices, rows, columns = told.levels.shape
+        cell = told.levels[5 * slices // 8, 108 * rows // HEIGHT, 304 * columns // WIDTH]
+        assert cell >= KNOWN_WRONG, told.levels.shape
+
+
+def test_a_short_unit_is_told_in_slices_that_have_a_moment() -> None:
+    verifier = Verifier(WIDTH, HEIGHT)
+    verifier.begin(1)
+    verifier.push(ground(), 0)
+    maps = verifier.close(Proxy.CODED, [(0, ground())], None)
+    assert maps and all(len(m.levels) == 1 for m in maps)
 
 
 def test_nothing_to_compare_is_no_map() -> None:

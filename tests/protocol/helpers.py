@@ -216,7 +216,7 @@ thermals = st.builds(
     st.tuples(u16, u16, u16), st.booleans(), st.booleans(),
 )  # fmt: skip
 truth_maps = (
-    st.tuples(st.integers(0, 15), st.integers(2, 6), st.binary(max_size=15))
+    st.tuples(st.integers(0, 15), st.integers(7, 14), st.binary(max_size=15))
     .map(lambda t: TruthMap.unpack(bytes((t[0] << 4 | t[1],)) + t[2]))
     .filter(lambda m: m is not None)
 )

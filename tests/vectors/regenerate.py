@@ -135,7 +135,7 @@ def _datagrams() -> Cases:
     }
 
 
-KEPT = ("truth_before.json",)
+KEPT = ("truth_before.json", "truth_levels.json")
 "Vectors of what is read and no longer written: never made anew."
 
 KEY = LinkKey(bytes(range(32)))
@@ -228,7 +228,7 @@ def _descriptors() -> Cases:
 
 
 def _truth() -> Cases:
-    """Maps of levels; of those of right and wrong alone see `KEPT`."""
+    """Maps in slices of time; of those that are no longer sent see `KEPT`."""
     rows, columns = np.mgrid[0:9, 0:16]
     far = np.hypot(rows - 3, columns - 10)
     maps = {
@@ -238,21 +238,25 @@ def _truth() -> Cases:
         "a_place": np.digitize(-far, (-3, -2, -1)),
         "every_level": np.add.outer(np.arange(7), np.arange(12)) // 4 % 5,
         "rising": np.minimum(4, np.add.outer(np.arange(6), np.arange(10)) // 3),
-        "five": np.arange(15).reshape(3, 5) * 7 % 5,
+        "two_halves": np.array([np.full((5, 8), 1), np.eye(5, 8) * 3]),
+        "halves_finer": np.array([np.tri(6, 10, 2) * 3, np.tri(6, 10, 3) * 3]),
+        "comes_and_goes": np.arange(4)[:, None, None] * np.eye(3, 5),
+        "least": np.arange(15).reshape(3, 5) * 7 % 5,
     }
     bare = replace(DESCRIBED, weights_prefix=b"", global_motion=None, telemetry=None, detections=())
     cases = []
     for proxy, (name, levels) in enumerate(maps.items()):
-        told = TruthMap(proxy=1 + proxy % 2, levels=levels.astype(np.uint8))
+        shape = (1, *levels.shape)[-3:]
+        told = TruthMap(proxy=1 + proxy % 2, levels=levels.astype(np.uint8).reshape(shape))
         cases.append({
             "name": name, "proxy": told.proxy,
-            "levels": ["".join(str(cell) for cell in row) for row in levels],
+            "levels": [["".join(str(cell) for cell in row) for row in one] for one in told.levels],
             "hex": told.pack().hex(), "descriptors": replace(bare, truth=told).pack().hex(),
         })  # fmt: skip
     return {
         "maps": cases,
         "refused": [
-            {"name": "empty", "hex": ""}, {"name": "grid_of_a_later_version", "hex": "17"},
+            {"name": "empty", "hex": ""}, {"name": "shape_of_a_later_version", "hex": "1f"},
             {"name": "17_bytes", "hex": "12" + "00" * 16},
         ],
     }  # fmt: skip

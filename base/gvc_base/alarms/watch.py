@@ -3,6 +3,7 @@
     decoder -> frames
     what it decoded of the received bytes -> Evidence, apart from the network and its memory
     D: truth map, objects -> claims that still hold, alarms   (three to six looks a second)
+    p_wrong of the mission so far -> from which p on tiles are doubted
 
 Nothing here changes a pixel or a mark.
 """
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from gvc_base.alarms.look import Told, contradictions, missed, reduced, told_at
 from gvc_base.decoders.gvc_parts import CodedUnit, PlacedPatch
 from gvc_base.decoders.gvc_patches import followed, shown_by
+from gvc_base.marks.level import DoubtLevel
 from gvc_base.marks.model import load_model
 from gvc_profiles.sight.compare import wrong_cells
 from gvc_profiles.sight.detector import Detector
@@ -85,6 +87,7 @@ class WatchedDecoder:
         self._looked = self._detected = -(1 << 62)
         self._alarms: tuple[Alarm, ...] = ()
         self._agree: NDArray[np.bool_] | None = None
+        self._level = DoubtLevel()
 
     @property
     def spec(self) -> CodecSpec:
@@ -129,9 +132,10 @@ class WatchedDecoder:
                 self._looked = frame.frame_no
                 self._look(frame, offset, plain, coded, unit, span)
             picture, age_ms = self._newest(coded, offset, span)
+            claims = self._claims(frame, unit, offset / span.frames)
             yield replace(
-                frame, truth=self._claims(frame, unit), alarms=self._alarms, plain=picture,
-                plain_age_ms=age_ms,
+                frame, truth=claims, alarms=self._alarms, plain=picture, plain_age_ms=age_ms,
+                doubt_from=self._level.see(frame.p_wrong),
             )  # fmt: skip
         if plain is not None:
             last = plain.at(span.frames - 1)
@@ -277,14 +281,18 @@ class WatchedDecoder:
             for track, box in shown_by(patch, unit.descriptors):
                 self._chips[track.track_id] = (unit.unit_no, patch, box.box)
 
-    def _claims(self, frame: DecodedFrame, unit: ReceivedUnit) -> U8:
-        """What the sender says of each tile, as far as it holds for what is shown."""
+    def _claims(self, frame: DecodedFrame, unit: ReceivedUnit, share: float) -> U8:
+        """What the sender says of each tile, as far as it holds for what is shown.
+
+        Args:
+            share: of the unit's frames that are before this one.
+        """
         out = np.full(frame.mark.shape, Truth.UNTOLD, np.uint8)
         told = unit.descriptors.truth if unit.descriptors is not None else None
         if told is None or not unit.whole:
             return out
         height, width = frame.pixels.shape[:2]
-        levels = told.tiles(height, width)
+        levels = told.tiles(height, width, share)
         out[(levels >= KNOWN_WRONG) & (frame.mark != Mark.RECEIVED)] = Truth.KNOWN_WRONG
         if self._agree is not None:
             rows, columns = frame.mark.shape

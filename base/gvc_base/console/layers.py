@@ -135,7 +135,7 @@ def _half(frame: DecodedFrame) -> DecodedFrame:
     return DecodedFrame(
         frame_no=frame.frame_no, unit_no=frame.unit_no, pixels=np.asarray(pixels, np.uint8),
         mark=worst(frame.mark), age_ms=worst(frame.age_ms), p_wrong=worst(frame.p_wrong),
-        truth=truth, alarms=alarms,
+        doubt_from=frame.doubt_from, truth=truth, alarms=alarms,
     )  # fmt: skip
 
 

@@ -137,7 +137,7 @@ class ClassicalDecoder:
         offsets, lows, context = self._features(unit.features, span)
         still = self._keyframe(unit.keyframe, span)
         self.evidence = CodedUnit(offsets=list(offsets), lows=list(lows))
-        self._doubt.tell(told_of(unit))
+        self._doubt.tell(told_of(unit, span))
         made = self._moments(offsets, lows, still, unit, span, context) if lows else iter(())
         for offset in range(span.frames):
             moment = next(made, None)

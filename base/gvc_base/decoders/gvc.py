@@ -144,7 +144,7 @@ class GvcDecoder:
         # F's own size is cheaper to work at, until there is something larger to show.
         self._full_size = self._full_size or bool(coded.patches)
         in_patches = self._sources.number(span.boot_id, unit.unit_no, SourcePart.PATCH)
-        self._doubt.tell(told_of(unit))
+        self._doubt.tell(told_of(unit, span))
         self._chips.keep(coded.patches, unit.descriptors, span.first_frame, in_patches)
         pending = list(range(span.frames))
         for before, moment, pair in self._moments(coded, unit, span):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gvc_base.marks import facts
 from gvc_base.marks.facts import Context, Fact, PairFacts, Scalar, Told
 from gvc_base.marks.model import Model
-from gvc_protocol.codec import ReceivedUnit
+from gvc_protocol.codec import ReceivedUnit, UnitSpan
 
 __all__ = ["Doubt", "Known", "Recorder", "told_of"]
 
@@ -67,10 +67,10 @@ class _Held:
     score: F32
 
 
-def told_of(unit: ReceivedUnit) -> Told | None:
+def told_of(unit: ReceivedUnit, span: UnitSpan) -> Told | None:
     """What the sender said of a unit that begins; None: nothing."""
     truth = unit.descriptors.truth if unit.descriptors is not None else None
-    return None if truth is None else Told(truth.levels, unit.whole)
+    return None if truth is None else Told(truth, unit.whole, span.first_frame, span.frames)
 
 
 class Doubt:
@@ -219,7 +219,7 @@ class Doubt:
         planes[[Fact.TOLD, Fact.TOLD_EVENLY, Fact.TOLD_NEAR]] = 0
         scalars[Scalar.TOLD_SHARE] = self._share
         if self._told is not None:
-            self._told.put(planes, scalars)
+            self._told.put(planes, scalars, frame)
         if self.record is not None:
             self.record(frame, planes, scalars)
 

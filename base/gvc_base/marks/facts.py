@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from gvc_base.decoders.motion import F32, PairMotion, warp
 from gvc_base.marks.texture import Grid, activity, band_of, finest, standing, tiles
 from gvc_protocol.codec import Quality
+from gvc_protocol.truth import TruthMap
 
 __all__ = [
     "FAR_AWAY_S", "PLANES", "SCALARS", "TOLD_RIGHT", "Context", "Fact", "PairFacts", "Scalar", "Told",
@@ -103,7 +104,7 @@ class Fact(IntEnum):
     TOLD = 32
     "Log-odds of wrong in the cell, by the sender's own comparison of this unit; 0 where none came."
     TOLD_EVENLY = 33
-    "The same, straight between the middles of the cells."
+    "The same, straight between the middles of the cells and of the unit's slices of time."
     TOLD_NEAR = 34
     "TOLD, mean of 15 by 15 tiles."
 
@@ -186,24 +187,40 @@ class PairFacts:
 class Told:
     """What the sender's own comparison said of a unit (`gvc_protocol.truth.TruthMap`)."""
 
-    levels: NDArray[np.uint8]
-    "Of its cells, whatever their number."
+    truth: TruthMap
     whole: bool
     "All that it compared has arrived."
+    first: int = 0
+    "The unit's first frame."
+    frames: int = 1
 
-    def put(self, planes: F32, scalars: F32) -> None:
-        """Into the inputs of a score, in place."""
-        odds = _log_odds(_SHARE_OF_LEVEL[self.levels])
+    def put(self, planes: F32, scalars: F32, frame: int) -> None:
+        """Into the inputs of a score of that frame, in place."""
+        odds = _log_odds(_SHARE_OF_LEVEL[self.truth.levels])
         size = (planes.shape[2], planes.shape[1])
-        planes[Fact.TOLD] = cv2.resize(odds, size, interpolation=cv2.INTER_NEAREST)
-        planes[Fact.TOLD_EVENLY] = cv2.resize(odds, size, interpolation=cv2.INTER_LINEAR)
+        share = min(1.0, max(0.0, (frame - self.first) / max(1, self.frames)))
+        here = odds[self.truth.slice_at(share)]
+        planes[Fact.TOLD] = cv2.resize(here, size, interpolation=cv2.INTER_NEAREST)
+        planes[Fact.TOLD_EVENLY] = cv2.resize(
+            _at(odds, share), size, interpolation=cv2.INTER_LINEAR
+        )
         planes[Fact.TOLD_NEAR] = cv2.blur(planes[Fact.TOLD], _FAR)
         scalars[Scalar.TOLD], scalars[Scalar.TOLD_WHOLE] = 1, self.whole
 
     @property
     def share(self) -> float:
         """See `Scalar.TOLD_SHARE`."""
-        return float(_log_odds(_SHARE_OF_LEVEL[self.levels].mean()))
+        return float(_log_odds(_SHARE_OF_LEVEL[self.truth.levels].mean()))
+
+
+def _at(slices: F32, share: float) -> F32:
+    """Straight between the middles of the slices, float32[R, C]."""
+    place = min(max(share * len(slices) - 0.5, 0.0), len(slices) - 1.0)
+    first = min(int(place), max(0, len(slices) - 2))
+    if place == first:
+        return np.asarray(slices[first], np.float32)
+    after = np.float32(place - first)
+    return np.asarray(slices[first] * (1 - after) + slices[first + 1] * after, np.float32)
 
 
 def _log_odds(share: Any) -> Any:

@@ -5,9 +5,9 @@ alone (.npz, no pickles):
     w1, b1, w2, b2, w3, b3   planes and scalars -> score (log-odds: more likely wrong the higher)
     v1, a1, v2, a2, v3, a3   `AWAY` and the score when it was made -> log-odds that a picture held or
             moved is out of place by now
+    e1, f1, e2, f2, e3, f3   `error_inputs` -> log of the expected square error, levels of 255
     p       float32[marks, bins]: share of wrong tiles in calibration at that score, never falling
     trusted float32[marks]: a tile of that mark is trusted at a p_wrong of at most this
-    doubted float32[]: from this p_wrong on a tile is doubted, however many are in the picture
     vouched float32[]: what the sender found right is shown as verified at a p_wrong of at most this
     received float32[]: share of wrong tiles among pixels that arrived as a patch or an answer
     unseen  float32[]: score of a picture that nothing was received of
@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.marks.facts import PLANES, SCALARS, Fact, Scalar
+from gvc_base.marks.texture import detail
 from gvc_base.neural.weights import read_checked
 from gvc_protocol.errors import UserError
 from gvc_protocol.marks import Mark
@@ -38,7 +39,7 @@ __all__ = [
     "REACH",
     "Model",
     "bins_of",
-    "doubt_from",
+    "error_inputs",
     "load_model",
     "model_of",
     "prepared",
@@ -70,10 +71,6 @@ _TELLING = (-6.0, 4.0)
 
 _MOST_NETS = 5
 
-_RIGHT_DOUBTED, _LEAST_DOUBT = 0.08, 0.05
-"""Share of a picture's right tiles that may be expected among the doubted ones; a tile less likely wrong
-than the second is not doubted."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -83,9 +80,10 @@ class Model:
     "(weights [out, in], bias [out]) three times; the first takes planes, then scalars."
     away_layers: tuple[tuple[F32, F32], ...]
     "The same; the first takes what `away_inputs` gives."
+    error_layers: tuple[tuple[F32, F32], ...]
+    "The same; the first takes what `error_inputs` gives."
     p: NDArray[np.float16]
     trusted: F32
-    doubted: float
     vouched: float
     received: float
     unseen: float
@@ -133,30 +131,30 @@ class Model:
         at += np.multiply(mark, BINS, dtype=np.int32)
         return np.take(self.p, at)
 
+    def expected_error(
+        self, picture: NDArray[np.uint8], mark: NDArray[np.uint8], p_wrong: NDArray[np.float16]
+    ) -> NDArray[np.float16]:
+        """How far the pixels of each tile are expected to be from the truth: root mean square, levels of
+        255, float16[R, C]. Fine detail that is blurred counts here, and is not wrong.
+
+        Args:
+            picture: uint8[H, W, 3], as shown.
+        """
+        root = np.sqrt(self.expected_square(detail(picture), mark, p_wrong))
+        return np.minimum(root, 255).astype(np.float16).reshape(mark.shape)
+
+    def expected_square(
+        self, shown: F32, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16]
+    ) -> F32:
+        """The same squared, float32[R * C], from what the picture holds (`texture.detail`)."""
+        inputs = error_inputs(shown.reshape(3, -1).T, mark.ravel(), p_wrong.ravel())
+        return np.exp(run(self.error_layers, inputs))
+
     def is_trusted(
         self, mark: NDArray[np.uint8], p_wrong: NDArray[np.float16]
     ) -> NDArray[np.bool_]:
         """Tiles of which at most 1 in 20 is wrong, together."""
         return np.asarray(p_wrong <= self.trusted.astype(np.float16)[mark], np.bool_)
-
-    def is_doubted(self, p_wrong: NDArray[np.float16]) -> NDArray[np.bool_]:
-        """Tiles that carry a mark of their own: too many like them are wrong."""
-        return np.asarray(p_wrong >= np.float16(doubt_from(p_wrong, self.doubted)), np.bool_)
-
-
-def doubt_from(p_wrong: NDArray[Any], always: float) -> float:
-    """The `p_wrong` from which on the tiles of a picture are doubted.
-
-    In an easy picture those most likely wrong, as long as few right ones are expected among them; in
-    a hard one at least all from `always` on. What may be trusted is not doubted.
-    """
-    falling = np.sort(p_wrong.astype(np.float32), axis=None)[::-1]
-    right = np.cumsum(1 - falling)
-    within = int(np.searchsorted(right, _RIGHT_DOUBTED * right[-1], side="right"))
-    # Tiles of one p are doubted together or not at all.
-    fit = falling if within == len(falling) else falling[falling > falling[within]]
-    least = fit[-1] if len(fit) else np.inf
-    return float(min(always, max(_LEAST_DOUBT, least)))
 
 
 def _blocks(weights: F32) -> F32:
@@ -186,6 +184,17 @@ def away_inputs(away: F32, before: F32) -> F32:
     float32[n]. One that was sure shows all the structure there is."""
     least, most = _TELLING
     return np.concatenate([away, np.clip(before, least, most)[:, None]], 1)
+
+
+def error_inputs(detail: F32, mark: NDArray[np.uint8], p_wrong: NDArray[np.floating[Any]]) -> F32:
+    """What the third network takes, float32[n, 4 + marks].
+
+    Args:
+        detail: float32[n, 3] of `texture.detail`; mark, p_wrong: [n].
+    """
+    p = np.clip(p_wrong.astype(np.float32), 1e-3, 1 - 1e-3)
+    kinds = np.eye(len(Mark), dtype=np.float32)[mark]
+    return np.concatenate([detail, np.log(p / (1 - p))[:, None], kinds], 1)
 
 
 def still_right(before: F32, away: F32) -> F32:
@@ -238,20 +247,21 @@ def model_of(arrays: dict[str, NDArray[Any]], label: str) -> Model:
     Raises:
         ValueError: they do not fit this version's facts. KeyError: one is missing.
     """
-    layers, away = (
+    layers, away, error = (
         tuple(
             (np.asarray(arrays[f"{w}{i}"], np.float32), np.asarray(arrays[f"{b}{i}"], np.float32))
             for i in (1, 2, 3)
         )
-        for w, b in ("wb", "va")
+        for w, b in ("wb", "va", "ef")
     )
-    if [net[0][0].shape[1] for net in (layers, away)] != [PLANES + SCALARS, len(AWAY) + 1]:
+    wanted = [PLANES + SCALARS, len(AWAY) + 1, 4 + len(Mark)]
+    if [net[0][0].shape[1] for net in (layers, away, error)] != wanted:
         raise ValueError("the network has other inputs")
     p = np.asarray(arrays["p"], np.float16)
     if p.shape != (len(Mark), BINS) or arrays["trusted"].shape != (len(Mark),):
         raise ValueError("the table has other marks")
     return Model(
-        layers=layers, away_layers=away, p=p, trusted=np.asarray(arrays["trusted"], np.float32),
-        doubted=float(arrays["doubted"]), vouched=float(arrays["vouched"]),
+        layers=layers, away_layers=away, error_layers=error, p=p,
+        trusted=np.asarray(arrays["trusted"], np.float32), vouched=float(arrays["vouched"]),
         received=float(arrays["received"]), unseen=float(arrays["unseen"]), label=label,
     )  # fmt: skip

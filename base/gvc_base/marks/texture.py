@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_profiles.sight.shares import COARSE_PX, WINDOW_PX
-from gvc_protocol.marks import TILE_PX
+from gvc_protocol.marks import TILE_PX, tile_grid
 
-__all__ = ["Grid", "activity", "band_of", "finest", "standing", "tiles"]
+__all__ = ["Grid", "activity", "band_of", "detail", "finest", "standing", "tiles"]
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -50,6 +50,12 @@ def activity(picture: U8, grid: Grid) -> tuple[F32, F32]:
     fine, band = half - middle, middle - cv2.blur(half, _BAND)
     both = [cv2.blur(tiles(np.square(p), grid), (3, 3)) for p in (fine, band)]
     return np.log1p(np.asarray(both[0], np.float32)), np.log1p(np.asarray(both[1], np.float32))
+
+
+def detail(picture: U8) -> F32:
+    """FINE, BAND and STRUCTURE of a shown picture, float32[3, R, C]."""
+    grid = tile_grid(*picture.shape[:2])
+    return np.stack([*activity(picture, grid), standing(picture, grid)[0]])
 
 
 def finest(grey: F32, grid: Grid) -> F32:

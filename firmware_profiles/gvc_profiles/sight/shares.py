@@ -56,14 +56,14 @@ def apart_at(true: Grey, shown: Grey, source_width: int) -> F32:
     sigmas = (WINDOW_PX * scale * PLACES[1] / wide, WINDOW_PX * scale * PLACES[0] / high)
     a, b = _band(true, scale), _band(shown, scale)
     around: Any = cv2.copyMakeBorder(b, *4 * (_SHIFT_PX,), cv2.BORDER_REPLICATE)
-    own = _power(a, sigmas)
+    # A shift by a pixel moves no structure to another place.
+    most = np.float32(SHARE) * (_power(a, sigmas) + _power(b, sigmas))
+    allowed = np.maximum(most, np.float32(FLOOR**2))
     least = np.full(PLACES, np.inf, np.float32)
     for dy, dx in product(range(2 * _SHIFT_PX + 1), repeat=2):
         moved = around[dy : dy + high, dx : dx + wide]
-        allowed = np.float32(SHARE) * (own + _power(moved, sigmas))
-        left = _power(a - moved, sigmas)
-        least = np.minimum(least, left / np.maximum(allowed, np.float32(FLOOR**2)))
-    return np.asarray(least, np.float32)
+        least = np.minimum(least, _power(cv2.subtract(a, moved), sigmas))
+    return np.asarray(least / allowed, np.float32)
 
 
 def _band(picture: Grey, scale: float) -> F32:
@@ -77,7 +77,7 @@ def _band(picture: Grey, scale: float) -> F32:
 
 def _power(band: Any, sigmas: tuple[float, float]) -> F32:
     """Mean square around each place."""
-    power = cv2.resize(np.square(band), PLACES[::-1], interpolation=cv2.INTER_AREA)
+    power = cv2.resize(cv2.multiply(band, band), PLACES[::-1], interpolation=cv2.INTER_AREA)
     if max(sigmas) > _LEAST_SIGMA:  # else a place is larger than the window
         power = cv2.GaussianBlur(
             power, (0, 0), max(_LEAST_SIGMA, sigmas[0]), sigmaY=max(_LEAST_SIGMA, sigmas[1]),

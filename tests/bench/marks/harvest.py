@@ -7,28 +7,30 @@ Rows are drawn by a seed of the capture's name; each capture gives about the sam
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.alarms import watch
 from gvc_base.decoders import make_decoder
-from gvc_base.marks import is_wrong
+from gvc_base.marks import disagreement
 from gvc_base.marks.doubt import Doubt
 from gvc_base.marks.facts import PLANES, SCALARS, Fact
 from gvc_base.marks.model import AWAY, BINS, Model, prepared
+from gvc_base.marks.texture import detail
 from gvc_base.mission import Mission
 from gvc_base.recording import PCAP_PARAMS, open_recording
 from gvc_base.timeline import DecodeJob
 from gvc_protocol.codec import DecodedFrame, Quality
-from gvc_protocol.marks import Mark
+from gvc_protocol.marks import TILE_PX, Mark
 from tests.bench.marks.captures import LOSS, Sending, cut, lossy, make_capture, sendings
 from tests.bench.marks.scenes import Scene, make_clip, read_clip
 
-__all__ = ["Rows", "Take", "blank_model", "decoded", "harvest", "takes"]
+__all__ = ["Rows", "Take", "blank_model", "decoded", "harvest", "joined", "square_error", "takes"]
 
 _TILES = 300
 "Of each frame that a score was made for."
@@ -59,13 +61,22 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Tiles: inputs float32[n, PLANES + SCALARS] as the network takes them, mark uint8[n], wrong
-    bool[n], picture int32[n]: which tiles are of one."""
+    """Tiles: inputs float32[n, PLANES + SCALARS] as the network takes them, mark uint8[n], apart
+    float32[n]: disagreement with the source, error float32[n]: mean square of the difference, levels of
+    255, detail float32[n, 3] of what is shown (`gvc_base.marks.texture.detail`), picture int32[n]:
+    which tiles are of one."""
 
     inputs: NDArray[np.float32]
     mark: NDArray[np.uint8]
-    wrong: NDArray[np.bool_]
+    apart: NDArray[np.float32]
+    error: NDArray[np.float32]
+    detail: NDArray[np.float32]
     picture: NDArray[np.int32]
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """As `is_wrong` says."""
+        return self.apart > 1
 
     def seen(self) -> tuple[Rows, NDArray[np.bool_]]:
         """Tiles of pictures that something was received of, and whether those of the others are wrong.
@@ -77,7 +88,10 @@ class Rows:
 
     def of(self, these: NDArray[np.bool_]) -> Rows:
         """Some of the tiles."""
-        return Rows(self.inputs[these], self.mark[these], self.wrong[these], self.picture[these])
+        return Rows(
+            self.inputs[these], self.mark[these], self.apart[these], self.error[these],
+            self.detail[these], self.picture[these],
+        )  # fmt: skip
 
 
 def takes(scene: Scene) -> list[Take]:
@@ -88,9 +102,13 @@ def takes(scene: Scene) -> list[Take]:
     first unit with it, and one that goes away after it.
     """
     odd = scene.seed % 2
-    low, high, classical = sendings(scene)
     if scene.name.endswith("-wide") or scene.kind == "drone":
-        return [Take(sending=low, quality="standard", loss_seed=0)]
+        # Of the size of most missions, and sent as these are; half of them lose a fifth.
+        return [
+            Take(sending=s, quality="standard", loss_seed=(i + odd) % 2 if i else 0)
+            for i, s in enumerate(sendings(scene))
+        ]
+    low, high, classical = sendings(scene)
     one, other = (low, high) if odd else (high, low)
     rows: list[tuple[Sending, Quality, int]] = [
         (one, "standard", scene.seed // 2 % 2), (other, "preview", 1 - scene.seed // 2 % 2),
@@ -120,8 +138,9 @@ def blank_model() -> Model:
 
     return Model(
         layers=nothing(PLANES + SCALARS), away_layers=nothing(len(AWAY) + 1),
+        error_layers=nothing(4 + len(Mark)),
         p=np.ones((len(Mark), BINS), np.float16), trusted=np.zeros(len(Mark), np.float32),
-        doubted=0.0, vouched=0.0, received=1.0, unseen=0.0, label="blank",
+        vouched=0.0, received=1.0, unseen=0.0, label="blank",
     )  # fmt: skip
 
 
@@ -155,40 +174,65 @@ def harvest(take: Take, data: Path, folder: Path) -> Rows:
         elif take.loss_seed:
             capture = lossy(capture, take.loss_seed, take.loss)
         clip = read_clip(make_clip(take.sending.scene, data, folder))
-        inputs, mark, wrong = _rows(capture, take, clip)
+        rows = _rows(capture, take, clip)
         part = path.with_suffix(".part.npz")
-        np.savez(part, inputs=inputs.astype(np.float16), mark=mark, wrong=wrong)
+        np.savez(
+            part, inputs=rows.inputs.astype(np.float16), mark=rows.mark, apart=rows.apart,
+            error=rows.error, detail=rows.detail.astype(np.float16), picture=rows.picture,
+        )  # fmt: skip
         part.rename(path)
     with np.load(path) as file:
         inputs = file["inputs"].astype(np.float32)
         prepared(inputs.T[:PLANES])
-        picture = np.arange(len(inputs), dtype=np.int32) // _TILES
-        return Rows(inputs, file["mark"], file["wrong"], picture)
+        shown = file["detail"].astype(np.float32)
+        return Rows(inputs, file["mark"], file["apart"], file["error"], shown, file["picture"])
 
 
-def _rows(
-    capture: Path, take: Take, clip: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
-    """Inputs, mark and wrong of `_TILES` tiles of each picture."""
+def _rows(capture: Path, take: Take, clip: NDArray[np.uint8]) -> Rows:
+    """`_TILES` tiles of each picture that a score was made for; inputs as the facts are."""
     rng = np.random.default_rng(zlib.crc32(take.name.encode()))
     seen: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def record(frame: int, planes: NDArray[np.float32], scalars: NDArray[np.float32]) -> None:
         seen[frame] = (planes, scalars)
 
-    inputs, marks, wrongs = [], [], []
+    found: list[Rows] = []
     for frame in decoded(capture, take.quality, Doubt(blank_model(), record)):
         known = seen.pop(frame.frame_no, None)
         if known is None or frame.frame_no >= len(clip):
             continue
-        wrong = is_wrong(clip[frame.frame_no], frame.pixels)
-        pick = rng.permutation(wrong.size)[:_TILES]
+        true = clip[frame.frame_no]
+        apart = disagreement(true, frame.pixels)
+        pick = rng.permutation(apart.size)[:_TILES]
         planes, scalars = known
         chosen = planes.reshape(PLANES, -1)[:, pick].T
-        inputs.append(np.concatenate([chosen, np.tile(scalars, (len(pick), 1))], 1))
-        marks.append(frame.mark.ravel()[pick])
-        wrongs.append(wrong.ravel()[pick])
-    if not marks:
-        nothing = np.zeros((0, PLANES + SCALARS), np.float32)
-        return nothing, np.zeros(0, np.uint8), np.zeros(0, np.bool_)
-    return np.concatenate(inputs), np.concatenate(marks), np.concatenate(wrongs)
+        found.append(Rows(
+            np.concatenate([chosen, np.tile(scalars, (len(pick), 1))], 1),
+            frame.mark.ravel()[pick], apart.ravel()[pick],
+            square_error(true, frame.pixels, frame.mark.shape).ravel()[pick],
+            detail(frame.pixels).reshape(3, -1)[:, pick].T,
+            np.full(len(pick), len(found), np.int32),
+        ))  # fmt: skip
+    return joined(found)
+
+
+def joined(rows: Sequence[Rows]) -> Rows:
+    """All of them, one after the other."""
+    none = Rows(
+        np.zeros((0, PLANES + SCALARS), np.float32), np.zeros(0, np.uint8),
+        np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros((0, 3), np.float32),
+        np.zeros(0, np.int32),
+    )  # fmt: skip
+    names = ("inputs", "mark", "apart", "error", "detail", "picture")
+    return Rows(*(np.concatenate([getattr(r, n) for r in (none, *rows)]) for n in names))
+
+
+def square_error(
+    true: NDArray[np.uint8], shown: NDArray[np.uint8], grid: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Mean square of the difference in each tile, levels of 255, float32[R, C]."""
+    square = np.square(true.astype(np.float32) - shown.astype(np.float32)).mean(2)
+    rows, columns = grid
+    below, right = rows * TILE_PX - square.shape[0], columns * TILE_PX - square.shape[1]
+    whole = cv2.copyMakeBorder(square, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,10 +21,10 @@ from gvc_base.decoders import fusion, gvc, gvc_fuse
 from gvc_base.marks import disagreement, facts
 from gvc_base.marks.model import load_model
 from gvc_base.marks.sources import Sources
+from gvc_base.marks.texture import detail
 from gvc_protocol.codec import DecodedFrame
-from gvc_protocol.marks import TILE_PX
 from tests.bench.marks.captures import lossy, make_capture, sendings
-from tests.bench.marks.harvest import Take, decoded
+from tests.bench.marks.harvest import Take, decoded, square_error
 from tests.bench.marks.replay import TRUE, Log, Logged, Seen, again
 from tests.bench.marks.scenes import TEST, make_clip, read_clip
 
@@ -47,6 +46,8 @@ class Judged:
     "Mean square of the difference to the source, levels of 255."
     apart: NDArray[np.float32]
     "Disagreement of structure, above 1 where it is wrong."
+    expected: NDArray[np.float32]
+    "Mean square of the difference, as it is expected."
     decode_s: float
     "Processor seconds that decoding took, marks included."
     marks_s: float
@@ -67,11 +68,17 @@ def test_takes() -> list[Take]:
 def judge(take: Take, data: Path, work: Path) -> Judged:
     """One take with the package's calibration."""
     log = log_of(take, data, work)
-    seen, p, spent = zip(*again(log, load_model()), strict=True)
+    model = load_model()
+    seen, p, spent = zip(*again(log, model), strict=True)
+    expected = [
+        model.expected_square(s.detail, s.mark, q).reshape(s.mark.shape)
+        for s, q in zip(seen, p, strict=True)
+    ]
     return Judged(
         frame=np.array([s.frame for s in seen], np.int32), p=np.stack(p),
         mark=np.stack([s.mark for s in seen]), wrong=np.stack([s.wrong for s in seen]),
         error=np.stack([s.error for s in seen]), apart=np.stack([s.apart for s in seen]),
+        expected=np.stack(expected),
         # The log's doubt had a model that says nothing, in next to no time.
         decode_s=log.decode_s + spent[-1], marks_s=log.facts_s + spent[-1], frames=log.frames,
     )  # fmt: skip
@@ -117,16 +124,8 @@ def _seen(frame: DecodedFrame, true: NDArray[np.uint8], ask: int) -> Seen:
     return Seen(
         frame=frame.frame_no, ask=ask, mark=frame.mark, true=frame.p_wrong == TRUE,
         wrong=apart > 1, apart=apart,
-        error=_error(true, frame.pixels, frame.mark.shape),
+        error=square_error(true, frame.pixels, frame.mark.shape), detail=detail(frame.pixels),
     )  # fmt: skip
-
-
-def _error(true: NDArray[np.uint8], shown: NDArray[np.uint8], grid: tuple[int, ...]) -> Any:
-    square = np.square(true.astype(np.float32) - shown.astype(np.float32)).mean(2)
-    rows, columns = grid
-    below, right = rows * TILE_PX - square.shape[0], columns * TILE_PX - square.shape[1]
-    whole = cv2.copyMakeBorder(square, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    return cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 @contextmanager

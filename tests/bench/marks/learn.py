@@ -1,30 +1,34 @@
-"""The two networks of `p_wrong`, learnt in plain numpy: Adam with weight decay, noise on the inputs.
+"""The networks of `p_wrong`, learnt in plain numpy: Adam with weight decay, noise on the inputs.
 
 rows of pictures that were received -> is this tile wrong          (`fit`)
 rows of pictures held or moved, with the first one's answer for the picture as it was
     -> is it out of place by now: right is what was right and still is    (`fit_away`)
+rows with their p, all of them -> how far are the pixels from the truth    (`fit_error`)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.marks.facts import PLANES, Fact, Scalar
-from gvc_base.marks.model import AWAY, away_inputs, run, still_right
+from gvc_base.marks.model import AWAY, away_inputs, error_inputs, run, still_right
 from tests.bench.marks.harvest import Rows
 
-__all__ = ["Net", "fit", "fit_away", "merged", "of_kind", "score"]
+__all__ = ["Net", "fit", "fit_away", "fit_error", "merged", "of_kind", "score"]
 
 F32 = NDArray[np.float32]
 Net = list[tuple[F32, F32]]
 Slope = Callable[[F32, F32], F32]
 "(what was drawn beside the inputs, outputs) -> gradient of the loss of each output."
 
-_WIDTHS, _AWAY_WIDTHS = (32, 16), (16, 16)
+_WIDTHS, _AWAY_WIDTHS, _ERROR_WIDTHS = (32, 16), (16, 16), (12, 8)
+_LEAST_ERROR = 0.3
+"Mean square, levels of 255: nearer than that is a matter of rounding."
 
 _UNUSED = [PLANES + Scalar.COST, PLANES + Scalar.RATE]
 """They are one number a take: with some sixty takes they tell scenes apart, not right from
@@ -80,6 +84,24 @@ def fit_away(rows: Sequence[Rows], layers: Net, seed: int = 1) -> Net:
         return np.asarray((1 - wrong - wrong / odds) / (1 + np.exp(-out)), np.float32)
 
     return _learn(takes, slope, _AWAY_WIDTHS, [], rng)
+
+
+def fit_error(rows: Sequence[Rows], p: Sequence[NDArray[np.floating[Any]]], seed: int = 1) -> Net:
+    """How far shown pixels are from the truth.
+
+    Args:
+        p: of each take's rows.
+    """
+    takes = [
+        (error_inputs(r.detail, r.mark, q), np.maximum(r.error, _LEAST_ERROR))
+        for r, q in zip(rows, p, strict=True) if len(r.mark)
+    ]  # fmt: skip
+
+    def slope(error: F32, out: F32) -> F32:
+        """Of a gamma's log loss, of which the mean is exp(out); a rare large error pulls so much."""
+        return np.asarray(np.maximum(1 - error * np.exp(-np.clip(out, -2, 12)), -4), np.float32)
+
+    return _learn(takes, slope, _ERROR_WIDTHS, [], np.random.default_rng(seed))
 
 
 def score(layers: Net, away: Net, inputs: F32) -> F32:

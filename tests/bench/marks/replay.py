@@ -45,6 +45,8 @@ class Seen:
     error: NDArray[np.float32]
     "Mean square of the difference to the source, levels of 255."
     wrong: NDArray[np.bool_]
+    detail: F32
+    "float32[3, R, C]: see `gvc_base.marks.texture.detail`."
 
 
 @dataclass(slots=True)

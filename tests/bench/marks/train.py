@@ -1,6 +1,6 @@
 """`make train-marks`: training scenes to a score, calibration scenes to what the score means.
 
-    training scenes      -> two networks of three layers, plain numpy (`learn`)
+    training scenes      -> networks of three layers, plain numpy (`learn`)
     calibration scenes   -> share of wrong tiles at each score, by mark (never falling)
                          -> the highest p that is still trusted, by mark (conformal risk control)
 It goes on where it was: clips, captures and rows are kept in the work folder.
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from gvc_base.decoders.gvc_parts import place_patch
 from gvc_base.marks import is_wrong
 from gvc_base.marks.facts import PLANES, SCALARS
-from gvc_base.marks.model import BINS, FOLDER, Model, bins_of, model_of
+from gvc_base.marks.model import BINS, FOLDER, Model, bins_of, error_inputs, model_of, run
 from gvc_edge.regions import encode_layer
 from gvc_protocol.marks import Mark
-from tests.bench.marks.calibrate import calibrated
+from tests.bench.marks.calibrate import Table, calibrated
 from tests.bench.marks.harvest import Rows, Take, harvest, takes
-from tests.bench.marks.learn import fit, fit_away, merged, of_kind, score
+from tests.bench.marks.learn import Net, fit, fit_away, fit_error, merged, of_kind, score
 from tests.bench.marks.scenes import CALIBRATION, TRAINING, Scene, make_clip, read_clip
 
 __all__ = ["main"]
@@ -57,6 +57,31 @@ def _received(data: Path, work: Path) -> float:
                 )
                 wrong, tiles = wrong + int(off.sum()), tiles + off.size
     return (wrong + 1) / (tiles + 1)
+
+
+def _error(
+    trained: Sequence[Rows],
+    judged: Sequence[tuple[Take, Rows]],
+    layers: Net,
+    away: Net,
+    table: Table,
+) -> Net:
+    """The network of the expected error: from the training scenes, its level from the others."""
+
+    def p_of(rows: Rows) -> NDArray[np.float64]:
+        return table.p[rows.mark, bins_of(score(layers, away, rows.inputs))]
+
+    seen = [rows for rows in (take.seen()[0] for take in trained) if len(rows.mark)]
+    net = fit_error(seen, [p_of(rows) for rows in seen])
+    said, found = [], []
+    for _, rows in judged:
+        if len(rows.mark):
+            inputs = error_inputs(rows.detail, rows.mark, p_of(rows))
+            said.append(np.exp(run(net, inputs)).mean())
+            found.append(rows.error.mean())
+    weights, bias = net[-1]
+    net[-1] = weights, bias + np.float32(np.log(np.sum(found) / np.sum(said)))
+    return net
 
 
 def _all(scenes: Sequence[Scene], data: Path, work: Path) -> list[tuple[Take, Rows]]:
@@ -108,17 +133,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Each take counts alike, here too.
     unseen = float(np.mean([wrong.mean() for _, (_, wrong) in taken if len(wrong)]))
     table = calibrated(judged, [bins_of(s) for s in scores], unseen)
+    error = _error(trained, judged, layers, away, table)
     received = np.float32(_received(given.data, given.work))
     # Counted apart from the scores, on patches, and far below alpha: such pixels are trusted.
     table.trusted[Mark.RECEIVED] = max(table.trusted[Mark.RECEIVED], received)
     arrays: dict[str, NDArray[np.generic]] = {
         "p": table.p.astype(np.float16), "trusted": table.trusted.astype(np.float32),
-        "doubted": np.float32(table.doubted), "vouched": np.float32(table.vouched),
+        "vouched": np.float32(table.vouched),
         "received": received, "unseen": np.float32(table.unseen),
     }  # fmt: skip
     for index in (1, 2, 3):
         arrays[f"w{index}"], arrays[f"b{index}"] = layers[index - 1]
         arrays[f"v{index}"], arrays[f"a{index}"] = away[index - 1]
+        arrays[f"e{index}"], arrays[f"f{index}"] = error[index - 1]
     model = _write(arrays, given.out)
     assert model.layers[0][0].shape[1] == PLANES + SCALARS and table.p.shape == (len(Mark), BINS)
     for line in table.lines:
