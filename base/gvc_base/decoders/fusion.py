@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from gvc_base.decoders.av1 import Picture
 from gvc_base.decoders.motion import (
     F32,
+    LONG_GAP_S,
     FlowEngine,
     PairMotion,
     agreement,
+    alike,
     compose,
     resize_flow,
     warp,
@@ -180,6 +182,7 @@ class Between:
         self._motion = PairMotion(engine.flow(a, b), engine.flow(b, a))
         self._trust_a = agreement(self._motion.a_to_b, self._motion.b_to_a)
         self._trust_b = agreement(self._motion.b_to_a, self._motion.a_to_b)
+        self._greys = (a, b) if passed_s > LONG_GAP_S else None
         self._a, self._b = picture_a, picture_b
         self._weight_a, self._weight_b = weight_a, weight_b
         self.cut = float(self._trust_a.mean() + self._trust_b.mean()) < 2 * _SCENE_CUT
@@ -201,6 +204,8 @@ class Between:
             # Nothing moves from one scene to another: the nearer picture as it is.
             nothing = np.zeros_like(trust)
             return (self._a if nearer_a else self._b), nothing, nothing
+        if self._greys is not None:
+            trust = trust * alike(warp(self._greys[0], to_a), warp(self._greys[1], to_b))
         share_a = trust * (1 - alpha) + (1 - trust) * (1.0 if nearer_a else 0.0)
         weight = np.zeros_like(trust)
         if self._weight_a is not None and self._weight_b is not None:

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from gvc_base.decoders.fusion import resize
 from gvc_base.decoders.motion import (
     F32,
+    LONG_GAP_S,
     FlowEngine,
     PairMotion,
     agreement,
+    alike,
     resize_flow,
     warp,
     warp_nearest,
@@ -140,6 +142,8 @@ class Pair:
     cut: bool
     facts: Callable[[], PairFacts]
     "The same on the grid of tiles, for `p_wrong`; made when it is asked for, once."
+    greys: tuple[U8, U8] | None = None
+    "A and B on the flow's grid, where the gap is so long that both are looked at again."
 
     def onto_b(self, a: Moment, passed_s: float) -> Carried:
         """A's content where B sees it, `passed_s` seconds later."""
@@ -171,6 +175,8 @@ class Pair:
             )  # fmt: skip
         to_a, to_b = self.motion.at(alpha)
         trust = np.minimum(warp(self.trust_a, to_a), warp(self.trust_b, to_b))
+        if self.greys is not None:
+            trust = trust * alike(warp(self.greys[0], to_a), warp(self.greys[1], to_b))
         share = trust * (1 - alpha) + (1 - trust) * (1.0 if alpha <= 0.5 else 0.0)
         h, w = a.shown.shape[:2]
         from_a = warp(a.shown, resize_flow(to_a, w, h))
@@ -270,4 +276,5 @@ def find_pair(
     motion = PairMotion(there, back)
     trust = (trust_a, trust_b)
     facts = cache(partial(pair_facts, a, b, motion, trust, passed_s, width, grid))
-    return Pair(motion, trust_a, trust_b, cut, facts)
+    greys = (a, b) if passed_s > LONG_GAP_S else None
+    return Pair(motion, trust_a, trust_b, cut, facts, greys)

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "FlowEngine", "PairMotion", "agreement", "compose", "pixel_grid", "resize_flow", "warp",
-    "warp_nearest",
+    "LONG_GAP_S", "FlowEngine", "PairMotion", "agreement", "alike", "compose", "pixel_grid",
+    "resize_flow", "warp", "warp_nearest",
 ]  # fmt: skip
 
 F32 = NDArray[np.float32]
@@ -29,6 +29,11 @@ _MIN_SIDE_PX = 64
 _TOLERANCE_PX = 0.6
 _TOLERANCE_SHARE = 0.06
 "A flow vector and its way back may differ by this many pixels plus this share of their length."
+
+LONG_GAP_S = 0.6
+"""Across a longer gap what moves by itself is far from where it was: moved with its ground, both places
+would show through, two cars for one. There `alike` is asked, too."""
+_ALIKE_LEVELS, _ALIKE_BLUR, _ALIKE_AROUND = 10.0, 1.5, (5, 5)
 
 _grids: dict[tuple[int, int], F32] = {}
 
@@ -97,6 +102,14 @@ def agreement(there: F32, back: F32) -> F32:
     at_x, at_y = cv2.split(cv2.add(pixel_grid(h, w), there))
     out[(at_x < -1) | (at_x > w) | (at_y < -1) | (at_y > h)] = 0
     return np.asarray(out, np.float32)
+
+
+def alike(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> F32:
+    """How far two grey pictures, moved to one moment, show the same: float32[h, w], 1 falling to 0, with
+    a seam of pixels around what differs."""
+    apart = cv2.GaussianBlur(cv2.absdiff(a, b).astype(np.float32), (0, 0), _ALIKE_BLUR)
+    ratio = cv2.dilate(apart, np.ones(_ALIKE_AROUND, np.uint8)) / np.float32(_ALIKE_LEVELS)
+    return np.asarray(cv2.exp(cv2.multiply(ratio, ratio, scale=-0.5)), np.float32)
 
 
 class FlowEngine:
