@@ -54,6 +54,17 @@ def test_it_finds_more_than_the_same_rate_in_each_picture() -> None:
     assert ours[wrong].mean() > each[wrong].mean() + 0.02
 
 
+def test_it_goes_on_from_what_it_knew() -> None:
+    p, _ = _mission(4, -1.5)
+    whole, first, second = DoubtLevel(), DoubtLevel(), DoubtLevel()
+    at = [whole.see(picture) for picture in p[:90]]
+    for picture in p[:43]:
+        first.see(picture)
+    second.restore(first.state())
+    first.see(p[50])
+    assert [second.see(picture) for picture in p[43:90]] == at[43:] and len(set(at)) > 5
+
+
 def test_what_is_more_likely_wrong_than_right_is_doubted_however_much_there_is() -> None:
     p, _ = _mission(3, 4.0)
     level = DoubtLevel()

@@ -109,13 +109,17 @@ class WatchedDecoder:
 
     def state(self) -> tuple[object, ...]:
         """What is remembered from unit to unit, for `restore`."""
-        return (self._before, dict(self._chips), self._detected, self._alarms, self._received)
+        return (
+            self._before, dict(self._chips), self._detected, self._alarms, self._received,
+            self._level.state(),
+        )  # fmt: skip
 
     def restore(self, state: tuple[object, ...]) -> None:
         """Go on from what `state` gave."""
-        before, chips, detected, alarms, received = cast(Any, state)
+        before, chips, detected, alarms, received, level = cast(Any, state)
         self._before, self._chips, self._received = before, dict(chips), received
         self._detected, self._alarms = detected, alarms
+        self._level.restore(level)
 
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """The inner decoder's frames, with claims and alarms."""

@@ -55,6 +55,15 @@ class DoubtLevel:
         self._pictures += 1
         return self.at
 
+    def state(self) -> tuple[NDArray[np.float64], int, float]:
+        """What the pictures so far have told, for `restore`."""
+        return self._right.copy(), self._pictures, self.at
+
+    def restore(self, state: tuple[NDArray[np.float64], int, float]) -> None:
+        """Go on from what `state` gave."""
+        right, self._pictures, self.at = state
+        self._right = right.copy()
+
     def _count(self, p: NDArray[np.float64]) -> None:
         bins = np.minimum((p * _BINS).astype(np.int64), _BINS - 1)
         self._right *= _KEPT
