@@ -138,10 +138,14 @@ def test_a_full_radio_is_not_taken_for_losses_on_the_air(seed: int) -> None:
 
 @given(st.floats(3_000, 60_000), st.lists(st.integers(20, 250), min_size=40, max_size=80))
 def test_the_gauge_bounds_what_a_queue_without_losses_carries(bps: float, sizes: list[int]) -> None:
-    """Packets at a steady pace into a queue that serves `bps`, a report after every tenth."""
+    """Packets at a steady pace into a queue that serves `bps`, a report after every tenth.
+
+    The first is as small as any, so that what the way takes by itself is known: after a large one the
+    gauge takes a part of the queue for the way until a small one found it empty.
+    """
     gauge, free, sent = LinkGauge(250, SECOND), 0.0, 0.0
     gauge.packet_ns = 250 * 8e9 / bps
-    for seq, size in enumerate(sizes):
+    for seq, size in enumerate([20, *sizes]):
         gauge.note_sent(seq, size, int(sent))
         free = max(free, sent) + size * 8e9 / bps
         if seq % 10 == 0:
