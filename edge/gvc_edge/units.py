@@ -36,6 +36,10 @@ class UsesRecords(Protocol):
         """What D will tell of the open unit, the best tracks first; before `close`."""
 
 
+_RECORD_HEAD_BYTES = 2
+"Type and length of a record in D."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltUnit:
     """A closed unit and when its last frame had been seen."""
@@ -131,11 +135,11 @@ def _with_truth(
     d = unit.descriptors
     records = len(d.pack()) - len(replace(d, tracks=(), motion_path=None).pack())
     left = budget - len(unit.keyframe) - len(unit.features) - rate.payload_for(records)
+    bare = len(d.pack())
     for truth in maps:
-        if len(truth.pack()) > MAX_TRUTH_BYTES:
-            continue
         told = replace(d, truth=truth)
-        if rate.payload_for(len(told.pack()) - len(d.pack())) <= left:
+        record = len(told.pack()) - bare
+        if record <= MAX_TRUTH_BYTES + _RECORD_HEAD_BYTES and rate.payload_for(record) <= left:
             return replace(unit, descriptors=told)
     return unit
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_profiles.sight.evidence import Evidence, small_grey, work_size
-from gvc_profiles.sight.shares import apart_at
+from gvc_profiles.sight.shares import SHARE_OF_LEVEL, apart_at, at_moment, log_odds
 from gvc_protocol.motion_path import MotionPath
 from gvc_protocol.truth import SHAPES, Proxy, TruthMap, levels_of
 
@@ -34,9 +34,6 @@ _APART = (0.125, 6.0)
 "Nearer than the first and further than the second tell no more."
 _SURELY = 1.5
 "Apart from which on a place of an object's size is surely wrong, if it is so at one moment alone."
-_SHARE = np.array([0.0018, 0.0077, 0.08, 0.28, 0.79])
-"What a cell of each level has of wrong, about, to weigh shapes by."
-_ODDS = np.log(_SHARE / (1 - _SHARE)).astype(np.float32)
 
 
 @runtime_checkable
@@ -126,15 +123,10 @@ def _levels(
 
 def _loss(levels: NDArray[np.uint8], at: F64, wrong: F32) -> float:
     """How badly a map foretells what was found, as the base reads it: log loss of a place."""
-    slices, size = len(levels), wrong.shape[:0:-1]
-    odds = [cv2.resize(_ODDS[one], size, interpolation=cv2.INTER_LINEAR) for one in levels]
-    total = 0.0
+    odds, size, total = log_odds(SHARE_OF_LEVEL[levels]), wrong.shape[:0:-1], 0.0
     for moment, found in zip(at, wrong, strict=True):
-        place = min(max(float(moment) * slices - 0.5, 0.0), slices - 1.0)
-        first = min(int(place), max(0, slices - 2))
-        said = odds[first]
-        if slices > 1:
-            said = cv2.addWeighted(said, 1 - place + first, odds[first + 1], place - first, 0)
+        cells = at_moment(odds, float(moment))
+        said = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)
         total += float(np.logaddexp(0, said).sum() - (said * found).sum())
     return total / wrong.size
 

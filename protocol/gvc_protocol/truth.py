@@ -24,7 +24,6 @@ __all__ = [
 ]  # fmt: skip
 
 Levels = NDArray[np.uint8]
-Counts = tuple[tuple[int, ...], ...]
 
 MAX_TRUTH_BYTES = 16
 "Of the record's value; with type and length the record takes at most 18."

@@ -138,14 +138,24 @@ def test_a_full_radio_is_not_taken_for_losses_on_the_air(seed: int) -> None:
 
 @given(st.floats(3_000, 60_000), st.lists(st.integers(20, 250), min_size=40, max_size=80))
 def test_the_gauge_bounds_what_a_queue_without_losses_carries(bps: float, sizes: list[int]) -> None:
-    """Packets at a steady pace into a queue that serves `bps`, a report after every tenth.
+    """The first datagram is as small as any, so that what the way takes by itself is known."""
+    _bounded(bps, [20, *sizes])
 
-    The first is as small as any, so that what the way takes by itself is known: after a large one the
-    gauge takes a part of the queue for the way until a small one found it empty.
-    """
+
+@pytest.mark.xfail(
+    strict=True, reason="a large first datagram's own air time is taken for the way's"
+)
+@pytest.mark.parametrize("first", [184, 250])
+def test_the_gauge_bounds_it_after_a_large_first_datagram_too(first: int) -> None:
+    """Found by Hypothesis: `least` is up to 1.3 of what the queue carries, until one found it empty."""
+    _bounded(3000.0, [first, *[20] * 8, 21, *[20] * 30])
+
+
+def _bounded(bps: float, sizes: list[int]) -> None:
+    """Packets at a steady pace into a queue that serves `bps`, a report after every tenth."""
     gauge, free, sent = LinkGauge(250, SECOND), 0.0, 0.0
     gauge.packet_ns = 250 * 8e9 / bps
-    for seq, size in enumerate([20, *sizes]):
+    for seq, size in enumerate(sizes):
         gauge.note_sent(seq, size, int(sent))
         free = max(free, sent) + size * 8e9 / bps
         if seq % 10 == 0:

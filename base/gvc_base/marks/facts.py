@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from gvc_base.decoders.motion import F32, PairMotion, warp
 from gvc_base.marks.texture import Grid, activity, band_of, finest, standing, tiles
+from gvc_profiles.sight.shares import SHARE_OF_LEVEL, at_moment, log_odds
 from gvc_protocol.codec import Quality
 from gvc_protocol.truth import TruthMap
 
@@ -35,8 +35,6 @@ U8 = NDArray[np.uint8]
 _NEAR, _FAR = (5, 5), (15, 15)
 FAR_AWAY_S = 8.0
 "Ages and distances beyond this say nothing more."
-_SHARE_OF_LEVEL = np.array([0.0018, 0.0077, 0.08, 0.28, 0.79], np.float32)
-"What a cell of each level has of wrong, in the mean of the training scenes."
 TOLD_RIGHT = -4.0
 "`Fact.TOLD` of a cell that the sender found right is below this, any other above."
 
@@ -196,35 +194,20 @@ class Told:
 
     def put(self, planes: F32, scalars: F32, frame: int) -> None:
         """Into the inputs of a score of that frame, in place."""
-        odds = _log_odds(_SHARE_OF_LEVEL[self.truth.levels])
+        odds = log_odds(SHARE_OF_LEVEL[self.truth.levels])
         size = (planes.shape[2], planes.shape[1])
         share = min(1.0, max(0.0, (frame - self.first) / max(1, self.frames)))
         here = odds[self.truth.slice_at(share)]
         planes[Fact.TOLD] = cv2.resize(here, size, interpolation=cv2.INTER_NEAREST)
-        planes[Fact.TOLD_EVENLY] = cv2.resize(
-            _at(odds, share), size, interpolation=cv2.INTER_LINEAR
-        )
+        evenly = at_moment(odds, share)
+        planes[Fact.TOLD_EVENLY] = cv2.resize(evenly, size, interpolation=cv2.INTER_LINEAR)
         planes[Fact.TOLD_NEAR] = cv2.blur(planes[Fact.TOLD], _FAR)
         scalars[Scalar.TOLD], scalars[Scalar.TOLD_WHOLE] = 1, self.whole
 
     @property
     def share(self) -> float:
         """See `Scalar.TOLD_SHARE`."""
-        return float(_log_odds(_SHARE_OF_LEVEL[self.truth.levels].mean()))
-
-
-def _at(slices: F32, share: float) -> F32:
-    """Straight between the middles of the slices, float32[R, C]."""
-    place = min(max(share * len(slices) - 0.5, 0.0), len(slices) - 1.0)
-    first = min(int(place), max(0, len(slices) - 2))
-    if place == first:
-        return np.asarray(slices[first], np.float32)
-    after = np.float32(place - first)
-    return np.asarray(slices[first] * (1 - after) + slices[first + 1] * after, np.float32)
-
-
-def _log_odds(share: Any) -> Any:
-    return np.log(share / (1 - share))
+        return float(log_odds(SHARE_OF_LEVEL[self.truth.levels].mean()))
 
 
 def pair_facts(

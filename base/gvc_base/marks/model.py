@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from gvc_base.marks.facts import PLANES, SCALARS, Fact, Scalar
 from gvc_base.marks.texture import detail
 from gvc_base.neural.weights import read_checked
+from gvc_profiles.sight.shares import log_odds
 from gvc_protocol.errors import UserError
 from gvc_protocol.marks import Mark
 
@@ -186,15 +187,15 @@ def away_inputs(away: F32, before: F32) -> F32:
     return np.concatenate([away, np.clip(before, least, most)[:, None]], 1)
 
 
-def error_inputs(detail: F32, mark: NDArray[np.uint8], p_wrong: NDArray[np.floating[Any]]) -> F32:
+def error_inputs(shown: F32, mark: NDArray[np.uint8], p_wrong: NDArray[np.floating[Any]]) -> F32:
     """What the third network takes, float32[n, 4 + marks].
 
     Args:
-        detail: float32[n, 3] of `texture.detail`; mark, p_wrong: [n].
+        shown: float32[n, 3] of `texture.detail`; mark, p_wrong: [n].
     """
     p = np.clip(p_wrong.astype(np.float32), 1e-3, 1 - 1e-3)
     kinds = np.eye(len(Mark), dtype=np.float32)[mark]
-    return np.concatenate([detail, np.log(p / (1 - p))[:, None], kinds], 1)
+    return np.concatenate([shown, log_odds(p)[:, None], kinds], 1)
 
 
 def still_right(before: F32, away: F32) -> F32:

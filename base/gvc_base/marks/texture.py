@@ -55,7 +55,7 @@ def activity(picture: U8, grid: Grid) -> tuple[F32, F32]:
 def detail(picture: U8) -> F32:
     """FINE, BAND and STRUCTURE of a shown picture, float32[3, R, C]."""
     grid = tile_grid(*picture.shape[:2])
-    return np.stack([*activity(picture, grid), standing(picture, grid)[0]])
+    return np.stack([*activity(picture, grid), _structure(_standing(picture, grid), grid)])
 
 
 def finest(grey: F32, grid: Grid) -> F32:
@@ -69,6 +69,22 @@ def standing(picture: U8, grid: Grid) -> tuple[F32, F32]:
 
     About the measure of `gvc_base.marks.is_wrong`: luma, colour differences, at half of its size.
     """
+    band, n = _standing(picture, grid), _AWAY_CELLS
+    high, wide = band.shape[:2]
+    around: Any = cv2.copyMakeBorder(band, n, n, n, n, cv2.BORDER_REPLICATE)
+    left, apart = np.zeros_like(band), np.empty_like(band)
+    for y, x in ((0, n), (2 * n, n), (n, 0), (n, 2 * n)):
+        cv2.subtract(band, around[y : y + high, x : x + wide], dst=apart)
+        cv2.accumulateSquare(apart, left)
+    return _structure(band, grid), _power(left, 0.25, grid)
+
+
+def _structure(band: F32, grid: Grid) -> F32:
+    return _power(cv2.multiply(band, band), 1.0, grid)
+
+
+def _standing(picture: U8, grid: Grid) -> F32:
+    """The band that carries structure, float32[2R, 2C, 3]."""
     size = (grid[1] * _SIDE, grid[0] * _SIDE)
     below, right = grid[0] * TILE_PX - picture.shape[0], grid[1] * TILE_PX - picture.shape[1]
     if 0 <= below < TILE_PX and 0 <= right < TILE_PX:
@@ -80,14 +96,7 @@ def standing(picture: U8, grid: Grid) -> tuple[F32, F32]:
     cells = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb).astype(np.float32)
     sigma = COARSE_PX / _CELL_PX
     band = cv2.GaussianBlur(cells, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    cv2.subtract(cells, band, dst=band)
-    n = _AWAY_CELLS
-    around: Any = cv2.copyMakeBorder(band, n, n, n, n, cv2.BORDER_REPLICATE)
-    left = np.zeros_like(cells)
-    for y, x in ((0, n), (2 * n, n), (n, 0), (n, 2 * n)):
-        cv2.subtract(band, around[y : y + size[1], x : x + size[0]], dst=cells)
-        cv2.accumulateSquare(cells, left)
-    return _power(cv2.multiply(band, band), 1.0, grid), _power(left, 0.25, grid)
+    return np.asarray(cv2.subtract(cells, band, dst=band), np.float32)
 
 
 def _power(square: Any, scale: float, grid: Grid) -> F32:

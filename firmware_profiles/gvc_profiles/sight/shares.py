@@ -16,7 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COARSE_PX", "FINE_PX", "FLOOR", "PLACES", "SHARE", "WINDOW_PX", "apart_at"]
+__all__ = [
+    "COARSE_PX", "FINE_PX", "FLOOR", "PLACES", "SHARE", "SHARE_OF_LEVEL", "WINDOW_PX", "apart_at",
+    "at_moment", "log_odds",
+]  # fmt: skip
 
 Grey = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -38,6 +41,9 @@ less than a third of its contrast left, or two patterns that correlate by less t
 FLOOR = 4.0
 """Root mean square of the disagreement, levels of 255, below which nothing is wrong: sensor noise of
 deviation 4 gives 0.8 here, and a figure of 8 by 16 pixels that stands out by 12 levels about 4."""
+
+SHARE_OF_LEVEL = np.array([0.0018, 0.0077, 0.08, 0.28, 0.79], np.float32)
+"What a cell of each level of a truth map has of wrong, in the mean of the training scenes."
 
 _SHIFT_PX = 1
 "Shifts each way, pixels of the compared pictures."
@@ -64,6 +70,25 @@ def apart_at(true: Grey, shown: Grey, source_width: int) -> F32:
         moved = around[dy : dy + high, dx : dx + wide]
         least = np.minimum(least, _power(cv2.subtract(a, moved), sigmas))
     return np.asarray(least / allowed, np.float32)
+
+
+def log_odds(share: Any) -> Any:
+    """Of a share, or of an array of them."""
+    return np.log(share / (1 - share))
+
+
+def at_moment(slices: F32, share: float) -> F32:
+    """What cells hold at a moment, straight between the middles of the slices: float32[R, C].
+
+    Args:
+        slices: float32[T, R, C]. share: of the unit's frames that are before the moment.
+    """
+    place = min(max(share * len(slices) - 0.5, 0.0), len(slices) - 1.0)
+    first = min(int(place), max(0, len(slices) - 2))
+    if place == first:
+        return np.asarray(slices[first], np.float32)
+    after = np.float32(place - first)
+    return np.asarray(slices[first] * (1 - after) + slices[first + 1] * after, np.float32)
 
 
 def _band(picture: Grey, scale: float) -> F32:
