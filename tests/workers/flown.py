@@ -15,7 +15,8 @@ from gvc_protocol.codec import CodecSpec, DecodedFrame, PartData, ReceivedUnit, 
 
 __all__ = ["PLAN", "Sent", "alone", "same", "units"]
 
-UNITS, UNIT_FRAMES, FPS, WIDTH, HEIGHT = 3, 18, 9, 96, 64
+UNITS, UNIT_FRAMES, FPS, WIDTH, HEIGHT = 3, 36, 18, 96, 64
+"More than two batches: the next is decoded while one is shown, the third is asked for after that."
 LOST = 1
 PLAN = DecoderPlan(spec=CodecSpec(codec_id=0, bitstream_version=1), quality="standard")
 
@@ -30,7 +31,7 @@ class Sent:
 
 @cache
 def units() -> tuple[Sent, ...]:
-    """Three units of 18 frames; nothing of the second came, so that its frames hang on what was kept."""
+    """Three units; nothing of the second came, so that its frames hang on what was kept."""
     query = parse_flood_query(
         f"seed=3&seconds={UNITS * UNIT_FRAMES // FPS}&size={WIDTH}x{HEIGHT}&fps={FPS}"
     )
