@@ -12,7 +12,7 @@ from gvc_base.marks.texture import standing
 from gvc_profiles.sight.evidence import small_grey, work_size
 from gvc_profiles.sight.shares import apart_at
 from gvc_protocol.marks import tile_grid
-from tests.bench.marks.harvest import Rows
+from tests.bench.marks.learn import Rows
 
 
 def ground(seed: int, height: int, width: int) -> np.ndarray:

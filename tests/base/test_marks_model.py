@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,10 @@ from tests.base.test_gvc_decoder import FRAMES, SPAN, Grey, received, unit
 from tests.bench.marks.bench import auroc
 from tests.bench.marks.calibrate import ALPHA, calibrated
 from tests.bench.marks.captures import Sending
-from tests.bench.marks.harvest import Rows, Take, joined
-from tests.bench.marks.learn import fit, fit_away, fit_error, merged, of_kind, score
+from tests.bench.marks.harvest import Take
+from tests.bench.marks.learn import Rows, fit, fit_away, fit_error, joined, merged, of_kind, score
 from tests.bench.marks.replay import TRUE, Log, Logged, Seen, again
-from tests.bench.marks.scenes import CALIBRATION, TEST, TRAINING
+from tests.bench.marks.scenes import CALIBRATION, FRESH, TEST, TRAINING
 
 __all__ = ["unit"]
 
@@ -89,7 +90,12 @@ def test_a_calibration_that_is_not_the_one_of_its_index_is_refused(tmp_path: Pat
 def test_a_calibration_for_other_facts_is_refused() -> None:
     model = load_model()
     arrays = {"p": model.p, "trusted": model.trusted, "vouched": np.float32(0.1)}
-    nets = (("wb", model.layers), ("va", model.away_layers), ("ef", model.error_layers))
+    nets = (
+        ("gh", model.own_layers),
+        ("wb", model.layers),
+        ("va", model.away_layers),
+        ("ef", model.error_layers),
+    )
     for names, layers in nets:
         for index, both in enumerate(layers, 1):
             arrays |= {f"{name}{index}": array for name, array in zip(names, both, strict=True)}
@@ -182,9 +188,12 @@ def test_a_small_network_learns_and_is_what_the_decoder_runs(
     model = replace(load_model(), layers=tuple(layers))
     planes = np.abs(rng.normal(0, 1, (PLANES, *GRID))).astype(np.float32)
     scalars = rng.normal(0, 1, SCALARS).astype(np.float32)
+    got = model.score(planes, scalars)
     flat = prepared(planes.reshape(PLANES, -1).copy()).T
     inputs = np.concatenate([flat, np.tile(scalars, (len(flat), 1))], 1)
-    got = model.score(planes, scalars)
+    own = run(model.own_layers, inputs)
+    assert np.allclose(inputs[:, facts.Fact.OWN], own, atol=1e-4) and np.ptp(own) > 0
+    assert not inputs[:, facts.Fact.OFFSET : facts.Fact.OFFSET_EVENLY + 1].any()
     assert np.allclose(got.ravel(), run(layers, inputs), atol=1e-4)
     assert got.shape == GRID
     other = fit(rows, seed=2)
@@ -369,5 +378,7 @@ def test_a_log_gives_what_the_decoder_would_have_shown(unit: GvcUnit, tmp_path: 
 
 
 def test_no_scene_is_in_two_lists() -> None:
-    lists = [{(s.source, s.start_s) for s in scenes} for scenes in (TRAINING, CALIBRATION, TEST)]
-    assert not (lists[0] & lists[1] or lists[0] & lists[2] or lists[1] & lists[2])
+    lists = [
+        {(s.source, s.start_s) for s in scenes} for scenes in (TRAINING, CALIBRATION, TEST, FRESH)
+    ]
+    assert not any(one & other for one, other in combinations(lists, 2))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gvc_base.marks import facts
 from gvc_base.marks.facts import Context, Fact, PairFacts, Scalar, Told
 from gvc_base.marks.model import Model
+from gvc_base.marks.spread import Spread
 from gvc_protocol.codec import ReceivedUnit, UnitSpan
 
 __all__ = ["Doubt", "Known", "Recorder", "told_of"]
@@ -84,6 +85,7 @@ class Doubt:
     def __init__(self, model: Model, record: Recorder | None = None) -> None:
         self.model, self.record = model, record
         self._told: Told | None = None
+        self._spread = Spread()
         self._share = 0.0
         "Of the unit that the sender told of last: one that lost its map is as hard a scene, about."
         self._looked: Known | None = None
@@ -92,7 +94,7 @@ class Doubt:
 
     def tell(self, told: Told | None) -> None:
         """A unit begins, of which the sender said this of its own comparison; None: nothing."""
-        self._told = told
+        self._told, self._spread = told, Spread()
         self._share = told.share if told is not None else self._share
         self._looked = None
 
@@ -212,7 +214,11 @@ class Doubt:
 
     def _score(self, frame: int, planes: F32, scalars: F32) -> F32:
         self._fill(frame, planes, scalars)
-        return self.model.score(planes, scalars)
+        told, spread = self._told, self._spread
+        if told is None:
+            return self.model.score(planes, scalars)
+        odds, part = told.cells(frame)
+        return self.model.score(planes, scalars, lambda own: spread.see(own, odds, part))
 
     def _fill(self, frame: int, planes: F32, scalars: F32) -> None:
         """What the sender told goes into the inputs, in place; then they are recorded."""

@@ -105,6 +105,12 @@ class Fact(IntEnum):
     "The same, straight between the middles of the cells and of the unit's slices of time."
     TOLD_NEAR = 34
     "TOLD, mean of 15 by 15 tiles."
+    OWN = 35
+    "Log-odds of wrong by all other facts but TOLD and its like (`Model.own_layers`)."
+    OFFSET = 36
+    "What OWN takes to agree with TOLD, in the mean of the cell's tiles (`spread`); 0 where none came."
+    OFFSET_EVENLY = 37
+    "The same, straight between the middles of the cells."
 
 
 class Scalar(IntEnum):
@@ -194,15 +200,25 @@ class Told:
 
     def put(self, planes: F32, scalars: F32, frame: int) -> None:
         """Into the inputs of a score of that frame, in place."""
-        odds = log_odds(SHARE_OF_LEVEL[self.truth.levels])
         size = (planes.shape[2], planes.shape[1])
-        share = min(1.0, max(0.0, (frame - self.first) / max(1, self.frames)))
-        here = odds[self.truth.slice_at(share)]
+        here, _ = self.cells(frame)
         planes[Fact.TOLD] = cv2.resize(here, size, interpolation=cv2.INTER_NEAREST)
-        evenly = at_moment(odds, share)
+        evenly = at_moment(self._odds, self._passed(frame))
         planes[Fact.TOLD_EVENLY] = cv2.resize(evenly, size, interpolation=cv2.INTER_LINEAR)
         planes[Fact.TOLD_NEAR] = cv2.blur(planes[Fact.TOLD], _FAR)
         scalars[Scalar.TOLD], scalars[Scalar.TOLD_WHOLE] = 1, self.whole
+
+    def cells(self, frame: int) -> tuple[F32, int]:
+        """Log-odds of wrong in each cell of the slice that holds this frame, and which slice it is."""
+        part = self.truth.slice_at(self._passed(frame))
+        return self._odds[part], part
+
+    @property
+    def _odds(self) -> F32:
+        return np.asarray(log_odds(SHARE_OF_LEVEL[self.truth.levels]), np.float32)
+
+    def _passed(self, frame: int) -> float:
+        return min(1.0, max(0.0, (frame - self.first) / max(1, self.frames)))
 
     @property
     def share(self) -> float:

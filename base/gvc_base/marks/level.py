@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 __all__ = ["ALWAYS", "LEAST", "NOTHING_DOUBTED", "RATE", "DoubtLevel"]
 
-RATE = 0.08
-"Share of the mission's right tiles that may be expected among the doubted ones."
+RATE = 0.085
+"""Share of the mission's right tiles that may be expected among the doubted ones: as many as mark no
+more than a tenth of them on the calibration scenes."""
 LEAST, ALWAYS = 0.15, 0.5
 """A tile less likely wrong than the first is not doubted, whatever the rate allows; one that is more
 likely wrong than right always is."""

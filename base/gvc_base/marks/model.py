@@ -2,6 +2,7 @@
 
 `calibration/index.json` names the file by its hash; docs/marks.md is its card. The file holds arrays
 alone (.npz, no pickles):
+    g1, h1, g2, h2, g3, h3   planes and scalars without the sender's map -> the tile's own score (`OWN`)
     w1, b1, w2, b2, w3, b3   planes and scalars -> score (log-odds: more likely wrong the higher)
     v1, a1, v2, a2, v3, a3   `AWAY` and the score when it was made -> log-odds that a picture held or
             moved is out of place by now
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -79,6 +80,8 @@ class Model:
 
     layers: tuple[tuple[F32, F32], ...]
     "(weights [out, in], bias [out]) three times; the first takes planes, then scalars."
+    own_layers: tuple[tuple[F32, F32], ...]
+    "The same; all that came of the sender's map weighs nothing."
     away_layers: tuple[tuple[F32, F32], ...]
     "The same; the first takes what `away_inputs` gives."
     error_layers: tuple[tuple[F32, F32], ...]
@@ -90,27 +93,32 @@ class Model:
     unseen: float
     label: str
     _middle: F32 = field(init=False, repr=False)
-    "Blocks of the second layer, found once."
+    _own_middle: F32 = field(init=False, repr=False)
+    _away_middle: F32 = field(init=False, repr=False)
+    "Blocks of the second layers, found once."
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_middle", _blocks(self.layers[1][0]))
+        object.__setattr__(self, "_own_middle", _blocks(self.own_layers[1][0]))
+        object.__setattr__(self, "_away_middle", _blocks(self.away_layers[1][0]))
 
-    def score(self, planes: F32, scalars: F32) -> F32:
+    def score(
+        self, planes: F32, scalars: F32, spread: Callable[[F32], tuple[F32, F32]] | None = None
+    ) -> F32:
         """Score of each tile, float32[R, C].
 
         Args:
-            planes: float32[PLANES, R, C] (`facts.Fact`). scalars: float32[SCALARS].
+            planes: float32[PLANES, R, C] (`facts.Fact`); of these `OWN` and what follows are filled in.
+            scalars: float32[SCALARS].
+            spread: the offsets for `OWN` (`spread.Spread.see`); None where the sender told nothing.
         """
-        (w, b), (_, middle_b), (last, last_b) = self.layers
-        out = w[:, :PLANES] @ prepared(planes.reshape(PLANES, -1).copy())
-        out += (w[:, PLANES:] @ scalars + b)[:, None]
-        np.maximum(out, 0, out=out)
-        nets, _, wide = self._middle.shape
-        out = np.matmul(self._middle, out.reshape(nets, wide, -1)).reshape(len(middle_b), -1)
-        out += middle_b[:, None]
-        np.maximum(out, 0, out=out)
-        out = last @ out + last_b[:, None]
-        return np.asarray(out.reshape(planes.shape[1:]), np.float32)
+        grid = planes.shape[1:]
+        ready = prepared(planes.reshape(PLANES, -1).copy())
+        own = _score(self.own_layers, self._own_middle, ready, scalars)
+        planes[Fact.OWN] = own.reshape(grid)
+        planes[[Fact.OFFSET, Fact.OFFSET_EVENLY]] = spread(planes[Fact.OWN]) if spread else 0
+        ready[Fact.OWN :] = planes[Fact.OWN :].reshape(PLANES - Fact.OWN, -1)
+        return _score(self.layers, self._middle, ready, scalars).reshape(grid)
 
     def away(self, planes: F32, scalars: F32, before: F32) -> F32:
         """Score of a picture that is held or moved, float32[R, C]: right only if it was, and still is.
@@ -123,7 +131,8 @@ class Model:
             np.broadcast_to(scalars[i - PLANES], made.size) if i >= PLANES else planes[i].ravel()
             for i in AWAY
         ]
-        moved = run(self.away_layers, away_inputs(np.stack(rows, 1), made))
+        inputs = np.stack([*rows, _when_made(made)])
+        moved = _score(self.away_layers, self._away_middle, inputs, np.zeros(0, np.float32))
         return still_right(made, moved).reshape(before.shape)
 
     def p_wrong(self, mark: NDArray[np.uint8], score: F32) -> NDArray[np.float16]:
@@ -158,6 +167,19 @@ class Model:
         return np.asarray(p_wrong <= self.trusted.astype(np.float16)[mark], np.bool_)
 
 
+def _score(layers: Sequence[tuple[F32, F32]], middle: F32, ready: F32, scalars: F32) -> F32:
+    """float32[n] of what is known of each tile, float32[in, n], and of the frame, float32[in]."""
+    (w, b), (_, middle_b), (last, last_b) = layers
+    out = w[:, : len(ready)] @ ready
+    out += (w[:, len(ready) :] @ scalars + b)[:, None]
+    np.maximum(out, 0, out=out)
+    nets, _, wide = middle.shape
+    out = np.matmul(middle, out.reshape(nets, wide, -1)).reshape(len(middle_b), -1)
+    out += middle_b[:, None]
+    np.maximum(out, 0, out=out)
+    return np.asarray((last @ out + last_b[:, None])[0], np.float32)
+
+
 def _blocks(weights: F32) -> F32:
     """The diagonal blocks of a layer of several networks side by side, float32[n, out, in]: what lies
     beside them is nought, and need not be multiplied."""
@@ -183,8 +205,11 @@ def run(layers: Sequence[tuple[F32, F32]], inputs: F32) -> F32:
 def away_inputs(away: F32, before: F32) -> F32:
     """What the second network takes: `AWAY`, float32[n, 8], and the score when the picture was made,
     float32[n]. One that was sure shows all the structure there is."""
-    least, most = _TELLING
-    return np.concatenate([away, np.clip(before, least, most)[:, None]], 1)
+    return np.concatenate([away, _when_made(before)[:, None]], 1)
+
+
+def _when_made(before: F32) -> F32:
+    return np.clip(before, *_TELLING)
 
 
 def error_inputs(shown: F32, mark: NDArray[np.uint8], p_wrong: NDArray[np.floating[Any]]) -> F32:
@@ -248,21 +273,21 @@ def model_of(arrays: dict[str, NDArray[Any]], label: str) -> Model:
     Raises:
         ValueError: they do not fit this version's facts. KeyError: one is missing.
     """
-    layers, away, error = (
+    own, layers, away, error = (
         tuple(
             (np.asarray(arrays[f"{w}{i}"], np.float32), np.asarray(arrays[f"{b}{i}"], np.float32))
             for i in (1, 2, 3)
         )
-        for w, b in ("wb", "va", "ef")
+        for w, b in ("gh", "wb", "va", "ef")
     )
-    wanted = [PLANES + SCALARS, len(AWAY) + 1, 4 + len(Mark)]
-    if [net[0][0].shape[1] for net in (layers, away, error)] != wanted:
+    wanted = [PLANES + SCALARS, PLANES + SCALARS, len(AWAY) + 1, 4 + len(Mark)]
+    if [net[0][0].shape[1] for net in (own, layers, away, error)] != wanted:
         raise ValueError("the network has other inputs")
     p = np.asarray(arrays["p"], np.float16)
     if p.shape != (len(Mark), BINS) or arrays["trusted"].shape != (len(Mark),):
         raise ValueError("the table has other marks")
     return Model(
-        layers=layers, away_layers=away, error_layers=error, p=p,
+        layers=layers, own_layers=own, away_layers=away, error_layers=error, p=p,
         trusted=np.asarray(arrays["trusted"], np.float32), vouched=float(arrays["vouched"]),
         received=float(arrays["received"]), unseen=float(arrays["unseen"]), label=label,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from gvc_protocol.marks import Mark
 from tests.bench.marks.harvest import Take
 from tests.bench.marks.judge import Judged, judge, test_takes
 from tests.bench.marks.pictures import draw_reliability, draw_worst
+from tests.bench.marks.scenes import FRESH, TEST
 
 __all__ = ["auroc", "main"]
 
@@ -166,12 +167,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append((take, judge(take, given.data, given.work)))
         print(f"{take.name}: {len(rows[-1][1].frame)} frames judged", flush=True)
     given.out.mkdir(parents=True, exist_ok=True)
-    lines = [
-        f"calibration {load_model().label}",
-        *table(rows),
-        "what each mark is worth:",
-        *by_mark(rows),
-    ]
+    lines = [f"calibration {load_model().label}"]
+    for title, scenes in (
+        ("all clips", (*TEST, *FRESH)), ("the clips of make bench-codec", TEST),
+        ("fresh clips: nothing was changed for what they show", FRESH),
+    ):  # fmt: skip
+        of = [(take, judged) for take, judged in rows if take.sending.scene in scenes]
+        if of:
+            lines += [
+                "",
+                f"{title}, {len({take.sending.scene.name for take, _ in of})}:",
+                *table(of),
+            ]
+    lines += ["", "what each mark is worth:", *by_mark(rows)]
     (given.out / "marks.txt").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     draw_reliability(rows, given.out / "reliability.png")

@@ -24,7 +24,8 @@ from gvc_base.marks.level import DoubtLevel
 from gvc_base.marks.model import BINS, REACH
 from gvc_protocol.marks import Mark
 from tests.bench.marks.captures import LOSS
-from tests.bench.marks.harvest import Rows, Take
+from tests.bench.marks.harvest import Take
+from tests.bench.marks.learn import Rows
 
 __all__ = ["ALPHA", "Table", "calibrated"]
 

@@ -1,15 +1,14 @@
 """What the decoder knew of each tile, and whether the tile was wrong: what the mark is trained on.
 
-    capture -> the base's own decoder, with a recorder -> facts of a tile, its mark, wrong or not
-Rows are drawn by a seed of the capture's name; each capture gives about the same number.
+capture -> the base's own decoder, with a recorder -> facts of each tile, its mark, how wrong it is
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +18,8 @@ from gvc_base.alarms import watch
 from gvc_base.decoders import make_decoder
 from gvc_base.marks import disagreement
 from gvc_base.marks.doubt import Doubt
-from gvc_base.marks.facts import PLANES, SCALARS, Fact
-from gvc_base.marks.model import AWAY, BINS, Model, prepared
+from gvc_base.marks.facts import PLANES, SCALARS, Fact, Told
+from gvc_base.marks.model import AWAY, BINS, Model
 from gvc_base.marks.texture import detail
 from gvc_base.mission import Mission
 from gvc_base.recording import PCAP_PARAMS, open_recording
@@ -28,12 +27,13 @@ from gvc_base.timeline import DecodeJob
 from gvc_protocol.codec import DecodedFrame, Quality
 from gvc_protocol.marks import TILE_PX, Mark
 from tests.bench.marks.captures import LOSS, Sending, cut, lossy, make_capture, sendings
+from tests.bench.marks.grids import Grids
 from tests.bench.marks.scenes import Scene, make_clip, read_clip
 
-__all__ = ["Rows", "Take", "blank_model", "decoded", "harvest", "joined", "square_error", "takes"]
+__all__ = ["Take", "blank_model", "decoded", "harvest", "square_error", "takes"]
 
-_TILES = 300
-"Of each frame that a score was made for."
+_Place = tuple[int, int, int, int]
+"Slice, rows and columns of the map, number of the unit."
 
 _TORN, _TORN_SEED = 0.4, 3
 "Share of packets lost on the worse link."
@@ -57,41 +57,6 @@ class Take:
         """Of its files."""
         heavy = "-cut" if self.cut else f"-{self.loss:g}" if self.loss != LOSS else ""
         return f"{self.sending.name}-{self.quality}-{self.loss_seed}{heavy}"
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Tiles: inputs float32[n, PLANES + SCALARS] as the network takes them, mark uint8[n], apart
-    float32[n]: disagreement with the source, error float32[n]: mean square of the difference, levels of
-    255, detail float32[n, 3] of what is shown (`gvc_base.marks.texture.detail`), picture int32[n]:
-    which tiles are of one."""
-
-    inputs: NDArray[np.float32]
-    mark: NDArray[np.uint8]
-    apart: NDArray[np.float32]
-    error: NDArray[np.float32]
-    detail: NDArray[np.float32]
-    picture: NDArray[np.int32]
-
-    @property
-    def wrong(self) -> NDArray[np.bool_]:
-        """As `is_wrong` says."""
-        return self.apart > 1
-
-    def seen(self) -> tuple[Rows, NDArray[np.bool_]]:
-        """Tiles of pictures that something was received of, and whether those of the others are wrong.
-
-        A picture before anything came is grey: no structure at all, and the same in all of its tiles.
-        """
-        none = ~self.inputs[:, [Fact.STRUCTURE, Fact.CODED_OWN]].any(1)
-        return self.of(~none), self.wrong[none]
-
-    def of(self, these: NDArray[np.bool_]) -> Rows:
-        """Some of the tiles."""
-        return Rows(
-            self.inputs[these], self.mark[these], self.apart[these], self.error[these],
-            self.detail[these], self.picture[these],
-        )  # fmt: skip
 
 
 def takes(scene: Scene) -> list[Take]:
@@ -137,7 +102,8 @@ def blank_model() -> Model:
         return tuple((np.zeros(s, np.float32), np.zeros(s[0], np.float32)) for s in shapes)
 
     return Model(
-        layers=nothing(PLANES + SCALARS), away_layers=nothing(len(AWAY) + 1),
+        layers=nothing(PLANES + SCALARS), own_layers=nothing(PLANES + SCALARS),
+        away_layers=nothing(len(AWAY) + 1),
         error_layers=nothing(4 + len(Mark)),
         p=np.ones((len(Mark), BINS), np.float16), trusted=np.zeros(len(Mark), np.float32),
         vouched=0.0, received=1.0, unseen=0.0, label="blank",
@@ -164,8 +130,8 @@ def _jobs(mission: Mission, capture: Path) -> Iterator[DecodeJob]:
     yield from mission.close(now, to_total=True)
 
 
-def harvest(take: Take, data: Path, folder: Path) -> Rows:
-    """The rows of one take, made once."""
+def harvest(take: Take, data: Path, folder: Path) -> Grids:
+    """The pictures of one take, made once."""
     path = folder / f"{take.name}.npz"
     if not path.exists():
         capture = make_capture(take.sending, data, folder)
@@ -174,57 +140,54 @@ def harvest(take: Take, data: Path, folder: Path) -> Rows:
         elif take.loss_seed:
             capture = lossy(capture, take.loss_seed, take.loss)
         clip = read_clip(make_clip(take.sending.scene, data, folder))
-        rows = _rows(capture, take, clip)
-        part = path.with_suffix(".part.npz")
-        np.savez(
-            part, inputs=rows.inputs.astype(np.float16), mark=rows.mark, apart=rows.apart,
-            error=rows.error, detail=rows.detail.astype(np.float16), picture=rows.picture,
-        )  # fmt: skip
-        part.rename(path)
-    with np.load(path) as file:
-        inputs = file["inputs"].astype(np.float32)
-        prepared(inputs.T[:PLANES])
-        shown = file["detail"].astype(np.float32)
-        return Rows(inputs, file["mark"], file["apart"], file["error"], shown, file["picture"])
+        _grids(capture, take.quality, clip).save(path)
+    return Grids.load(path)
 
 
-def _rows(capture: Path, take: Take, clip: NDArray[np.uint8]) -> Rows:
-    """`_TILES` tiles of each picture that a score was made for; inputs as the facts are."""
-    rng = np.random.default_rng(zlib.crc32(take.name.encode()))
-    seen: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+class _Recorded(Doubt):
+    """Keeps what it made scores of: facts, numbers, and which unit's map was told."""
 
-    def record(frame: int, planes: NDArray[np.float32], scalars: NDArray[np.float32]) -> None:
-        seen[frame] = (planes, scalars)
+    def __init__(self) -> None:
+        super().__init__(blank_model(), self._see)
+        self.seen: dict[int, tuple[NDArray[np.float32], NDArray[np.float32], _Place]] = {}
+        self._units = -1
 
-    found: list[Rows] = []
-    for frame in decoded(capture, take.quality, Doubt(blank_model(), record)):
-        known = seen.pop(frame.frame_no, None)
+    def tell(self, told: Told | None) -> None:
+        self._units += 1
+        super().tell(told)
+
+    def _see(self, frame: int, planes: NDArray[np.float32], scalars: NDArray[np.float32]) -> None:
+        cells = (0, 0, 0)
+        if self._told is not None:
+            odds, part = self._told.cells(frame)
+            cells = (part, *odds.shape)
+        self.seen[frame] = (planes, scalars, (*cells, self._units))
+
+
+def _grids(capture: Path, quality: Quality, clip: NDArray[np.uint8]) -> Grids:
+    """Each picture that a score was made for; inputs as the facts are."""
+    doubt = _Recorded()
+    found: list[tuple[NDArray[Any], ...]] = []
+    for frame in decoded(capture, quality, doubt):
+        known = doubt.seen.pop(frame.frame_no, None)
         if known is None or frame.frame_no >= len(clip):
             continue
         true = clip[frame.frame_no]
-        apart = disagreement(true, frame.pixels)
-        pick = rng.permutation(apart.size)[:_TILES]
-        planes, scalars = known
-        chosen = planes.reshape(PLANES, -1)[:, pick].T
-        found.append(Rows(
-            np.concatenate([chosen, np.tile(scalars, (len(pick), 1))], 1),
-            frame.mark.ravel()[pick], apart.ravel()[pick],
-            square_error(true, frame.pixels, frame.mark.shape).ravel()[pick],
-            detail(frame.pixels).reshape(3, -1)[:, pick].T,
-            np.full(len(pick), len(found), np.int32),
+        planes, scalars, place = known
+        found.append((
+            planes[: Fact.OWN].astype(np.float16), scalars, np.array(place, np.int32), frame.mark,
+            disagreement(true, frame.pixels), square_error(true, frame.pixels, frame.mark.shape),
+            detail(frame.pixels).astype(np.float16),
         ))  # fmt: skip
-    return joined(found)
-
-
-def joined(rows: Sequence[Rows]) -> Rows:
-    """All of them, one after the other."""
-    none = Rows(
-        np.zeros((0, PLANES + SCALARS), np.float32), np.zeros(0, np.uint8),
-        np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros((0, 3), np.float32),
-        np.zeros(0, np.int32),
+    if not found:
+        return Grids.none()
+    planes, scalars, places, mark, apart, error, shown = (
+        np.stack(each) for each in zip(*found, strict=True)
+    )
+    return Grids(
+        planes=planes, scalars=scalars, cells=places[:, :3], unit=places[:, 3], mark=mark,
+        apart=apart, error=error, detail=shown,
     )  # fmt: skip
-    names = ("inputs", "mark", "apart", "error", "detail", "picture")
-    return Rows(*(np.concatenate([getattr(r, n) for r in (none, *rows)]) for n in names))
 
 
 def square_error(

@@ -26,7 +26,7 @@ from gvc_protocol.codec import DecodedFrame
 from tests.bench.marks.captures import lossy, make_capture, sendings
 from tests.bench.marks.harvest import Take, decoded, square_error
 from tests.bench.marks.replay import TRUE, Log, Logged, Seen, again
-from tests.bench.marks.scenes import TEST, make_clip, read_clip
+from tests.bench.marks.scenes import FRESH, TEST, make_clip, read_clip
 
 __all__ = ["Judged", "judge", "log_of", "logged", "test_takes"]
 
@@ -56,9 +56,9 @@ class Judged:
 
 
 def test_takes() -> list[Take]:
-    """The four clips at three rates of codec 1 and one of codec 0, without and with loss."""
+    """The clips at three rates of codec 1 and one of codec 0, without and with loss; fresh ones last."""
     out = []
-    for scene in TEST:
+    for scene in (*TEST, *FRESH):
         chosen = [s for s in sendings(scene) if s.latency_s == 2.0]
         for seed in (0, 1):
             out += [Take(sending=s, quality="standard", loss_seed=seed) for s in chosen]

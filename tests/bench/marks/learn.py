@@ -9,24 +9,27 @@ rows with their p, all of them -> how far are the pixels from the truth    (`fit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gvc_base.marks.facts import PLANES, Fact, Scalar
+from gvc_base.marks.facts import PLANES, SCALARS, Fact, Scalar
 from gvc_base.marks.model import AWAY, away_inputs, error_inputs, run, still_right
-from tests.bench.marks.harvest import Rows
 
-__all__ = ["Net", "fit", "fit_away", "fit_error", "merged", "of_kind", "score"]
+__all__ = [
+    "HELD", "Net", "Rows", "fit", "fit_away", "fit_error", "joined", "merged", "of_kind", "own_score",
+    "score",
+]  # fmt: skip
 
 F32 = NDArray[np.float32]
 Net = list[tuple[F32, F32]]
 Slope = Callable[[F32, F32], F32]
 "(what was drawn beside the inputs, outputs) -> gradient of the loss of each output."
 
-_WIDTHS, _AWAY_WIDTHS, _ERROR_WIDTHS = (32, 16), (16, 16), (12, 8)
+_WIDTHS, _AWAY_WIDTHS, _ERROR_WIDTHS = (24, 12), (16, 16), (12, 8)
 _LEAST_ERROR = 0.3
 "Mean square, levels of 255: nearer than that is a matter of rounding."
 
@@ -35,8 +38,11 @@ _UNUSED = [PLANES + Scalar.COST, PLANES + Scalar.RATE]
 wrong. Left out, nothing is lost on scenes that were not seen, and a size or rate that none had is no
 surprise."""
 
-_HELD = [PLANES + Scalar.MOVED, PLANES + Scalar.HELD]
-_AGED = [Fact.DRIFT, PLANES + Scalar.SINCE, *_HELD]
+_OF_THE_MAP = [Fact.TOLD, Fact.TOLD_EVENLY, Fact.TOLD_NEAR, Fact.OFFSET, Fact.OFFSET_EVENLY]
+
+HELD = [PLANES + Scalar.MOVED, PLANES + Scalar.HELD]
+"Inputs of which one is 1 in a picture that was held or moved."
+_AGED = [Fact.DRIFT, PLANES + Scalar.SINCE, *HELD]
 
 _LEAST_SPREAD = 1e-4
 _STEPS, _BATCH, _RATE = 1500, 4096, 3e-3
@@ -45,14 +51,64 @@ _DECAY, _JITTER = 1e-2, 0.1
 must not be learnt."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Tiles: inputs float32[n, PLANES + SCALARS] as the network takes them, mark uint8[n], apart
+    float32[n]: disagreement with the source, error float32[n]: mean square of the difference, levels of
+    255, detail float32[n, 3] of what is shown (`gvc_base.marks.texture.detail`), picture int32[n]:
+    which tiles are of one."""
+
+    inputs: NDArray[np.float32]
+    mark: NDArray[np.uint8]
+    apart: NDArray[np.float32]
+    error: NDArray[np.float32]
+    detail: NDArray[np.float32]
+    picture: NDArray[np.int32]
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """As `is_wrong` says."""
+        return self.apart > 1
+
+    def seen(self) -> tuple[Rows, NDArray[np.bool_]]:
+        """Tiles of pictures that something was received of, and whether those of the others are wrong.
+
+        A picture before anything came is grey: no structure at all, and the same in all of its tiles.
+        """
+        none = ~self.inputs[:, [Fact.STRUCTURE, Fact.CODED_OWN]].any(1)
+        return self.of(~none), self.wrong[none]
+
+    def of(self, these: NDArray[np.bool_]) -> Rows:
+        """Some of the tiles."""
+        return Rows(
+            self.inputs[these], self.mark[these], self.apart[these], self.error[these],
+            self.detail[these], self.picture[these],
+        )  # fmt: skip
+
+
+def joined(rows: Sequence[Rows]) -> Rows:
+    """All of them, one after the other."""
+    none = Rows(
+        np.zeros((0, PLANES + SCALARS), np.float32), np.zeros(0, np.uint8),
+        np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros((0, 3), np.float32),
+        np.zeros(0, np.int32),
+    )  # fmt: skip
+    names = ("inputs", "mark", "apart", "error", "detail", "picture")
+    return Rows(*(np.concatenate([getattr(r, n) for r in (none, *rows)]) for n in names))
+
+
 def of_kind(rows: Rows, *, held: bool) -> Rows:
     """The tiles of pictures that were held or moved, or those of the others."""
-    here = rows.inputs[:, _HELD].any(1) == held
+    here = rows.inputs[:, HELD].any(1) == held
     return rows.of(here)
 
 
-def fit(rows: Sequence[Rows], seed: int = 1) -> Net:
-    """(weights, bias) three times; each take counts alike, whatever its number of tiles."""
+def fit(rows: Sequence[Rows], seed: int = 1, *, own: bool = False) -> Net:
+    """(weights, bias) three times; each take counts alike, whatever its number of tiles.
+
+    Args:
+        own: without what the sender's map told.
+    """
     rng = np.random.default_rng(seed)
     takes = [(r.inputs, r.wrong.astype(np.float32)) for r in rows if len(r.mark)]
 
@@ -60,7 +116,7 @@ def fit(rows: Sequence[Rows], seed: int = 1) -> Net:
         """Of the log loss."""
         return np.asarray(1 / (1 + np.exp(-out)) - wrong, np.float32)
 
-    return _learn(takes, slope, _WIDTHS, _UNUSED, rng)
+    return _learn(takes, slope, _WIDTHS, _UNUSED + _OF_THE_MAP * own, rng)
 
 
 def fit_away(rows: Sequence[Rows], layers: Net, seed: int = 1) -> Net:
@@ -107,9 +163,18 @@ def fit_error(rows: Sequence[Rows], p: Sequence[NDArray[np.floating[Any]]], seed
 def score(layers: Net, away: Net, inputs: F32) -> F32:
     """Score of each row, as `Model.score` and `Model.away` give it."""
     out = run(layers, inputs)
-    held = inputs[:, _HELD].any(1)
+    held = inputs[:, HELD].any(1)
     before = _when_made(layers, inputs[held])
     out[held] = still_right(before, run(away, away_inputs(inputs[held][:, AWAY], before)))
+    return out
+
+
+def own_score(own: Net, inputs: F32) -> F32:
+    """`Fact.OWN` of each row; of a picture that was held, what it was when it was made."""
+    out = run(own, inputs)
+    held = inputs[:, HELD].any(1)
+    if held.any():
+        out[held] = _when_made(own, inputs[held])
     return out
 
 

@@ -1,6 +1,7 @@
 """`make train-marks`: training scenes to a score, calibration scenes to what the score means.
 
-    training scenes      -> networks of three layers, plain numpy (`learn`)
+    training scenes      -> networks of three layers, plain numpy (`learn`): first of what is known
+                            without the sender's map, then of what this says beside the map
     calibration scenes   -> share of wrong tiles at each score, by mark (never falling)
                          -> the highest p that is still trusted, by mark (conformal risk control)
 It goes on where it was: clips, captures and rows are kept in the work folder.
@@ -12,7 +13,8 @@ import argparse
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -27,13 +29,13 @@ from gvc_base.marks.model import BINS, FOLDER, Model, bins_of, error_inputs, mod
 from gvc_edge.regions import encode_layer
 from gvc_protocol.marks import Mark
 from tests.bench.marks.calibrate import Table, calibrated
-from tests.bench.marks.harvest import Rows, Take, harvest, takes
-from tests.bench.marks.learn import Net, fit, fit_away, fit_error, merged, of_kind, score
+from tests.bench.marks.harvest import Take, harvest, takes
+from tests.bench.marks.learn import Net, Rows, fit, fit_away, fit_error, merged, of_kind, score
 from tests.bench.marks.scenes import CALIBRATION, TRAINING, Scene, make_clip, read_clip
 
 __all__ = ["main"]
 
-_SEEDS = (1, 2, 3)
+_SEEDS, _AWAY_SEEDS = (1, 2), (1, 2, 3)
 "The mean of several networks is steadier than one, on scenes of a kind that none has seen."
 
 
@@ -84,12 +86,37 @@ def _error(
     return net
 
 
-def _all(scenes: Sequence[Scene], data: Path, work: Path) -> list[tuple[Take, Rows]]:
+def _rows(
+    scenes: Sequence[Scene], data: Path, work: Path, own: Callable[[Scene], Net] | None = None
+) -> list[tuple[Take, Rows]]:
+    """The same tiles each time.
+
+    Args:
+        own: the networks of `Fact.OWN` for a scene.
+    """
     out = []
     for scene in scenes:
+        nets = own(scene) if own is not None else None
         for take in takes(scene):
-            out.append((take, harvest(take, data, work)))
+            seed = zlib.crc32(take.name.encode())
+            out.append((take, harvest(take, data, work).rows(seed, nets)))
     return out
+
+
+def _half(scene: Scene) -> int:
+    """Which half of the training scenes it belongs to; one photo's scenes are in one."""
+    names = sorted({s.name.removesuffix("-wide") for s in TRAINING})
+    return names.index(scene.name.removesuffix("-wide")) % 2
+
+
+def _own(data: Path, work: Path) -> list[Net]:
+    """The networks of a tile's own score, one from each half of the training scenes: the score that the
+    next ones are taught with is of scenes that it has not seen, as it will be in use."""
+    taught = _rows(TRAINING, data, work)
+    return [
+        fit([rows for take, rows in taught if _half(take.sending.scene) == half], own=True)
+        for half in (0, 1)
+    ]
 
 
 def _write(arrays: dict[str, NDArray[np.generic]], folder: Path) -> Model:
@@ -120,14 +147,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pairs = zip_longest(TRAINING, CALIBRATION)
     for scene in (s for pair in pairs for s in pair if s is not None):
         for take in takes(scene):
-            rows = harvest(take, given.data, given.work)
-            print(f"{take.name}: {len(rows.mark)} tiles, {100 * rows.wrong.mean():.1f} % wrong")
-    trained = [rows for _, rows in _all(TRAINING, given.data, given.work)]
+            apart = harvest(take, given.data, given.work).apart
+            wrong = 100 * (apart > 1).sum() / max(1, apart.size)
+            print(f"{take.name}: {len(apart)} pictures, {wrong:.1f} % wrong")
+    halves = _own(given.data, given.work)
+    own = merged(halves)
+    taught = _rows(TRAINING, given.data, given.work, lambda scene: halves[1 - _half(scene)])
+    trained = [rows for _, rows in taught]
     # All of them: those that are held teach it, too, though it is asked for the others alone.
     layers = merged([fit(trained, seed) for seed in _SEEDS])
     held = [of_kind(rows.seen()[0], held=True) for rows in trained]
-    away = merged([fit_away(held, layers, seed) for seed in _SEEDS])
-    taken = [(take, rows.seen()) for take, rows in _all(CALIBRATION, given.data, given.work)]
+    away = merged([fit_away(held, layers, seed) for seed in _AWAY_SEEDS])
+    judging = _rows(CALIBRATION, given.data, given.work, lambda _: own)
+    taken = [(take, rows.seen()) for take, rows in judging]
     judged = [(take, rows) for take, (rows, _) in taken]
     scores = [score(layers, away, rows.inputs) for _, rows in judged]
     # Each take counts alike, here too.
@@ -143,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "received": received, "unseen": np.float32(table.unseen),
     }  # fmt: skip
     for index in (1, 2, 3):
+        arrays[f"g{index}"], arrays[f"h{index}"] = own[index - 1]
         arrays[f"w{index}"], arrays[f"b{index}"] = layers[index - 1]
         arrays[f"v{index}"], arrays[f"a{index}"] = away[index - 1]
         arrays[f"e{index}"], arrays[f"f{index}"] = error[index - 1]
