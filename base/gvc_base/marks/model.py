@@ -203,7 +203,7 @@ def run(layers: Sequence[tuple[F32, F32]], inputs: F32) -> F32:
 
 
 def away_inputs(away: F32, before: F32) -> F32:
-    """What the second network takes: `AWAY`, float32[n, 8], and the score when the picture was made,
+    """What the network of `away` takes: `AWAY`, float32[n, 8], and the score when the picture was made,
     float32[n]. One that was sure shows all the structure there is."""
     return np.concatenate([away, _when_made(before)[:, None]], 1)
 
@@ -213,7 +213,7 @@ def _when_made(before: F32) -> F32:
 
 
 def error_inputs(shown: F32, mark: NDArray[np.uint8], p_wrong: NDArray[np.floating[Any]]) -> F32:
-    """What the third network takes, float32[n, 4 + marks].
+    """What the network of the expected error takes, float32[n, 4 + marks].
 
     Args:
         shown: float32[n, 3] of `texture.detail`; mark, p_wrong: [n].
