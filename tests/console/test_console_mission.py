@@ -146,7 +146,9 @@ def test_a_real_link_at_one_glance(mission: Mission, open_page: Open) -> None:
         )
     assert page.inner_text("#auth").startswith("\u2713 authenticated")
     assert "REC" in page.inner_text("#recording")
-    assert "old" in page.inner_text(f'[data-drone="{EDGE}"] .age')
+    page.wait_for_function(  # a picture may be there before the state that tells its age
+        f"""() => document.querySelector('[data-drone="{EDGE}"] .age').textContent.includes("old")"""
+    )
 
 
 def test_one_silent_one_hung_and_the_third_goes_on(mission: Mission, open_page: Open) -> None:
