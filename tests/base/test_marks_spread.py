@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,12 +95,10 @@ def _grids(rng: np.random.Generator, pictures: int = 3) -> tuple[Grids, TruthMap
     ), truth  # fmt: skip
 
 
-def test_rows_of_whole_pictures_hold_what_the_decoder_would_have_seen(tmp_path: object) -> None:
-    from pathlib import Path
-
+def test_rows_of_whole_pictures_hold_what_the_decoder_would_have_seen(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     grids, truth = _grids(rng)
-    path = Path(str(tmp_path)) / "take.npz"
+    path = tmp_path / "take.npz"
     grids.save(path)
     again = Grids.load(path)
     net: Net = [

@@ -131,7 +131,7 @@ class Model:
             np.broadcast_to(scalars[i - PLANES], made.size) if i >= PLANES else planes[i].ravel()
             for i in AWAY
         ]
-        inputs = np.stack([*rows, _when_made(made)])
+        inputs = np.stack([*rows, _telling(made)])
         moved = _score(self.away_layers, self._away_middle, inputs, np.zeros(0, np.float32))
         return still_right(made, moved).reshape(before.shape)
 
@@ -205,10 +205,10 @@ def run(layers: Sequence[tuple[F32, F32]], inputs: F32) -> F32:
 def away_inputs(away: F32, before: F32) -> F32:
     """What the network of `away` takes: `AWAY`, float32[n, 8], and the score when the picture was made,
     float32[n]. One that was sure shows all the structure there is."""
-    return np.concatenate([away, _when_made(before)[:, None]], 1)
+    return np.concatenate([away, _telling(before)[:, None]], 1)
 
 
-def _when_made(before: F32) -> F32:
+def _telling(before: F32) -> F32:
     return np.clip(before, *_TELLING)
 
 

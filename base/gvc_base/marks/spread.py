@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.marks.texture import Grid
+from gvc_profiles.sight.shares import log_odds
 
 __all__ = ["Spread"]
 
@@ -67,7 +68,7 @@ def _offset(seen: F32, wanted: F32) -> F32:
     for _ in range(_TIMES):
         mean = (share / (1 + np.exp(-_MIDDLES - offset[:, None]))).sum(1)
         mean = np.clip(mean, _SMALLEST, 1 - _SMALLEST)
-        offset += np.clip(wanted - np.log(mean / (1 - mean)), -_FARTHEST, _FARTHEST)
+        offset += np.clip(wanted - log_odds(mean), -_FARTHEST, _FARTHEST)
     return np.where(tiles > 0, offset, 0).astype(np.float32)
 
 

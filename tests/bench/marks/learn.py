@@ -116,7 +116,7 @@ def fit(rows: Sequence[Rows], seed: int = 1, *, own: bool = False) -> Net:
         """Of the log loss."""
         return np.asarray(1 / (1 + np.exp(-out)) - wrong, np.float32)
 
-    return _learn(takes, slope, _WIDTHS, _UNUSED + _OF_THE_MAP * own, rng)
+    return _learn(takes, slope, _WIDTHS, _UNUSED + (_OF_THE_MAP if own else []), rng)
 
 
 def fit_away(rows: Sequence[Rows], layers: Net, seed: int = 1) -> Net:
