@@ -35,7 +35,8 @@ class Mark(IntEnum):
     REGENERATED = 3
     "No received pixel of this moment agrees with what is shown; it was made up to fill the hole."
     LOST = 4
-    "Nothing arrived for this moment: the last picture is held, or there is none."
+    """Nothing arrived for this moment: the last picture is held, or moved on as the camera moved last,
+    or there is none."""
 
 
 class SourcePart(IntEnum):

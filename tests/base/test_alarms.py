@@ -26,9 +26,13 @@ from gvc_protocol.codec import (
     UnitSpan,
 )
 from gvc_protocol.descriptors import Descriptors
+from gvc_protocol.gvc1 import GvcUnit
 from gvc_protocol.marks import Mark, SourcePart, tile_grid
 from gvc_protocol.objects import ObjectClass, Track, TrackPoint
 from gvc_protocol.truth import AlarmKind, Proxy, Truth, TruthMap
+from tests.base import test_gvc_decoder as gvc_decoder
+
+unit = gvc_decoder.unit
 
 U8 = NDArray[np.uint8]
 WIDTH, HEIGHT = 480, 270
@@ -204,6 +208,21 @@ def test_coded_pictures_are_looked_at_where_they_come_soon_enough(
 def test_what_the_sender_told_of_is_no_fake() -> None:
     unit = sent(tracks=(track(CAR),))
     assert not first(ground(), with_car(ground()), unit).alarms
+
+
+def test_a_lost_unit_that_goes_on_by_guess_is_no_alarm(unit: GvcUnit) -> None:
+    """What is shown is the evidence moved as the decoder moved it, and stays so from unit to unit."""
+    watched = watch(gvc_decoder.preview())
+    list(watched.decode(gvc_decoder.received(unit), gvc_decoder.SPAN))
+    shown = []
+    for number in (1, 2, 3, 4):
+        span = replace(gvc_decoder.SPAN, first_frame=number * gvc_decoder.FRAMES)
+        shown += list(watched.decode(ReceivedUnit(unit_no=number), span))
+    assert all((f.mark == Mark.LOST).all() and not f.alarms for f in shown)
+    # It did go on, and no longer than a camera can be guessed.
+    pictures = [f.pixels for f in shown]
+    assert not np.array_equal(pictures[30], pictures[60])
+    assert np.array_equal(pictures[-1], pictures[-5])
 
 
 def test_a_true_pixel_is_no_alarm() -> None:

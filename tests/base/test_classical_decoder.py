@@ -32,7 +32,7 @@ from gvc_protocol.codec import (
     UnitSpan,
 )
 from gvc_protocol.errors import UserError
-from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark
+from gvc_protocol.marks import AGE_UNKNOWN_MS, Mark, SourcePart
 
 SPEC = CodecSpec(codec_id=0, bitstream_version=1)
 WIDTH, HEIGHT, FRAMES = 320, 192, 20
@@ -211,8 +211,26 @@ def test_memory_lasts_across_units_and_age_is_capped(parts: tuple[bytes, bytes])
         span = UnitSpan(first_frame=first, frames=2, fps=SPAN.fps, width=WIDTH, height=HEIGHT)
         frames = list(decoder.decode(received(), span))
         assert (frames[0].age_ms == age).all() and (frames[0].mark == Mark.LOST).all()
-        assert (frames[1].pixels == last.pixels).all()
+        # At first the camera is taken to go on; then the picture stands as it came.
+        same = bool((frames[1].pixels == last.pixels).all())
+        assert same == (age == AGE_UNKNOWN_MS)
         frames[0].pixels[:] = 0
+
+
+def test_a_lost_unit_goes_on_as_the_camera_moved() -> None:
+    """Closer to the truth than what is held, marked as lost all the same; each source with its tile."""
+    every = scene(2 * FRAMES)
+    decoder = make_decoder(SPEC, "standard")
+    before = list(decoder.decode(received(*coded(every[:FRAMES], 14_000)), SPAN))[-1]
+    lost = list(decoder.decode(ReceivedUnit(unit_no=1), replace(SPAN, first_frame=FRAMES)))
+    assert all((f.mark == Mark.LOST).all() for f in lost)
+    assert all((f.source_unit[:-4, :-6] == 0).all() for f in lost)
+    assert (lost[-1].source_unit[-2:] == -1).all() and (lost[-1].source_part[-2:] == 0).all()
+    held = [before] * 10
+    assert psnr(lost[:10], every[FRAMES:][:10]) > psnr(held, every[FRAMES:][:10]) + 4
+    # The still's tiles went two pixels to the left and one up with each frame.
+    still, there = (f.source_part == SourcePart.KEYFRAME for f in (before, lost[7]))
+    assert 0 < still.mean() < 1 and (there[:-2, :-3] == still[1:-1, 2:-1]).mean() > 0.9
 
 
 def test_what_is_held_is_doubted_by_how_the_scene_moved_before(source: list[Pixels]) -> None:

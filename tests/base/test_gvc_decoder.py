@@ -330,6 +330,22 @@ def test_a_chip_of_what_stays_on_the_ground_is_remembered() -> None:
     assert (shown[0].mark == Mark.CARRIED).sum() >= 16
 
 
+def test_where_nothing_tells_it_goes_on_as_the_camera_moved(unit: GvcUnit) -> None:
+    """Closer to the truth than what is held, and marked as lost all the same."""
+    decoder = preview()
+    before = list(decoder.decode(received(unit), SPAN))[-1]
+    lost = list(decoder.decode(ReceivedUnit(unit_no=1), replace(SPAN, first_frame=FRAMES)))
+    assert all((f.mark == Mark.LOST).all() for f in lost)
+    assert all((f.source_unit[:, : -2 * FRAMES // 8 - 1] == 0).all() for f in lost)
+    truth = ground(2 * FRAMES)[FRAMES:]
+    for at in (3, 9, FRAMES - 1):
+        moved, held = (
+            np.abs(f.pixels[:, : WIDTH - 40].astype(int) - truth[at][:, : WIDTH - 40]).mean()
+            for f in (lost[at], before)
+        )
+        assert moved < held - 2, f"frame {at}: {moved:.1f} levels off, held {held:.1f}"
+
+
 def test_a_path_that_was_missed_moves_nothing(unit: GvcUnit) -> None:
     decoder = preview()
     list(decoder.decode(received(unit), SPAN))

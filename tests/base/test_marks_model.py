@@ -40,6 +40,7 @@ from tests.base.test_gvc_decoder import FRAMES, SPAN, Grey, received, unit
 from tests.bench.marks.bench import auroc
 from tests.bench.marks.calibrate import ALPHA, calibrated
 from tests.bench.marks.captures import Sending
+from tests.bench.marks.ground import features, matching
 from tests.bench.marks.harvest import Take
 from tests.bench.marks.learn import Rows, fit, fit_away, fit_error, joined, merged, of_kind, score
 from tests.bench.marks.replay import TRUE, Log, Logged, Seen, again
@@ -273,7 +274,7 @@ def test_before_anything_came_all_tiles_are_alike() -> None:
     model = replace(load_model(), unseen=1.75)
     doubt = Doubt(model)
     nothing = doubt.unseen(CONTEXT)
-    assert (doubt.beyond(nothing, 4, 30.0, moved=False) == np.float32(1.75)).all()
+    assert (doubt.beyond(nothing, 4, 30.0) == np.float32(1.75)).all()
 
 
 def pair() -> PairFacts:
@@ -297,12 +298,33 @@ def test_scores_run_straight_from_moment_to_moment() -> None:
     assert np.allclose(
         doubt.between(a, near, (10, 14), pair, 12, 30.0), (a.score + b.score) / 2, atol=1e-5
     )
-    held = [doubt.beyond(b, frame, 30.0, moved=False) for frame in (21, 22, 24, 25, 300)]
+    held = [doubt.beyond(b, frame, 30.0) for frame in (21, 22, 24, 25, 300)]
     assert held[0] is held[1] and held[2] is held[0] and held[3] is not held[0]
     moved = doubt.moved(b, np.eye(3))
     assert np.allclose(moved.planes, b.planes, atol=1e-5) and moved.frame == b.frame
+    on = doubt.beyond(b, 300, 30.0, by=np.eye(3))
+    assert on is not held[4] and doubt.beyond(b, 301, 30.0, by=np.eye(3)) is on
+    assert doubt.beyond(b, 301, 30.0, by=np.eye(3), told=True) is not on
     larger = doubt.on_grid(b, (8, 12))
     assert larger.score.shape == (8, 12) and larger.context.grid == (8, 12)
+
+
+def test_what_a_picture_was_moved_away_from_is_known_and_how_it_was_moved() -> None:
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    doubt = Doubt(load_model(), lambda _, planes, scalars: seen.append((planes.copy(), scalars)))
+    known = doubt.unseen(CONTEXT)
+    left = doubt.moved(known, np.array([[1, 0, -2.0], [0, 1, 0], [0, 0, 1]]))
+    uncovered = left.planes[facts.Fact.UNCOVERED]
+    assert (uncovered[:, -2:] == 1).all() and not uncovered[:, :-2].any()
+    # Moved once more, it has not come back.
+    again = doubt.moved(left, np.array([[1, 0, 2.0], [0, 1, 0], [0, 0, 1]]))
+    assert (again.planes[facts.Fact.UNCOVERED][:, [0, 1]] == 1).all()
+    for moved, told in ((False, False), (True, False), (True, True)):
+        by = np.array([[1, 0, -2.0], [0, 1, 0], [0, 0, 1]]) if moved else None
+        doubt.beyond(known, 4, 30.0, by=by, told=told)
+        planes, scalars = seen[-1]
+        assert (scalars[Scalar.MOVED], scalars[Scalar.HELD]) == (moved, not told)
+        assert planes[facts.Fact.UNCOVERED].any() == moved
 
 
 def test_what_the_sender_told_is_an_input_for_its_unit_and_no_other() -> None:
@@ -382,3 +404,25 @@ def test_no_scene_is_in_two_lists() -> None:
         {(s.source, s.start_s) for s in scenes} for scenes in (TRAINING, CALIBRATION, TEST, FRESH)
     ]
     assert not any(one & other for one, other in combinations(lists, 2))
+
+
+def test_no_ground_teaches_and_calibrates_or_judges() -> None:
+    """The aerial sheets are left out: each is of a hundred places, and no two sheets share any."""
+    data = Path(__file__).parents[3] / "shared"
+    if not data.exists():
+        pytest.skip("the photos that the lists name are not on this machine")
+    surveys = [
+        [s.source for s in scenes if s.source.startswith("photos/") and "_9x10" not in s.source]
+        for scenes in (TRAINING, CALIBRATION, FRESH)
+    ]
+    seen = {name: features(data / name) for names in surveys for name in names}
+    flights = {name: name.split("_")[0] for name in seen}
+    pairs = [
+        (a, b) for one, other in combinations(surveys, 2) for a in one for b in other
+        if flights[a] == flights[b]
+    ]  # fmt: skip
+    assert len(pairs) >= 23
+    assert {pair: n for pair in pairs if (n := matching(seen[pair[0]], seen[pair[1]])) >= 12} == {}
+    # Two fields of which one had to go: 0458 shows ground of 0450.
+    other = features(data / "photos/seneca_img_0458.jpg")
+    assert matching(seen["photos/seneca_img_0450.jpg"], other) > 100

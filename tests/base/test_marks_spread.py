@@ -79,7 +79,7 @@ def test_any_scores_and_any_shares_give_offsets(own: F32, odds: F32) -> None:
 def _grids(rng: np.random.Generator, pictures: int = 3) -> tuple[Grids, TruthMap]:
     grid = (18, 32)
     truth = TruthMap(proxy=1, levels=rng.integers(0, 5, (1, 3, 5)).astype(np.uint8))
-    planes = rng.normal(0, 1, (pictures, Fact.OWN, *grid)).astype(np.float16)
+    planes = rng.normal(0, 1, (pictures, PLANES, *grid)).astype(np.float16)
     scalars = np.zeros((pictures, SCALARS), np.float32)
     scalars[-1, Scalar.HELD] = 1
     for index in range(pictures):

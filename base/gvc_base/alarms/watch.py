@@ -142,8 +142,8 @@ class WatchedDecoder:
                 doubt_from=self._level.see(frame.p_wrong),
             )  # fmt: skip
         if plain is not None:
-            last = plain.at(span.frames - 1)
-            self._before = None if last is None else (last, span.first_frame + span.frames - 1)
+            last = plain.end(span.frames)
+            self._before = None if last is None else (last[0], span.first_frame + last[1])
 
     def _is_due(self, offset: int, plain: Evidence, span: UnitSpan) -> bool:
         """Whether this frame is looked at: not where a coded one comes soon enough."""
@@ -176,8 +176,15 @@ class WatchedDecoder:
             before = (self._before[0], self._before[1] - span.first_frame)
             if not coded.offsets and -before[1] > _PATH_GAP_S * span.fps:
                 path = None
+
+        def on(start: int, end: int) -> NDArray[np.float64] | None:
+            if coded.camera is None:
+                return None
+            a, b = (float((span.first_frame + at) / span.fps) for at in (start, end))
+            return coded.camera.on(a, b, span.width)
+
         return Evidence(
-            coded.offsets, coded.lows, size=size, source=source, path=path, before=before
+            coded.offsets, coded.lows, size=size, source=source, path=path, before=before, on=on
         )
 
     def _look(

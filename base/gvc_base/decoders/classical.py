@@ -2,7 +2,8 @@
 
 K -> still                         F prefix -> coded low-resolution frames
 both -> pictures at the coded moments (the still's detail carried by flow) -> frames between them
-moments that nothing reaches -> the last picture, marked LOST, older from frame to frame
+moments that nothing reaches -> the last picture, moved on as the camera moved last, marked LOST, older
+from frame to frame
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders.av1 import Picture, decode_units
+from gvc_base.decoders.camera import Camera, of_tiles
+from gvc_base.decoders.classical_made import Made, made_of, nowhere
 from gvc_base.decoders.fusion import Between, Carrier, Settings, resize, tile_means
 from gvc_base.decoders.gvc_parts import CodedUnit
 from gvc_base.decoders.motion import F32, FlowEngine
@@ -74,19 +77,6 @@ class _Coded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """A frame's pixels and what is known of its tiles."""
-
-    pixels: Picture
-    mark: U8
-    age: U16
-    score: F32
-    unit: NDArray[np.int32]
-    boot: U16
-    part: U8
-
-
-@dataclass(frozen=True, slots=True)
 class _Still:
     offset: int
     picture: Picture
@@ -116,7 +106,10 @@ class ClassicalDecoder:
         s = self._settings
         self._engine = FlowEngine(fine=s.fine_flow, ultrafast=s.fast_flow)
         self._doubt = doubt or Doubt(load_model())
-        self._held: _Made | None = None
+        self._camera = Camera(self._engine, s.flow_width_px)
+        self._held: Made | None = None
+        "The last picture that anything was received of."
+        self._held_s = 0.0
         self._known: Known | None = None
         self._unfollowed: Callable[[], PairFacts] | None = None
         "Motion to the last coded moment, where it was not looked for."
@@ -136,17 +129,19 @@ class ClassicalDecoder:
         """Exactly `span.frames` frames; never raises over what the parts hold."""
         offsets, lows, context = self._features(unit.features, span)
         still = self._keyframe(unit.keyframe, span)
-        self.evidence = CodedUnit(offsets=list(offsets), lows=list(lows))
+        self.evidence = CodedUnit(offsets=list(offsets), lows=list(lows), camera=self._camera)
         self._doubt.tell(told_of(unit, span))
         made = self._moments(offsets, lows, still, unit, span, context) if lows else iter(())
         for offset in range(span.frames):
             moment = next(made, None)
             if still is not None and offset == still.offset:
                 moment = self._still_frame(still, unit, span, context)
-            elif moment is None:
+            if moment is not None:
+                # A copy: whoever draws on a frame must not draw on those made from it.
+                self._held = replace(moment, pixels=moment.pixels.copy())
+                self._held_s = (span.first_frame + offset) / float(span.fps)
+            else:
                 moment = self._lost_frame(span, offset, context)
-            # A copy: whoever draws on a frame must not draw on those made from it.
-            self._held = replace(moment, pixels=moment.pixels.copy())
             yield self._finish(unit, span, offset, moment)
 
     def _features(self, part: PartData, span: UnitSpan) -> tuple[list[int], list[Picture], Context]:
@@ -193,7 +188,7 @@ class ClassicalDecoder:
     def _moments(
         self, offsets: list[int], lows: list[Picture], still: _Still | None, unit: ReceivedUnit,
         span: UnitSpan, context: Context,
-    ) -> Iterator[_Made]:  # fmt: skip
+    ) -> Iterator[Made]:  # fmt: skip
         """Each frame from the first coded one to the last, in order."""
         before: _Coded | None = None
         for offset, low, picture, weight in self._coded(offsets, lows, still, span):
@@ -211,6 +206,7 @@ class ClassicalDecoder:
             if before is not None and between is not None:
                 yield from self._gap(before, now, between, still, unit, span)
             if offset < span.frames:
+                self._camera.saw(low, (span.first_frame + offset) / float(span.fps))
                 self._known, self._unfollowed = known, None
                 if before is not None and between is None:
                     self._unfollowed = partial(self._motion, before, low, offset, span, context)
@@ -264,9 +260,7 @@ class ClassicalDecoder:
             else:
                 yield offset, low, low, None
 
-    def _shown(
-        self, now: _Coded, still: _Still | None, unit: ReceivedUnit, span: UnitSpan
-    ) -> _Made:
+    def _shown(self, now: _Coded, still: _Still | None, unit: ReceivedUnit, span: UnitSpan) -> Made:
         """A coded moment: what F shows there, with the still's detail where it was carried."""
         full = now.low.shape[:2] == (span.height, span.width)
         grid = tile_grid(span.height, span.width)
@@ -279,12 +273,12 @@ class ClassicalDecoder:
             age[carried] = _milliseconds(Fraction(abs(now.offset - still.offset)) / span.fps)
         picture = resize(now.picture, span.width, span.height)
         picture = picture.copy() if picture is now.picture else picture
-        return _made(picture, mark, age, now.known.score, unit, span)
+        return made_of(picture, mark, age, now.known.score, unit, span)
 
     def _gap(
         self, a: _Coded, b: _Coded, between: Between, still: _Still | None, unit: ReceivedUnit,
         span: UnitSpan,
-    ) -> Iterator[_Made]:  # fmt: skip
+    ) -> Iterator[Made]:  # fmt: skip
         """The frames between two coded moments."""
         first, fps = span.first_frame, float(span.fps)
         ends = (first + a.offset, first + b.offset)
@@ -305,11 +299,11 @@ class ClassicalDecoder:
             age[guessed] = _milliseconds(Fraction(nearest) / span.fps)
             score = self._doubt.between(a.known, b.known, ends, between.facts, first + offset, fps)
             shown = resize(pixels, span.width, span.height)
-            yield _made(shown, mark, age, score, unit, span)
+            yield made_of(shown, mark, age, score, unit, span)
 
     def _still_frame(
         self, still: _Still, unit: ReceivedUnit, span: UnitSpan, context: Context
-    ) -> _Made:
+    ) -> Made:
         self._saw(span, still.offset)
         grid = tile_grid(span.height, span.width)
         mark = np.full(grid, Mark.RECEIVED if still.full_size else Mark.ENHANCED, np.uint8)
@@ -318,59 +312,45 @@ class ClassicalDecoder:
         ones = np.ones(context.grid, np.float32) if still.full_size else None
         planes = facts.moment(own, still.picture, still.picture, None, None, received=ones)
         self._known = self._doubt.coded(own, span.first_frame + still.offset, planes)
-        made = _made(still.picture.copy(), mark, age, self._known.score, unit, span)
+        made = made_of(still.picture.copy(), mark, age, self._known.score, unit, span)
         made.part[:] = SourcePart.KEYFRAME
         return made
 
-    def _lost_frame(self, span: UnitSpan, offset: int, context: Context) -> _Made:
+    def _lost_frame(self, span: UnitSpan, offset: int, context: Context) -> Made:
         grid = tile_grid(span.height, span.width)
         age_ms = AGE_UNKNOWN_MS
         if self._evidence_s is not None:
             now_s = Fraction(span.first_frame + offset) / span.fps
             age_ms = _milliseconds(now_s - self._evidence_s)
-        if self._held is None:
-            held = np.full((span.height, span.width, 3), _GREY, np.uint8)
-        else:
-            held = resize(self._held.pixels, span.width, span.height)
-            held = held.copy() if held is self._held.pixels else held
         mark, age = np.full(grid, Mark.LOST, np.uint8), np.full(grid, age_ms, np.uint16)
         if self._known is not None and self._unfollowed is not None:
             # How wrong a held picture gets hangs on how the scene moved.
             self._known = self._doubt.followed(self._known, self._unfollowed())
             self._unfollowed = None
-        known = self._known or self._doubt.unseen(context)
-        known = self._doubt.on_grid(known, grid)
-        frame = span.first_frame + offset
-        score = self._doubt.beyond(known, frame, float(span.fps), moved=False)
-        if self._held is None or self._held.unit.shape != grid:
-            unknown = (np.full(grid, -1, np.int32), np.zeros(grid, np.uint16), np.zeros_like(mark))
-            return _Made(held, mark, age, score, *unknown)
-        old = self._held
-        return _Made(held, mark, age, score, old.unit, old.boot, old.part)
+        known = self._doubt.on_grid(self._known or self._doubt.unseen(context), grid)
+        frame, fps = span.first_frame + offset, float(span.fps)
+        if self._held is None:
+            score = self._doubt.beyond(known, frame, fps)
+            nothing = np.full((span.height, span.width, 3), _GREY, np.uint8)
+            return Made(nothing, mark, age, score, *nowhere(grid))
+        held = self._held.at_size(span.height, span.width)
+        matrix = self._camera.on(self._held_s, frame / fps, span.width)
+        by = None if matrix is None else of_tiles(matrix)
+        held = held if matrix is None else held.moved(matrix)
+        score = self._doubt.beyond(known, frame, fps, by=by)
+        return replace(held, mark=mark, age=age, score=score)
 
     def _saw(self, span: UnitSpan, offset: int) -> None:
         """Note that something of this moment arrived."""
         if offset < span.frames:
             self._evidence_s = Fraction(span.first_frame + offset) / span.fps
 
-    def _finish(self, unit: ReceivedUnit, span: UnitSpan, offset: int, made: _Made) -> DecodedFrame:
+    def _finish(self, unit: ReceivedUnit, span: UnitSpan, offset: int, made: Made) -> DecodedFrame:
         return DecodedFrame(
             frame_no=span.first_frame + offset, unit_no=unit.unit_no, pixels=made.pixels,
             mark=made.mark, age_ms=made.age, p_wrong=self._doubt.p_wrong(made.mark, made.score),
             source_unit=made.unit, source_boot=made.boot, source_part=made.part,
         )  # fmt: skip
-
-
-def _made(
-    pixels: Picture, mark: U8, age: U16, score: F32, unit: ReceivedUnit, span: UnitSpan
-) -> _Made:
-    """With its sources: what is carried is the still's, all else F's."""
-    part = np.full(mark.shape, SourcePart.FEATURES, np.uint8)
-    part[mark == Mark.CARRIED] = SourcePart.KEYFRAME
-    return _Made(
-        pixels, mark, age, score, np.full(mark.shape, unit.unit_no, np.int32),
-        np.full(mark.shape, span.boot_id, np.uint16), part,
-    )  # fmt: skip
 
 
 def _milliseconds(seconds: Fraction) -> int:

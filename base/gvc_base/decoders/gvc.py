@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gvc_base.decoders.camera import Camera, of_tiles
 from gvc_base.decoders.fusion import grey, resize
 from gvc_base.decoders.gvc_fuse import (
     UNKNOWN_AGE_S,
@@ -50,7 +51,7 @@ from gvc_protocol.codec import (
     UnitSpan,
 )
 from gvc_protocol.gvc1 import BITSTREAM_VERSION
-from gvc_protocol.marks import TILE_PX, SourcePart, tile_grid
+from gvc_protocol.marks import SourcePart, tile_grid
 
 __all__ = ["SPEC", "GvcDecoder"]
 
@@ -115,6 +116,7 @@ class GvcDecoder:
         fine, fast = self._settings.fine_flow, self._settings.fast_flow
         moves = "no-motion" not in self._without
         self._engine = FlowEngine(fine=fine, ultrafast=fast) if moves else None
+        self._camera = Camera(self._engine, self._settings.flow_width_px)
         self._full_size = self._settings.looks > 0
         self._memory: Moment | None = None
         self._looked: int | None = None
@@ -137,6 +139,7 @@ class GvcDecoder:
     def decode(self, unit: ReceivedUnit, span: UnitSpan) -> Iterator[DecodedFrame]:
         """Exactly `span.frames` frames; never raises over what the parts hold."""
         coded = self.evidence = read_coded(unit, span)
+        coded.camera = self._camera
         if "no-keyframes" in self._without:
             coded.patches = []
         if "no-features" in self._without:
@@ -200,6 +203,7 @@ class GvcDecoder:
                 if len(stay) < len(mine):
                     moment = ground.own()
                     paste(moment, mine, patched)
+            self._camera.saw(greys[index], frame / float(span.fps))
             cut = pair is None or pair.cut or bool(mine)
             kept = None if cut else self._doubt.kept(context, frame, float(span.fps))
             moment.known = kept or self._known(context, moment, coded.lows[index], pair, ahead)
@@ -263,7 +267,7 @@ class GvcDecoder:
         frame, fps = span.first_frame + at, float(span.fps)
         assert moment.known is not None
         if before is None or before.known is None or pair is None or before.frame >= frame:
-            score = self._doubt.beyond(moment.known, frame, fps, moved=False)
+            score = self._doubt.beyond(moment.known, frame, fps)
             shown = self._books.held(moment, unit, span, at, score)
         else:
             alpha = (frame - before.frame) / (moment.frame - before.frame)
@@ -279,35 +283,38 @@ class GvcDecoder:
     def _beyond(
         self, unit: ReceivedUnit, span: UnitSpan, at: int, coded: CodedUnit
     ) -> DecodedFrame:
-        """A frame that no coded picture reaches: the memory, moved by what D tells of the camera."""
-        ground, there = self._moved(unit, span, at)
+        """A frame that no coded picture reaches: the memory, moved by what D tells of the camera, or,
+        where D is lost, on as the camera moved last."""
+        ground, there, on = self._moved(unit, span, at)
         fps, d = float(span.fps), unit.descriptors
         known = ground.known or self._doubt.unseen(self._context(coded, span))
-        score = self._doubt.beyond(known, ground.frame, fps, moved=there is not None)
+        told, by = there is not None, None if on is None else of_tiles(on)
+        score = self._doubt.beyond(known, ground.frame, fps, by=by, told=told)
         mine = [p for p in coded.patches if p.offset == at]
         number = self._sources.number(span.boot_id, unit.unit_no, SourcePart.PATCH)
         paste(ground, self._chips.settled(mine, d), number)
-        if mine or (there is not None and at == span.frames - 1):
+        if mine or (told and at == span.frames - 1):
             # What was received here, and how far the camera went, must not be forgotten.
-            ground.known = replace(known, score=score)
+            now = known if by is None else self._doubt.moved(known, by)
+            ground.known = replace(now, score=score)
             self._memory = ground
         moment = ground.own()
-        if there is not None:
+        if told:
             self._chips.place(moment, d, span.first_frame, fps)
         else:
-            self._chips.hold(moment, fps)
+            self._chips.hold(moment, fps, on)
         paste(moment, mine, number)
         return self._books.beyond(moment, there, unit, span, at, score)
 
     def _moved(
         self, unit: ReceivedUnit, span: UnitSpan, at: int
-    ) -> tuple[Moment, NDArray[np.bool_] | None]:
-        """The memory at the source's size and at frame `at`; which pixels it covers, None where nobody
-        knows how far it moved."""
+    ) -> tuple[Moment, NDArray[np.bool_] | None, NDArray[np.float64] | None]:
+        """The memory at the source's size and at frame `at`, with what was known before it was moved;
+        which pixels it covers, None where nobody told how far; how it was moved, None: not at all."""
         frame = span.first_frame + at
         m, d, size = self._memory, unit.descriptors, (span.width, span.height)
         if m is None:
-            return _blank(*size, frame, self._settings.flow_width_px), None
+            return _blank(*size, frame, self._settings.flow_width_px), None, None
         m = resized(m, *size, (m.grey.shape[0], m.grey.shape[1]))
         if m.known is not None:
             m.known = self._doubt.on_grid(m.known, tile_grid(span.height, span.width))
@@ -316,14 +323,15 @@ class GvcDecoder:
         known = span.first_frame - m.frame <= _PATH_GAP_S * span.fps
         matrix = path.between(start, at, *size) if path is not None and known else None
         passed_s = float(Fraction(frame - m.frame) / span.fps)
-        if matrix is None:
-            return moved(m, np.eye(3), frame, passed_s), None
-        covered = cv2.warpPerspective(np.full(size[::-1], 255, np.uint8), matrix, size)
-        there = moved(m, matrix, frame, passed_s)
-        if m.known is not None:
-            scale = np.diag([1 / TILE_PX, 1 / TILE_PX, 1.0])
-            there.known = self._doubt.moved(m.known, scale @ matrix @ np.linalg.inv(scale))
-        return there, covered > 127
+        covered = None
+        if matrix is not None:
+            inside = cv2.warpPerspective(np.full(size[::-1], 255, np.uint8), matrix, size)
+            covered = np.asarray(inside > 127)
+        else:
+            matrix = self._camera.on(m.frame / float(span.fps), frame / float(span.fps), size[0])
+            if matrix is None:
+                return moved(m, np.eye(3), frame, passed_s), None, None
+        return moved(m, matrix, frame, passed_s), covered, matrix
 
 
 def _factor(coded: CodedUnit, span: UnitSpan) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders.av1 import decode_units
+from gvc_base.decoders.camera import Camera
 from gvc_base.decoders.vvc import decode_access_units
 from gvc_protocol.codec import ReceivedUnit, UnitSpan
 from gvc_protocol.gvc1 import Patch, ReceivedGvc, Tool, decodable, picture_offset, read_unit
@@ -55,6 +56,8 @@ class CodedUnit:
     bits_per_coded_pixel: float = 0.0
     step: int = 1
     "Source frames from one coded picture to the next, as the edge chose them."
+    camera: Camera | None = None
+    "The decoder's: how it moves pictures on where nothing comes."
 
     @property
     def mono(self) -> bool:

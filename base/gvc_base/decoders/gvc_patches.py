@@ -153,12 +153,15 @@ class Chips:
             if track.track_id in self._moving:
                 self._placed[track.track_id] = (x, y)
 
-    def hold(self, moment: Moment, fps: float) -> None:
-        """Nobody tells how anything moved: what the memory does not hold stays where it was shown."""
+    def hold(self, moment: Moment, fps: float, on: NDArray[np.float64] | None) -> None:
+        """Nobody tells how anything moved: what the memory does not hold stays where it was shown on its
+        ground, which is taken to have moved `on`."""
         for number, (x, y) in self._placed.items():
             chip = self._chips[number]
             if moment.frame < chip.frame:
                 continue
+            if on is not None:
+                x, y = round(float(on[0] @ (x, y, 1))), round(float(on[1] @ (x, y, 1)))
             chip.put(moment, x, y, fps)
 
 

@@ -22,7 +22,8 @@ _MEANING = {
     Mark.ENHANCED: ("yellow lines", "only low-resolution pixels of this moment arrived; what lies "
                     "between them is estimated"),
     Mark.REGENERATED: ("orange bars", "nothing received stands behind it; made up to fill a hole"),
-    Mark.LOST: ("grey, white crosses", "nothing of this moment arrived; the last picture is held"),
+    Mark.LOST: ("grey, white crosses", "nothing of this moment arrived; the last picture is held, or "
+                "moved on as the camera moved last"),
 }  # fmt: skip
 _MOST_EVENTS = 200
 _STYLE = """

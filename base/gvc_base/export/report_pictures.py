@@ -95,7 +95,9 @@ class KeyPictures:
         if lost and not self._was_lost and self._losses < _MOST_LOSSES:
             self._losses += 1
             unit = shown.job.unit.unit_no
-            self._keep(f"loss {self._losses}", f"unit {unit} lost: an older picture is held", shown)
+            self._keep(
+                f"loss {self._losses}", f"unit {unit} lost: an older picture is shown", shown
+            )
         self._was_lost = lost
 
     def _keep(self, name: str, why: str, shown: ShownFrame) -> None:

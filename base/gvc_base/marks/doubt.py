@@ -64,7 +64,8 @@ class _Gap:
 class _Held:
     known: Known
     frame: int
-    kind: Scalar
+    how: tuple[bool, bool]
+    "Moved, told."
     score: F32
 
 
@@ -150,28 +151,34 @@ class Doubt:
         scalars = b.context.scalars(since, kind=Scalar.BETWEEN)
         return _Gap(a, b, middle, self._score(middle, planes, scalars))
 
-    def beyond(self, known: Known, frame: int, fps: float, *, moved: bool) -> F32:
+    def beyond(
+        self, known: Known, frame: int, fps: float, *,
+        by: NDArray[np.float64] | None = None, told: bool = False,
+    ) -> F32:  # fmt: skip
         """Score of a frame that no coded picture reaches.
 
         Args:
-            known: of the picture that is shown. moved: along a path that D told, not merely held.
+            known: of the picture before it was moved here.
+            by: how it was moved, a homography of tiles; None: it is held.
+            told: along a path that D told, not by a guess.
         """
-        kind = Scalar.MOVED if moved else Scalar.HELD
-        held = self._held
-        if held is not None and held.kind == kind and 0 <= frame - held.frame < _AGAIN_FRAMES:
-            same = held.known is known or (moved and held.known.frame == known.frame)
+        held, how = self._held, (by is not None, told)
+        if held is not None and held.how == how and 0 <= frame - held.frame < _AGAIN_FRAMES:
+            same = held.known is known or (by is not None and held.known.frame == known.frame)
             if same and held.score.shape == known.score.shape:
                 return held.score
+        there = known if by is None else self.moved(known, by)
         since = abs(frame - known.frame) / fps
-        planes = facts.aged(known.planes, since)
-        scalars = known.context.scalars(since, kind=kind)
+        planes = facts.aged(there.planes, since)
+        scalars = known.context.scalars(since, kind=None)
+        scalars[Scalar.MOVED], scalars[Scalar.HELD] = how[0], not told
         self._fill(frame, planes, scalars)
         if known.frame == _BEFORE_ANYTHING:
             # Nothing tells its tiles apart; flat ground that did come must not be taken for it.
             score = np.full_like(known.score, self.model.unseen)
         else:
-            score = self.model.away(planes, scalars, known.score)
-        self._held = _Held(known, frame, kind, score)
+            score = self.model.away(planes, scalars, there.score)
+        self._held = _Held(known, frame, how, score)
         return score
 
     def followed(self, known: Known, before: PairFacts) -> Known:

@@ -111,6 +111,8 @@ class Fact(IntEnum):
     "What OWN takes to agree with TOLD, in the mean of the cell's tiles (`spread`); 0 where none came."
     OFFSET_EVENLY = 37
     "The same, straight between the middles of the cells."
+    UNCOVERED = 38
+    "1 where the picture was moved away from: what is shown is its edge, drawn out."
 
 
 class Scalar(IntEnum):
@@ -122,7 +124,7 @@ class Scalar(IntEnum):
     MOVED = 2
     "1: no coded picture reaches this frame; the memory was moved by what D tells."
     HELD = 3
-    "1: not even that."
+    "1: not even D: it is held or, where MOVED is 1 as well, moved on as the camera moved last."
     FACTOR = 4
     "log2 of how many times F is smaller, a side."
     COST = 5
@@ -345,6 +347,8 @@ def carried(planes: F32, matrix: NDArray[np.float64]) -> F32:
     moved = [cv2.warpPerspective(p, matrix, (columns, rows), borderMode=mode) for p in planes]
     out = np.asarray(np.stack(moved), np.float32)
     out[Fact.EDGE] = _edge((rows, columns))
+    covered = cv2.warpPerspective(np.ones((rows, columns), np.float32), matrix, (columns, rows))
+    out[Fact.UNCOVERED] = np.maximum(out[Fact.UNCOVERED], 1 - covered)
     return out
 
 

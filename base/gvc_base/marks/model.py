@@ -62,7 +62,7 @@ _AMPLITUDES = [
 "In tenths of full scale: times 25.5 levels of 255."
 
 AWAY = [
-    Fact.STRUCTURE, Fact.DISPLACED, Fact.DRIFT, Fact.SPEED, Fact.EDGE,
+    Fact.STRUCTURE, Fact.DISPLACED, Fact.DRIFT, Fact.SPEED, Fact.EDGE, Fact.UNCOVERED,
     PLANES + Scalar.SINCE, PLANES + Scalar.MOVED, PLANES + Scalar.HELD,
 ]  # fmt: skip
 """What tells whether a picture is out of place by now, of planes and scalars one after the other.
@@ -108,7 +108,7 @@ class Model:
         """Score of each tile, float32[R, C].
 
         Args:
-            planes: float32[PLANES, R, C] (`facts.Fact`); of these `OWN` and what follows are filled in.
+            planes: float32[PLANES, R, C] (`facts.Fact`); of these `OWN` and its offsets are filled in.
             scalars: float32[SCALARS].
             spread: the offsets for `OWN` (`spread.Spread.see`); None where the sender told nothing.
         """

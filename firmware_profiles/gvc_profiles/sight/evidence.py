@@ -1,7 +1,7 @@
 """The picture that a unit's received bytes show by themselves: no network, no memory of what was shown.
 
     coded pictures -> enlarged; between two of them by their motion; behind the last it is moved by D's
-    motion path, or stands still where there is none
+    motion path, else by a guess that it is given, or stands still
 
 The edge compares it with its camera's frames, the base with what its decoder shows. All is grey and at
 most 480 pixels wide, so that it costs next to nothing beside the codec.
@@ -9,7 +9,7 @@ most 480 pixels wide, so that it costs next to nothing beside the codec.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -22,6 +22,7 @@ __all__ = ["WORK_WIDTH_PX", "Evidence", "small_grey", "work_size"]
 
 Grey = NDArray[np.uint8]
 Flow = NDArray[np.float32]
+Matrix = NDArray[np.float64]
 
 WORK_WIDTH_PX = 480
 _FLOW_WIDTH_PX = 256
@@ -54,7 +55,9 @@ class Evidence:
         size: (width, height) of what `at` gives.
         source: (width, height) of the source, which the path is given in.
         path: of D.
-        before: what was there before the unit began, as `at` gave it, and where: (picture, offset <= 0).
+        before: what was there before the unit began, as `end` gave it, and where: (picture, offset).
+        on: how the picture is taken to move from one frame of the unit to another where no path tells,
+            float64[3, 3] of source pixels; None: not at all.
         fine: motion on larger pictures, nearer to the decoder's own, at some four times the cost.
     """
 
@@ -62,8 +65,9 @@ class Evidence:
         self, offsets: Sequence[int], pictures: Sequence[NDArray[np.uint8]], *,
         size: tuple[int, int], source: tuple[int, int], path: MotionPath | None = None,
         before: tuple[Grey, int] | None = None, fine: bool = False,
+        on: Callable[[int, int], Matrix | None] | None = None,
     ) -> None:  # fmt: skip
-        self._fine = fine
+        self._fine, self._on = fine, on
         self._size, self._source, self._path = size, source, path
         self._offsets, self._pictures = list(offsets), list(pictures)
         self._before = before
@@ -90,7 +94,7 @@ class Evidence:
         """uint8[h, w] of `size`; None where nothing was ever received."""
         if not self._offsets or offset < self._offsets[0]:
             if self._before is not None:
-                return self._moved(self._before[0], max(0, self._before[1]), offset)
+                return self._moved(*self._before, offset)
             return self._grey(0) if self._offsets else None
         index = max(i for i, o in enumerate(self._offsets) if o <= offset)
         if self._offsets[index] == offset:
@@ -98,6 +102,18 @@ class Evidence:
         if index + 1 < len(self._offsets):
             return self._between(index, offset)
         return self._moved(self._grey(index), self._offsets[index], offset)
+
+    def end(self, frames: int) -> tuple[Grey, int] | None:
+        """What is remembered behind the unit, and the frame of the unit where it stands: its last one,
+        or what came last where nobody told how it moved since then."""
+        last = frames - 1
+        if not self._offsets:
+            newest = self._before
+        else:
+            newest = (self._grey(len(self._offsets) - 1), self._offsets[-1])
+        told = newest is not None and self._told(newest[1], last) is not None
+        shown = self.at(last) if newest is not None and (newest[1] >= last or told) else None
+        return newest if shown is None else (shown, last)
 
     def _grey(self, index: int) -> Grey:
         if index not in self._greys:
@@ -107,14 +123,20 @@ class Evidence:
         return self._greys[index]
 
     def _moved(self, picture: Grey, start: int, offset: int) -> Grey:
-        path, size = self._path, self._size
-        matrix = path.between(start, offset, *self._source) if path is not None else None
+        size, matrix = self._size, self._told(start, offset)
+        if matrix is None and self._on is not None:
+            matrix = self._on(start, offset)
         if matrix is None:
             return picture
         scale = np.diag([size[0] / self._source[0], size[1] / self._source[1], 1.0])
         small = scale @ matrix @ np.linalg.inv(scale)
         out = cv2.warpPerspective(picture, small, size, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(out, np.uint8)
+
+    def _told(self, start: int, offset: int) -> Matrix | None:
+        """By D's path, which begins with the unit."""
+        path = self._path
+        return path.between(max(0, start), offset, *self._source) if path is not None else None
 
     def _between(self, index: int, offset: int) -> Grey:
         a, b = self._grey(index), self._grey(index + 1)

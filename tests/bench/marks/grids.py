@@ -30,7 +30,7 @@ class Grids:
     """n pictures that a score was made for, in their order."""
 
     planes: NDArray[np.float16]
-    "[n, Fact.OWN, R, C]: the facts before `OWN`."
+    "[n, PLANES, R, C]: the facts; `OWN` and its offsets are made anew for the rows."
     scalars: NDArray[np.float32]
     "[n, SCALARS]"
     cells: NDArray[np.int32]
@@ -51,7 +51,7 @@ class Grids:
         """Of a take that nothing came of."""
         tiles = np.zeros((0, 0, 0), np.float32)
         return Grids(
-            planes=np.zeros((0, Fact.OWN, 0, 0), np.float16), detail=np.zeros((0, 3, 0, 0), np.float16),
+            planes=np.zeros((0, PLANES, 0, 0), np.float16), detail=np.zeros((0, 3, 0, 0), np.float16),
             scalars=np.zeros((0, SCALARS), np.float32), cells=np.zeros((0, 3), np.int32),
             unit=np.zeros(0, np.int32), mark=tiles.astype(np.uint8), apart=tiles, error=tiles,
         )  # fmt: skip
@@ -91,8 +91,8 @@ class Grids:
         spread, unit = Spread(), -1
         for index, facts in enumerate(self.planes):
             grid = facts.shape[1:]
-            planes = np.zeros((PLANES, *grid), np.float32)
-            planes[: Fact.OWN] = facts
+            planes = facts.astype(np.float32)
+            planes[[Fact.OWN, Fact.OFFSET, Fact.OFFSET_EVENLY]] = 0
             inputs = np.empty((grid[0] * grid[1], PLANES + SCALARS), np.float32)
             inputs[:, :PLANES] = prepared(planes.reshape(PLANES, -1)).T
             inputs[:, PLANES:] = self.scalars[index]

@@ -18,7 +18,7 @@ from gvc_base.alarms import watch
 from gvc_base.decoders import make_decoder
 from gvc_base.marks import disagreement
 from gvc_base.marks.doubt import Doubt
-from gvc_base.marks.facts import PLANES, SCALARS, Fact, Told
+from gvc_base.marks.facts import PLANES, SCALARS, Told
 from gvc_base.marks.model import AWAY, BINS, Model
 from gvc_base.marks.texture import detail
 from gvc_base.mission import Mission
@@ -175,7 +175,7 @@ def _grids(capture: Path, quality: Quality, clip: NDArray[np.uint8]) -> Grids:
         true = clip[frame.frame_no]
         planes, scalars, place = known
         found.append((
-            planes[: Fact.OWN].astype(np.float16), scalars, np.array(place, np.int32), frame.mark,
+            planes.astype(np.float16), scalars, np.array(place, np.int32), frame.mark,
             disagreement(true, frame.pixels), square_error(true, frame.pixels, frame.mark.shape),
             detail(frame.pixels).astype(np.float16),
         ))  # fmt: skip

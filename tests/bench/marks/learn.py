@@ -42,7 +42,7 @@ _OF_THE_MAP = [Fact.TOLD, Fact.TOLD_EVENLY, Fact.TOLD_NEAR, Fact.OFFSET, Fact.OF
 
 HELD = [PLANES + Scalar.MOVED, PLANES + Scalar.HELD]
 "Inputs of which one is 1 in a picture that was held or moved."
-_AGED = [Fact.DRIFT, PLANES + Scalar.SINCE, *HELD]
+_AGED = [Fact.DRIFT, Fact.UNCOVERED, PLANES + Scalar.SINCE, *HELD]
 
 _LEAST_SPREAD = 1e-4
 _STEPS, _BATCH, _RATE = 1500, 4096, 3e-3

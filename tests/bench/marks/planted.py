@@ -294,13 +294,14 @@ def _plant_memory(
 
 
 def _painter(decoder: Any) -> Callable[[], None]:
-    """Puts the decoder's grain back to where it is now: two decodes of one unit would differ by it, and
-    a fake that is not shown would be taken for one that is."""
+    """Puts the decoder's grain, and what it knows of the camera, back to where they are now: two decodes
+    of one unit would differ by it, and a fake that is not shown would be taken for one that is."""
     looked, paint = decoder._looked, decoder._restoration
-    field, said = copy.deepcopy(paint._field), paint._said
+    field, said, camera = copy.deepcopy(paint._field), paint._said, copy.deepcopy(decoder._camera)
 
     def put_back() -> None:
         decoder._looked, paint._field, paint._said = looked, copy.deepcopy(field), said
+        decoder._camera = copy.deepcopy(camera)
 
     return put_back
 

@@ -136,9 +136,12 @@ class Logged(Doubt):
         self._log.asked.append(("between", (self._of(a), self._of(b), frames, motion, frame, fps)))
         return self._named(score)
 
-    def beyond(self, known: Known, frame: int, fps: float, *, moved: bool) -> F32:
-        self._log.asked.append(("beyond", (self._of(known), frame, fps, moved)))
-        score = super().beyond(known, frame, fps, moved=moved)
+    def beyond(
+        self, known: Known, frame: int, fps: float, *,
+        by: NDArray[np.float64] | None = None, told: bool = False,
+    ) -> F32:  # fmt: skip
+        self._log.asked.append(("beyond", (self._of(known), frame, fps, by, told)))
+        score = super().beyond(known, frame, fps, by=by, told=told)
         # One that was kept keeps its name; when it is asked again it is given the same.
         return self._named(score)
 
@@ -236,5 +239,5 @@ def _ask(doubt: Doubt, arrays: _Arrays, name: str, given: Any) -> None:
             known = arrays.known(a), arrays.known(b)
             arrays.add(doubt.between(*known, frames, lambda: motion, frame, fps))
         case "beyond":
-            known, frame, fps, moved = given
-            arrays.add(doubt.beyond(arrays.known(known), frame, fps, moved=moved))
+            known, frame, fps, by, told = given
+            arrays.add(doubt.beyond(arrays.known(known), frame, fps, by=by, told=told))

@@ -1,10 +1,9 @@
 """Scenes of the marks: which train, which calibrate, which judge; each a lossless file and captures.
 
-No picture is in two of the lists, and no place in one that teaches and one that judges, but for the
-synthetic flood: the same program draws all of its scenes, each list with seeds of its own. Of the
-fields that calibrate three show ground that is in training photos, too (docs/marks.md). The four clips
-that judge the codec judge the marks, too, and were looked at while these were built; those of `FRESH`
-were not.
+No picture is in two of the lists, and no ground of a photo in two that teach, calibrate or judge
+(`ground` matches them), but for the synthetic flood: the same program draws all of its scenes, each list
+with seeds of its own. The four clips that judge the codec judge the marks, too, and were looked at while
+these were built; those of `FRESH` were not.
 """
 
 from __future__ import annotations
@@ -105,7 +104,7 @@ CALIBRATION: tuple[Scene, ...] = (
     *_flights("calibrate", "flight", _SHEET,
               "airplane baseballdiamond intersection mediumresidential overpass runway "
               "sparseresidential tenniscourt"),
-    *_flights("calibrate", "farmland", _FARM, "0458 0486 0514 0550"),
+    *_flights("calibrate", "farmland", _FARM, "0446 0486 0530 0554"),
     *_floods("calibrate", 21, 22, 23),
     *_wide("calibrate", "overpass sparseresidential tenniscourt mediumresidential"),
     Scene(name="street", split="calibrate", kind="road", source="clips/street_mapillary_1080p30.mp4"),

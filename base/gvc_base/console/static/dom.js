@@ -87,7 +87,7 @@ export const MARKS = {
   carried: "arrived at another moment, moved here",
   enhanced: "only low resolution arrived, detail is estimated",
   regenerated: "made up to fill a hole",
-  lost: "nothing arrived, an old picture is held",
+  lost: "nothing arrived: an old picture, held or moved by guess",
 };
 
 /** A piece of a mark's pattern, as patterns.py draws it. */
