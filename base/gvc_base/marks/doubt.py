@@ -167,7 +167,7 @@ class Doubt:
             same = held.known is known or (by is not None and held.known.frame == known.frame)
             if same and held.score.shape == known.score.shape:
                 return held.score
-        there = known if by is None else self.moved(known, by)
+        there = known if by is None else _moved(known, by)
         since = abs(frame - known.frame) / fps
         planes = facts.aged(there.planes, since)
         scalars = known.context.scalars(since, kind=None)
@@ -187,9 +187,7 @@ class Doubt:
 
     def moved(self, known: Known, matrix: NDArray[np.float64]) -> Known:
         """What is known of a picture after it was moved by a homography of tiles."""
-        both = np.concatenate([known.planes, known.score[None]])
-        carried = facts.carried(both, matrix)
-        return replace(known, planes=carried[:-1], score=carried[-1])
+        return _moved(known, matrix)
 
     def on_grid(self, known: Known, grid: tuple[int, int]) -> Known:
         """The same on another grid: the source's size may change when the edge restarts."""
@@ -235,6 +233,12 @@ class Doubt:
             self._told.put(planes, scalars, frame)
         if self.record is not None:
             self.record(frame, planes, scalars)
+
+
+def _moved(known: Known, matrix: NDArray[np.float64]) -> Known:
+    both = np.concatenate([known.planes, known.score[None]])
+    carried = facts.carried(both, matrix)
+    return replace(known, planes=carried[:-1], score=carried[-1])
 
 
 def _mixed(a: F32, b: F32, share: float) -> F32:
