@@ -1,6 +1,6 @@
 """Where the camera goes while nothing arrives: on as it moved last. A guess; nobody told of it.
 
-    the newest coded picture and one about a third of a second older -> flow both ways, where it closes
+    the newest coded picture and one a quarter of a second older -> flow both ways, where it closes
     -> one similarity for most of the picture, or no guess -> the same rate, carried on for a while
 
 A camera that stands, or a picture in which no one motion holds for most of it, is left alone.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvc_base.decoders.fusion import grey
-from gvc_base.decoders.motion import FlowEngine, agreement
+from gvc_base.decoders.motion import FlowEngine, agreement, pixel_grid
 from gvc_protocol.marks import TILE_PX
 
 __all__ = ["Camera", "Drift", "of_tiles"]
@@ -114,8 +114,7 @@ class Camera:
         closes = trust[every] > _TRUSTED
         if closes.sum() < _LEAST_POINTS or closes.mean() < _CLOSES:
             return None
-        y, x = np.mgrid[0 : a.shape[0], 0 : a.shape[1]].astype(np.float32)
-        start = np.dstack([x, y])[every][closes]
+        start = pixel_grid(*a.shape)[every][closes]
         end = start + there[every][closes]
         matrix, within = cv2.estimateAffinePartial2D(
             start, end, ransacReprojThreshold=max(0.5, _WITHIN * a.shape[1])

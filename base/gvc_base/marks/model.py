@@ -203,7 +203,7 @@ def run(layers: Sequence[tuple[F32, F32]], inputs: F32) -> F32:
 
 
 def away_inputs(away: F32, before: F32) -> F32:
-    """What the network of `away` takes: `AWAY`, float32[n, 8], and the score when the picture was made,
+    """What the network of `away` takes: `AWAY`, float32[n, 9], and the score when the picture was made,
     float32[n]. One that was sure shows all the structure there is."""
     return np.concatenate([away, _telling(before)[:, None]], 1)
 

@@ -9,8 +9,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from gvc_base.marks import disagreement
 from gvc_base.marks.doubt import Doubt
@@ -21,8 +21,6 @@ from tests.bench.marks.scenes import CALIBRATION, FRESH, TEST, TRAINING, Scene, 
 
 __all__ = ["main"]
 
-U8 = NDArray[np.uint8]
-
 _EVERY, _FIRST_S = 3, 1.0
 _SEED = 1
 
@@ -31,11 +29,6 @@ def _sent(scene: Scene) -> list[Sending]:
     """Codec 1 in the middle of its rates, and codec 0."""
     one = sendings(scene)[1]
     return [replace(one, latency_s=2.0), sendings(scene)[-1]]
-
-
-def _psnr(true: U8, shown: U8) -> float:
-    error = np.square(true.astype(np.float32) - shown.astype(np.float32)).mean()
-    return float(10 * np.log10(65025 / max(1e-3, float(error))))
 
 
 def _take(sending: Sending, data: Path, folder: Path) -> list[list[float]]:
@@ -52,7 +45,7 @@ def _take(sending: Sending, data: Path, folder: Path) -> list[list[float]]:
         elif held is not None and frame.frame_no % _EVERY == 0:
             true = clip[frame.frame_no]
             found = [(disagreement(true, p) > 1).mean() for p in (held, frame.pixels)]
-            near = [_psnr(true, p) for p in (held, frame.pixels)]
+            near = [cv2.PSNR(true, p) for p in (held, frame.pixels)]
             rows.append([(frame.frame_no - at) / sending.scene.fps, *map(float, found), *near])
     return rows
 
