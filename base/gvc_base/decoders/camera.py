@@ -1,13 +1,16 @@
 """Where the camera goes while nothing arrives: on as it moved last. A guess; nobody told of it.
 
-    the newest coded picture and one a quarter of a second older -> flow both ways, where it closes
-    -> one similarity for most of the picture, or no guess -> the same rate, carried on for a while
+    coded pictures of the last second, a quarter of a second apart -> flow both ways, where it closes
+    -> one similarity for most of the picture, or no guess -> the mean of those rates, the older ones
+    less -> carried on for a while
 
-A camera that stands, or a picture in which no one motion holds for most of it, is left alone.
+A camera shakes: the rate of the last moment alone leads astray before long. One that stands, or a
+picture in which no one motion holds for most of it, is left alone.
 """
 
 from __future__ import annotations
 
+import cmath
 from collections import deque
 from dataclasses import dataclass
 
@@ -24,7 +27,10 @@ __all__ = ["Camera", "Drift", "of_tiles"]
 U8 = NDArray[np.uint8]
 
 _BACK_S = (0.25, 1.6)
-"The two pictures are at least this far apart, and at most: less is noise, more is another motion."
+"""Two pictures are at least this far apart, and at most: less is noise, more is another motion. Nothing
+older is looked at, either."""
+_STEPS, _HALF_S = 4, 0.25
+"Motions that are looked at, at most, and the age at which a moment's rate counts half."
 _TRUSTED, _EVERY_PX, _LEAST_POINTS = 0.5, 6, 40
 _CLOSES, _AGREES, _WITHIN = 0.4, 0.6, 0.004
 """Share of the picture where flow closes; share of that which one similarity explains to so many
@@ -43,6 +49,17 @@ class Drift:
     shift: complex
     seconds: float
     "That it took."
+
+    @staticmethod
+    def at_rate(turn: complex, speed: complex, middle: complex) -> Drift:
+        """By the logarithm of `turn` and what the middle of the picture moves, both a second."""
+        turned = cmath.exp(turn * _BACK_S[0])
+        return Drift(turned, middle + speed * _BACK_S[0] - turned * middle, _BACK_S[0])
+
+    def rate(self, middle: complex) -> tuple[complex, complex]:
+        """What `at_rate` takes."""
+        moved = self.turn * middle + self.shift - middle
+        return cmath.log(self.turn) / self.seconds, moved / self.seconds
 
     def over(self, seconds: float, width: int) -> NDArray[np.float64]:
         """The same rate for so long: float64[3, 3], from pixels before to pixels after."""
@@ -81,10 +98,7 @@ class Camera:
         if seen and (seen[-1][1].shape != small.shape or now_s < seen[-1][0]):
             seen.clear()
         seen.append((now_s, small))
-        # The newest of those that are far enough back is the one that is needed, now and later.
-        while len(seen) > 1 and (
-            now_s - seen[0][0] > _BACK_S[1] or now_s - seen[1][0] >= _BACK_S[0]
-        ):
+        while now_s - seen[0][0] > _BACK_S[1]:
             seen.popleft()
         self._asked = False
 
@@ -103,11 +117,35 @@ class Camera:
         return self._drift.over(end_s - start_s, width)
 
     def _find(self) -> Drift | None:
-        if self._engine is None or len(self._seen) < 2:
+        newest = len(self._seen) - 1
+        rates: list[tuple[float, complex, complex]] = []
+        if self._engine is None or newest < 1:
             return None
-        (then_s, a), (last_s, b) = self._seen[0], self._seen[-1]
-        if last_s - then_s < _BACK_S[0]:
+        height, width = self._seen[-1][1].shape
+        middle = complex(0.5, height / width / 2)
+        last_s = self._seen[-1][0]
+        while len(rates) < _STEPS:
+            now_s = self._seen[newest][0]
+            older = [i for i in range(newest) if now_s - self._seen[i][0] >= _BACK_S[0]]
+            step = self._step(older[-1], newest) if older else None
+            if step is None:
+                break
+            newest = older[-1]
+            counts = _remembered(last_s - now_s) - _remembered(last_s - self._seen[newest][0])
+            rates.append((counts, *step.rate(middle)))
+        if not rates:
             return None
+        whole = sum(counts for counts, _, _ in rates)
+        drift = Drift.at_rate(
+            sum(counts * turn for counts, turn, _ in rates) / whole,
+            sum(counts * speed for counts, _, speed in rates) / whole, middle,
+        )  # fmt: skip
+        return drift if drift.speed(height, width) >= _LEAST_SPEED else None
+
+    def _step(self, then: int, now: int) -> Drift | None:
+        """Motion between two pictures that were seen; None: no one motion holds for most of them."""
+        assert self._engine is not None
+        (then_s, a), (now_s, b) = self._seen[then], self._seen[now]
         there = self._engine.flow(a, b)
         trust = agreement(there, self._engine.flow(b, a))
         every = np.s_[_EVERY_PX // 2 :: _EVERY_PX, _EVERY_PX // 2 :: _EVERY_PX]
@@ -121,11 +159,14 @@ class Camera:
         )
         if matrix is None or within.mean() < _AGREES:
             return None
-        drift = Drift(
+        return Drift(
             complex(matrix[0, 0], matrix[1, 0]),
-            complex(matrix[0, 2], matrix[1, 2]) / a.shape[1], last_s - then_s,
+            complex(matrix[0, 2], matrix[1, 2]) / a.shape[1], now_s - then_s,
         )  # fmt: skip
-        return drift if drift.speed(*a.shape) >= _LEAST_SPEED else None
+
+
+def _remembered(age_s: float) -> float:
+    return float(0.5 ** (age_s / _HALF_S))
 
 
 def of_tiles(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
