@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from gvc_base.decoders.gvc_fuse import find_pair
+from gvc_base.decoders.motion import FlowEngine
 from gvc_base.marks import is_wrong, truth
-from gvc_base.marks.facts import PLANES, SCALARS, Fact
+from gvc_base.marks.facts import PLANES, SCALARS, Fact, pair_facts
 from gvc_base.marks.texture import standing
 from gvc_profiles.sight.evidence import small_grey, work_size
 from gvc_profiles.sight.shares import apart_at
@@ -48,6 +50,19 @@ def test_a_displacement_leaves_nothing_of_flat_ground_and_less_along_an_edge() -
     for picture, least, most in ((edge, 0.8, 1.2), (ground(3, 96, 128), 1.6, 2.4)):
         there, away = (np.expm1(p[3:-3, 3:-3]) for p in standing(picture, (12, 16)))
         assert least < away.mean() / there.mean() < most
+
+
+def test_motion_is_told_in_tiles_of_what_is_shown_and_not_from_one_scene_to_another() -> None:
+    whole = cv2.cvtColor(ground(3, 240, 480), cv2.COLOR_BGR2GRAY)
+    a, b = (np.ascontiguousarray(p) for p in (whole[40:200, 60:380], whole[48:208, 36:356]))
+    # Half the width of what is shown: 24 pixels right and 8 up are six tiles and two.
+    pair = find_pair(FlowEngine(fine=False), a, b, passed_s=0.5, width=640, grid=(40, 80))
+    assert not pair.cut
+    inside = pair.facts().flow[8:-8, 12:-12]
+    assert np.allclose(np.median(inside, (0, 1)), (6, -2), atol=0.1)
+    trust = (pair.trust_a, pair.trust_b)
+    told = pair_facts(a, b, pair.motion, trust, 0.5, 640, (40, 80), cut=True)
+    assert not told.flow.any() and told.speed.any()
 
 
 @pytest.mark.parametrize("size", [(640, 360), (854, 480), (480, 270)])

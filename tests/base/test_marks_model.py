@@ -277,9 +277,13 @@ def test_before_anything_came_all_tiles_are_alike() -> None:
     assert (doubt.beyond(nothing, 4, 30.0) == np.float32(1.75)).all()
 
 
-def pair() -> PairFacts:
-    zeros = np.zeros(GRID, np.float32)
-    return PairFacts(zeros, zeros, zeros + 1, zeros + 1, zeros + 2, zeros, zeros)
+def pair(right: float = 0.0, grid: tuple[int, int] = GRID) -> PairFacts:
+    """Args:
+    right: tiles that the scene moves.
+    """
+    zeros = np.zeros(grid, np.float32)
+    flow = np.dstack([zeros + np.float32(right), zeros])
+    return PairFacts(zeros, zeros, zeros + 1, zeros + 1, zeros + 2, zeros, zeros, flow)
 
 
 def test_scores_run_straight_from_moment_to_moment() -> None:
@@ -307,6 +311,27 @@ def test_scores_run_straight_from_moment_to_moment() -> None:
     assert doubt.beyond(b, 301, 30.0, by=np.eye(3), told=True) is not on
     larger = doubt.on_grid(b, (8, 12))
     assert larger.score.shape == (8, 12) and larger.context.grid == (8, 12)
+
+
+def test_between_two_moments_scores_and_facts_go_where_the_scene_goes() -> None:
+    grid = (6, 40)
+    context, inside = replace(CONTEXT, grid=grid), np.s_[:, 10:-10]
+    seen: list[np.ndarray] = []
+    doubt = Doubt(load_model(), lambda _, planes, scalars: seen.append(planes.copy()))
+    planes = np.random.default_rng(6).random((facts.PLANES, *grid)).astype(np.float32)
+    # The same ground, ten tiles further right ten frames later.
+    later = np.roll(planes, 10, axis=2)
+    a, b = (doubt.coded(context, frame, p.copy()) for frame, p in ((10, planes), (20, later)))
+    a, b = replace(a, score=planes[0]), replace(b, score=later[0])
+    at = {frame: doubt.between(a, b, (10, 20), lambda: pair(10, grid), frame, 30.0)
+          for frame in (10, 12, 15, 18, 20)}  # fmt: skip
+    half_way = np.roll(planes, 5, axis=2)[facts.Fact.FINE]
+    assert np.allclose(seen[-1][facts.Fact.FINE][inside], half_way[inside], atol=1e-4)
+    for near, frame, step in ((a.score, 12, 2), (b.score, 18, -2)):
+        middle = np.roll(at[15], frame - 15, axis=1)
+        mixed = 0.6 * np.roll(near, step, axis=1) + 0.4 * middle
+        assert np.allclose(at[frame][inside], mixed[inside], atol=1e-4)
+    assert np.allclose(at[10], a.score, atol=1e-5) and np.allclose(at[20], b.score, atol=1e-5)
 
 
 def test_what_a_picture_was_moved_away_from_is_known_and_how_it_was_moved() -> None:

@@ -187,7 +187,9 @@ class Between:
         self._weight_a, self._weight_b = weight_a, weight_b
         self.cut = float(self._trust_a.mean() + self._trust_b.mean()) < 2 * _SCENE_CUT
         trust = (self._trust_a, self._trust_b)
-        self.facts = cache(partial(pair_facts, a, b, self._motion, trust, passed_s, width, grid))
+        self.facts = cache(
+            partial(pair_facts, a, b, self._motion, trust, passed_s, width, grid, cut=self.cut)
+        )
         "Made when it is asked for, once."
 
     def at(self, alpha: float) -> tuple[Picture, F32, F32]:

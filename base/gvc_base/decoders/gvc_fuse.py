@@ -275,6 +275,6 @@ def find_pair(
     cut = float(trust_a.mean() + trust_b.mean()) < 2 * _SCENE_CUT
     motion = PairMotion(there, back)
     trust = (trust_a, trust_b)
-    facts = cache(partial(pair_facts, a, b, motion, trust, passed_s, width, grid))
+    facts = cache(partial(pair_facts, a, b, motion, trust, passed_s, width, grid, cut=cut))
     greys = (a, b) if passed_s > LONG_GAP_S else None
     return Pair(motion, trust_a, trust_b, cut, facts, greys)

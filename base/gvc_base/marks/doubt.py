@@ -1,9 +1,9 @@
 """`p_wrong` while a decoder runs: the facts of each moment to a score, the score of each frame to p.
 
 A score is made at coded moments and in the middle of each gap that is not short, and is a straight line
-between them: pictures there differ by motion alone. Where no coded picture comes any more it is made
-anew a few times a second, since only age and drift grow. So the cost is a small share of the decoder's
-(docs/marks.md).
+between them, moved with the scene: pictures there differ by motion alone. Where no coded picture comes
+any more it is made anew a few times a second, since only age and drift grow. So the cost is a small
+share of the decoder's (docs/marks.md).
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class _Gap:
     b: Known
     middle: int
     score: F32
+    flow: F32 | None
+    "Tiles, from A to B; None: they are so near that the scene stays where it is."
 
 
 @dataclass(slots=True)
@@ -132,9 +134,20 @@ class Doubt:
         gap = self._gap
         if gap is None or gap.a is not a or gap.b is not b:
             gap = self._gap = self._open(a, b, frames, pair, fps)
+        whole = max(1, last - first)
+
+        def here(score: F32, then: int) -> F32:
+            """Of another moment of the gap, where this frame sees the scene."""
+            if gap.flow is None or then == frame:
+                return score
+            there: F32 = facts.seen_through(score[None], gap.flow, (then - frame) / whole)[0]
+            return there
+
         if frame <= gap.middle:
-            return _mixed(a.score, gap.score, (frame - first) / max(1, gap.middle - first))
-        return _mixed(gap.score, b.score, (frame - gap.middle) / max(1, last - gap.middle))
+            share = (frame - first) / max(1, gap.middle - first)
+            return _mixed(here(a.score, first), here(gap.score, gap.middle), share)
+        share = (frame - gap.middle) / max(1, last - gap.middle)
+        return _mixed(here(gap.score, gap.middle), here(b.score, last), share)
 
     def _open(
         self, a: Known, b: Known, frames: tuple[int, int], pair: Callable[[], PairFacts], fps: float
@@ -142,14 +155,14 @@ class Doubt:
         first, last = frames
         middle = first + (last - first) // 2
         if (last - first) / fps < _SHORT_GAP_S:
-            return _Gap(a, b, middle, _mixed(a.score, b.score, 0.5))
+            return _Gap(a, b, middle, _mixed(a.score, b.score, 0.5), None)
         motion = pair()
         trust = np.minimum(motion.trust_a, motion.trust_b)
         alpha = (middle - first) / max(1, last - first)
         planes = facts.between(a.planes, b.planes, motion, trust, alpha)
         since = min(middle - first, last - middle) / fps
         scalars = b.context.scalars(since, kind=Scalar.BETWEEN)
-        return _Gap(a, b, middle, self._score(middle, planes, scalars))
+        return _Gap(a, b, middle, self._score(middle, planes, scalars), motion.flow)
 
     def beyond(
         self, known: Known, frame: int, fps: float, *,

@@ -23,16 +23,20 @@ from gvc_base.decoders.motion import F32, PairMotion, warp
 from gvc_base.marks.texture import Grid, activity, band_of, finest, standing, tiles
 from gvc_profiles.sight.shares import SHARE_OF_LEVEL, at_moment, log_odds
 from gvc_protocol.codec import Quality
+from gvc_protocol.marks import TILE_PX
 from gvc_protocol.truth import TruthMap
 
 __all__ = [
     "FAR_AWAY_S", "PLANES", "SCALARS", "TOLD_RIGHT", "Context", "Fact", "PairFacts", "Scalar", "Told",
-    "aged", "between", "carried", "followed", "moment", "pair_facts", "unseen",
+    "aged", "between", "carried", "followed", "moment", "pair_facts",
+    "seen_through", "unseen",
 ]  # fmt: skip
 
 U8 = NDArray[np.uint8]
 
 _NEAR, _FAR = (5, 5), (15, 15)
+_CHANNELS = 4
+"Planes that OpenCV moves at a time."
 FAR_AWAY_S = 8.0
 "Ages and distances beyond this say nothing more."
 TOLD_RIGHT = -4.0
@@ -187,6 +191,8 @@ class PairFacts:
     band_a: F32
     "log(1 + power) of structure in what is left of A."
     band_b: F32
+    flow: F32
+    "float32[R, C, 2], tiles: from A to B, the mean of both ways; 0 where they are two scenes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +236,14 @@ class Told:
 
 def pair_facts(
     a: U8, b: U8, motion: PairMotion, trust: tuple[F32, F32], passed_s: float, width: int,
-    grid: Grid,
+    grid: Grid, *, cut: bool,
 ) -> PairFacts:  # fmt: skip
     """From the grey pictures that motion was found on.
 
     Args:
         trust: agreement of the flows on A's and on B's grid.
         passed_s: seconds from A to B. width: of the shown picture, pixels.
+        cut: they are of two scenes; nothing is moved from one to the other.
     """
     there, here = warp(b, motion.a_to_b), warp(a, motion.b_to_a)
     left_a, left_b = (
@@ -244,13 +251,15 @@ def pair_facts(
         cv2.absdiff(b, np.asarray(here, np.uint8)),
     )
     flow = tiles(motion.a_to_b, grid)
+    tiles_a_pixel = 0.0 if cut else width / a.shape[1] / TILE_PX
+    half_way = (flow - tiles(motion.b_to_a, grid)) * np.float32(tiles_a_pixel / 2)
     fast = np.sqrt(np.square(flow).sum(2)) * np.float32(width / a.shape[1] / max(passed_s, 1e-3))
     return PairFacts(
         np.log1p(tiles(left_a.astype(np.float32), grid)),
         np.log1p(tiles(left_b.astype(np.float32), grid)),
         tiles(trust[0], grid), tiles(trust[1], grid), np.log1p(fast),
         band_of(np.subtract(a, there, dtype=np.float32), grid),
-        band_of(np.subtract(b, here, dtype=np.float32), grid),
+        band_of(np.subtract(b, here, dtype=np.float32), grid), half_way,
     )  # fmt: skip
 
 
@@ -326,18 +335,38 @@ def followed(planes: F32, before: PairFacts) -> F32:
 
 
 def between(a: F32, b: F32, pair: PairFacts, trust: F32, alpha: float) -> F32:
-    """Planes of a frame `alpha` of the way from moment A to moment B.
+    """Planes of a frame `alpha` of the way from moment A to moment B; both move there with the scene.
 
     Args:
         trust: of the motion that made the frame, any grid.
     """
-    out = a * np.float32(1 - alpha) + b * np.float32(alpha)
+    out = seen_through(a, pair.flow, -alpha) * np.float32(1 - alpha)
+    out += seen_through(b, pair.flow, 1 - alpha) * np.float32(alpha)
+    out[Fact.EDGE] = _edge((out.shape[1], out.shape[2]))
     out[Fact.LEFT_A], out[Fact.TRUST_A] = pair.left_a, pair.trust_a
     out[Fact.LEFT_B], out[Fact.TRUST_B] = pair.left_b, pair.trust_b
     out[Fact.SPEED] = pair.speed
     out[Fact.LEFT_BAND] = np.maximum(pair.band_a, pair.band_b)
     out[Fact.TRUST] = tiles(trust, (out.shape[1], out.shape[2]))
     return _pooled(out)
+
+
+def seen_through(planes: F32, flow: F32, share: float) -> F32:
+    """What lies this share of the flow from each tile: planes of a moment where another sees the scene.
+
+    Args:
+        planes: float32[n, R, C]. flow: float32[R, C, 2], tiles.
+        share: 1 for the moment at the flow's end, -1 for the one as far before its beginning.
+    """
+    rows, columns = flow.shape[:2]
+    x = flow[..., 0] * np.float32(share) + np.arange(columns, dtype=np.float32)
+    y = flow[..., 1] * np.float32(share) + np.arange(rows, dtype=np.float32)[:, None]
+    out = np.empty_like(planes)
+    for first in range(0, len(planes), _CHANNELS):
+        these = np.ascontiguousarray(planes[first : first + _CHANNELS].transpose(1, 2, 0))
+        there = cv2.remap(these, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        out[first : first + _CHANNELS] = np.atleast_3d(there).transpose(2, 0, 1)
+    return out
 
 
 def carried(planes: F32, matrix: NDArray[np.float64]) -> F32:

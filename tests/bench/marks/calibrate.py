@@ -184,7 +184,7 @@ def _doubted(judged: Sequence[tuple[Take, Rows]], bins: Sequence[NDArray[np.int3
     usual = [
         (rows, p[rows.mark, at].astype(np.float16))
         for (take, rows), at in zip(judged, bins, strict=True)
-        if take.loss == LOSS and not take.cut and len(at)
+        if take.loss == LOSS and not (take.cut or take.gone) and len(at)
     ]
     level = DoubtLevel(every=1)
     for _ in range(2):

@@ -5,10 +5,11 @@ capture -> the base's own decoder, with a recorder -> facts of each tile, its ma
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from gvc_base.marks.texture import detail
 from gvc_base.mission import Mission
 from gvc_base.recording import PCAP_PARAMS, open_recording
 from gvc_base.timeline import DecodeJob
-from gvc_protocol.codec import DecodedFrame, Quality
+from gvc_protocol.codec import DecodedFrame, PartData, Quality, ReceivedUnit
 from gvc_protocol.marks import TILE_PX, Mark
 from tests.bench.marks.captures import LOSS, Sending, cut, lossy, make_capture, sendings
 from tests.bench.marks.grids import Grids
@@ -38,6 +39,13 @@ _Place = tuple[int, int, int, int]
 _TORN, _TORN_SEED = 0.4, 3
 "Share of packets lost on the worse link."
 
+Gone = Literal["", "unit", "pictures", "some"]
+_GONE: tuple[Gone, ...] = ("unit", "pictures", "some")
+_RUN_BYTES = 600
+"About a burst of packets."
+_SHARE_OF_K = (-0.5, 1.0)
+"Below none there is none."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
@@ -45,17 +53,20 @@ class Take:
 
     sending: Sending
     quality: Quality
-    loss_seed: int
+    loss_seed: int = 0
     "0: nothing lost."
     loss: float = LOSS
     "Share of packets, in bursts."
     cut: bool = False
     "The link goes away in the middle instead."
+    gone: Gone = ""
+    "Instead, this much of what was sent is not there, see `_without`."
 
     @property
     def name(self) -> str:
         """Of its files."""
         heavy = "-cut" if self.cut else f"-{self.loss:g}" if self.loss != LOSS else ""
+        heavy = f"-no-{self.gone}" if self.gone else heavy
         return f"{self.sending.name}-{self.quality}-{self.loss_seed}{heavy}"
 
 
@@ -64,15 +75,18 @@ def takes(scene: Scene) -> list[Take]:
 
     The network is slow, so of the two sendings of codec 1 a training scene uses it on one. Parity makes
     good most of a bad link's losses in so short a scene, so there is a worse one, too, which takes the
-    first unit with it, and one that goes away after it.
+    first unit with it, and one that goes away after it. What else a bad link leaves, and seldom does
+    in these scenes, is made by taking the rest out.
     """
     odd = scene.seed % 2
     if scene.name.endswith("-wide") or scene.kind == "drone":
-        # Of the size of most missions, and sent as these are; half of them lose a fifth.
-        return [
+        # Of the size of most missions, and sent as these are; more than half of them lose a fifth.
+        each = sendings(scene)
+        out = [
             Take(sending=s, quality="standard", loss_seed=(i + odd) % 2 if i else 0)
-            for i, s in enumerate(sendings(scene))
-        ]
+            for i, s in enumerate(each)
+        ] + [Take(sending=s, quality="standard", loss_seed=2) for s in each]
+        return out + [Take(sending=each[1], quality="standard", gone=g) for g in _GONE]
     low, high, classical = sendings(scene)
     one, other = (low, high) if odd else (high, low)
     rows: list[tuple[Sending, Quality, int]] = [
@@ -88,10 +102,9 @@ def takes(scene: Scene) -> list[Take]:
     torn = [one, classical] if scene.split == "calibrate" else [one]
     out += [Take(sending=s, quality="standard", loss_seed=_TORN_SEED, loss=_TORN) for s in torn]
     # Of two units, so that something is held in the second.
-    return out + [
-        Take(sending=replace(s, latency_s=2.0), quality="standard", loss_seed=1, cut=True)
-        for s in (one, classical)
-    ]
+    twice = [replace(s, latency_s=2.0) for s in (one, classical)]
+    out += [Take(sending=s, quality="standard", loss_seed=1, cut=True) for s in twice]
+    return out + [Take(sending=twice[0], quality="standard", gone=g) for g in _GONE]
 
 
 def blank_model() -> Model:
@@ -110,17 +123,51 @@ def blank_model() -> Model:
     )  # fmt: skip
 
 
-def decoded(capture: Path, quality: Quality, doubt: Doubt | None) -> Iterator[DecodedFrame]:
-    """Every frame of a capture, as `gvc-base decode` shows it."""
+def decoded(
+    capture: Path, quality: Quality, doubt: Doubt | None, *, gone: Gone = ""
+) -> Iterator[DecodedFrame]:
+    """Every frame of a capture, as `gvc-base decode` shows it.
+
+    Args:
+        gone: what of it is not there, see `_without`.
+    """
     mission, decoder = Mission(PCAP_PARAMS), None
+    rng = np.random.default_rng(zlib.crc32(capture.name.encode()))
     for job in _jobs(mission, capture):
         decoder = decoder or watch(
             make_decoder(job.spec, quality, "auto", doubt),
             vouched=doubt.model.vouched if doubt is not None else None,
         )
-        for frame in decoder.decode(job.unit, job.span):
+        for frame in decoder.decode(_without(job, gone, rng), job.span):
             if frame.frame_no >= job.first_new_frame:
                 yield frame
+
+
+def _without(job: DecodeJob, gone: Gone, rng: np.random.Generator) -> ReceivedUnit:
+    """The unit as a bad link may leave it.
+
+    Args:
+        gone: "some": every other run of F did not come. The others leave a clip's first unit whole; of
+            each later one nothing came ("unit"), or D and a share of K ("pictures").
+    """
+    unit = job.unit
+    if gone == "some":
+        ranges = [run for part in unit.features.ranges for run in _runs(*part)]
+        return replace(unit, features=PartData(ranges=tuple(ranges[int(rng.integers(2)) :: 2])))
+    if not gone or job.span.first_frame == 0:
+        return unit
+    if gone == "unit":
+        return ReceivedUnit(unit_no=unit.unit_no)
+    came = unit.keyframe.prefix
+    came = came[: round(max(0.0, float(rng.uniform(*_SHARE_OF_K))) * len(came))]
+    return ReceivedUnit(
+        unit_no=unit.unit_no, descriptors=unit.descriptors,
+        keyframe=PartData(ranges=((0, came),) if came else ()),
+    )  # fmt: skip
+
+
+def _runs(start: int, data: bytes) -> list[tuple[int, bytes]]:
+    return [(start + i, data[i : i + _RUN_BYTES]) for i in range(0, len(data), _RUN_BYTES)]
 
 
 def _jobs(mission: Mission, capture: Path) -> Iterator[DecodeJob]:
@@ -140,7 +187,7 @@ def harvest(take: Take, data: Path, folder: Path) -> Grids:
         elif take.loss_seed:
             capture = lossy(capture, take.loss_seed, take.loss)
         clip = read_clip(make_clip(take.sending.scene, data, folder))
-        _grids(capture, take.quality, clip).save(path)
+        _grids(capture, take.quality, clip, gone=take.gone).save(path)
     return Grids.load(path)
 
 
@@ -164,11 +211,11 @@ class _Recorded(Doubt):
         self.seen[frame] = (planes, scalars, (*cells, self._units))
 
 
-def _grids(capture: Path, quality: Quality, clip: NDArray[np.uint8]) -> Grids:
+def _grids(capture: Path, quality: Quality, clip: NDArray[np.uint8], *, gone: Gone = "") -> Grids:
     """Each picture that a score was made for; inputs as the facts are."""
     doubt = _Recorded()
     found: list[tuple[NDArray[Any], ...]] = []
-    for frame in decoded(capture, quality, doubt):
+    for frame in decoded(capture, quality, doubt, gone=gone):
         known = doubt.seen.pop(frame.frame_no, None)
         if known is None or frame.frame_no >= len(clip):
             continue
