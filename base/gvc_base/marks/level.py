@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 __all__ = ["ALWAYS", "LEAST", "NOTHING_DOUBTED", "RATE", "DoubtLevel"]
 
-RATE = 0.092
+RATE = 0.094
 """Share of the mission's right tiles that may be expected among the doubted ones: as many as mark no
 more than a tenth of them on the calibration scenes."""
 LEAST, ALWAYS = 0.15, 0.5
