@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = [f"calibration {load_model().label}"]
     for title, scenes in (
         ("all clips", (*TEST, *FRESH)), ("the clips of make bench-codec", TEST),
-        ("fresh clips: nothing was changed for what they show", FRESH),
+        ("the fresh clips", FRESH),
     ):  # fmt: skip
         of = [(take, judged) for take, judged in rows if take.sending.scene in scenes]
         if of:

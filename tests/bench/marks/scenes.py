@@ -133,10 +133,10 @@ FRESH: tuple[Scene, ...] = tuple(
         ("img-9372", "building site flight", "photos/caliterra_img_9372.jpg"),
     )
 )
-"""Chosen before anything of them was seen, and nothing was changed for what they show: seeds that were
-free, and photos that the codec's network was not taught with. Three more were chosen and taken out after
-they had been judged: their ground was also in photos that taught or calibrated then (img-9374 in
-img-9356, the fields 0466 and 0522 in 0514 and 0534)."""
+"""Chosen before anything of them was seen, and next to nothing was changed for what they show
+(docs/marks.md says what): seeds that were free, and photos that the codec's network was not taught with.
+Three more were chosen and taken out after they had been judged: their ground was also in photos that
+taught or calibrated then (img-9374 in img-9356, the fields 0466 and 0522 in 0514 and 0534)."""
 
 
 def make_clip(scene: Scene, data: Path, folder: Path) -> Path:
