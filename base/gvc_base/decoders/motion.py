@@ -36,13 +36,15 @@ would show through, two cars for one. There `alike` is asked, too."""
 _ALIKE_LEVELS, _ALIKE_BLUR, _ALIKE_AROUND = 10.0, 1.5, (5, 5)
 
 _grids: dict[tuple[int, int], F32] = {}
+_KEPT_GRIDS = 8
+"A decoder samples at the sizes of flow, picture, cells, tiles and the alarms' evidence in turn."
 
 
 def pixel_grid(height: int, width: int) -> F32:
     """Pixel coordinates (x, y), float32[h, w, 2]; the last few sizes are kept."""
     key = (height, width)
     if key not in _grids:
-        if len(_grids) >= 4:
+        if len(_grids) >= _KEPT_GRIDS:
             _grids.pop(next(iter(_grids)))
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         _grids[key] = np.dstack([x, y])

@@ -358,14 +358,11 @@ def seen_through(planes: F32, flow: F32, share: float) -> F32:
         planes: float32[n, R, C]. flow: float32[R, C, 2], tiles.
         share: 1 for the moment at the flow's end, -1 for the one as far before its beginning.
     """
-    rows, columns = flow.shape[:2]
-    x = flow[..., 0] * np.float32(share) + np.arange(columns, dtype=np.float32)
-    y = flow[..., 1] * np.float32(share) + np.arange(rows, dtype=np.float32)[:, None]
+    way = flow * np.float32(share)
     out = np.empty_like(planes)
     for first in range(0, len(planes), _CHANNELS):
         these = np.ascontiguousarray(planes[first : first + _CHANNELS].transpose(1, 2, 0))
-        there = cv2.remap(these, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        out[first : first + _CHANNELS] = np.atleast_3d(there).transpose(2, 0, 1)
+        out[first : first + _CHANNELS] = np.atleast_3d(warp(these, way)).transpose(2, 0, 1)
     return out
 
 
